@@ -1,0 +1,104 @@
+"""A stamp: the pixels of one target in one sector, as the archive delivered them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchvet.catalog.candidate import julian_year, move
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+
+@dataclass(frozen=True, eq=False)
+class Stamp:
+    """The pixels of one target in one sector.
+
+    Arrays are ``[cadence, row, col]`` in native byte order; an integer pixel coordinate is the centre of a pixel.
+    Every cadence of the file is kept, flagged ones too: :meth:`good` says which to use.
+    """
+
+    tic: int
+    sector: int
+    camera: int  #: 1 to 4; 0 when the file does not say
+    ccd: int  #: 1 to 4; 0 when the file does not say
+    cadence_s: float  #: time from one cadence to the next, s
+    time: NDArray[np.float64]  #: BTJD days, mid-cadence, NaN where there is none, [cadence]
+    flux: NDArray[np.float32]  #: e-/s, background subtracted, [cadence, row, col]
+    quality: NDArray[np.int32]  #: SPOC flags, [cadence]
+    cadenceno: NDArray[np.int32]  #: [cadence]
+    aperture: NDArray[np.int32]  #: SPOC aperture bits, 2 = in the optimal aperture, [row, col]
+    wcs_header: Mapping[str, Any]  #: FITS keywords of a two-axis celestial WCS, CRPIX 1-based in the stamp
+    flux_err: NDArray[np.float32] | None = None  #: e-/s, [cadence, row, col]; None when it was not read
+    pos_corr: NDArray[np.float32] | None = None  #: pixels, (column, row), [cadence, 2]; None when absent
+    column: int = 0  #: CCD column of pixel [0, 0], as the file counts; 0 when unknown
+    row: int = 0  #: CCD row of pixel [0, 0], as the file counts; 0 when unknown
+    ra: float = math.nan  #: target, deg, ICRS, epoch 2000.0
+    dec: float = math.nan  #: target, deg, ICRS, epoch 2000.0
+    pmra: float = math.nan  #: mas/yr
+    pmdec: float = math.nan  #: mas/yr
+    tmag: float = math.nan  #: TESS magnitude
+    source: str = ""  #: the file that this was read from
+    sha256: str = field(default="", repr=False)  #: of that file
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.flux.shape[1], self.flux.shape[2]
+
+    @property
+    def exposure_days(self) -> float:
+        """Length of a cadence, days."""
+        return self.cadence_s / 86400.0
+
+    @property
+    def mid_time(self) -> float:
+        """Middle of the observed time span, BTJD days; NaN when no cadence has a time."""
+        finite = self.time[np.isfinite(self.time)]
+        return float(0.5 * (finite.min() + finite.max())) if finite.size else math.nan
+
+    @property
+    def epoch(self) -> float:
+        """Julian year of the middle of the sector, for proper motions."""
+        return julian_year(self.mid_time)
+
+    @cached_property
+    def wcs(self) -> WCS:
+        """Celestial WCS of the stamp; ``all_world2pix(ra, dec, 0)`` gives (column, row), 0-based."""
+        from astropy.io.fits import Header
+        from astropy.wcs import WCS
+
+        return WCS(Header(dict(self.wcs_header)), naxis=2)
+
+    def target_position(self) -> tuple[float, float]:
+        """Right ascension and declination (deg) of the target at mid-sector.
+
+        A file without a catalogue position has its target at the WCS reference value, which SPOC moves to the
+        sector's epoch.
+        """
+        if math.isfinite(self.ra) and math.isfinite(self.dec):
+            return move(self.ra, self.dec, self.pmra, self.pmdec, self.epoch - 2000.0)
+        return float(self.wcs_header["CRVAL1"]), float(self.wcs_header["CRVAL2"])
+
+    def good(self, bitmask: int) -> NDArray[np.bool_]:
+        """Cadences with a finite, nonzero time and none of the flags of `bitmask`, [cadence]."""
+        return np.isfinite(self.time) & (self.time != 0) & ((self.quality & bitmask) == 0)
+
+    def select(self, cadences: NDArray[np.bool_] | slice) -> Stamp:
+        """The same stamp with only those cadences."""
+        return replace(
+            self,
+            time=self.time[cadences],
+            flux=self.flux[cadences],
+            quality=self.quality[cadences],
+            cadenceno=self.cadenceno[cadences],
+            flux_err=None if self.flux_err is None else self.flux_err[cadences],
+            pos_corr=None if self.pos_corr is None else self.pos_corr[cadences],
+        )

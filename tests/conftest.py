@@ -1,0 +1,20 @@
+"""Where the real pixels are, and the fixtures that more than one folder uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("BATCHVET_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real TESS pixels and PRF files; a test that needs it is marked ``real_data``."""
+    data = SHARED / "data"
+    if not data.is_dir():
+        pytest.skip("real pixels not found: put them in ../shared/data or set BATCHVET_SHARED")
+    return data
