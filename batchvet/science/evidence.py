@@ -1,0 +1,153 @@
+"""What one sector says about where the dip is: small enough to store, enough to judge the candidate again later."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def _column(kind: str, text: str, unit: str = "", **options: Any) -> Any:
+    return field(metadata={"kind": kind, "unit": unit, "text": text}, **options)
+
+
+@dataclass(frozen=True, eq=False)
+class SectorEvidence:
+    """One sector's likelihood of the dip's position, and of each star as its host.
+
+    Likelihoods are relative to "there is no dip" and dimensionless, so that flux units cancel. Positions are
+    0-based stamp pixels; ``target_row`` and ``target_col`` include the astrometric zero point, so that offsets
+    between the dip and the target do not contain it. SCIENCE 2d to 2f.
+    """
+
+    sector: int = _column("int", "TESS sector")
+    n_transits: int = _column("int", "transits in the difference image")
+    n_in_transit: int = _column("int", "cadences in transit")
+    rows: int = _column("int", "rows of the stamp", "pixel")
+    cols: int = _column("int", "columns of the stamp", "pixel")
+    snr: float = _column("float", "significance of the best point source in the difference image")
+    dip: float = _column("float", "flux of the best point source", "e-/s")
+    chi2_reduced: float = _column("float", "reduced chi2 of the best point source")
+    row: float = _column("float", "row of the dip", "pixel")
+    col: float = _column("float", "column of the dip", "pixel")
+    cov_row_row: float = _column("float", "covariance of the dip's position from the noise", "pixel2")
+    cov_row_col: float = _column("float", "covariance of the dip's position from the noise", "pixel2")
+    cov_col_col: float = _column("float", "covariance of the dip's position from the noise", "pixel2")
+    target_row: float = _column("float", "row of the target, zero point included", "pixel")
+    target_col: float = _column("float", "column of the target, zero point included", "pixel")
+    sys_row_row: float = _column("float", "covariance of the zero point, PRF and WCS", "pixel2")
+    sys_row_col: float = _column("float", "covariance of the zero point, PRF and WCS", "pixel2")
+    sys_col_col: float = _column("float", "covariance of the zero point, PRF and WCS", "pixel2")
+    east_per_row: float = _column("float", "east on the sky for one row", "arcsec/pixel")
+    east_per_col: float = _column("float", "east on the sky for one column", "arcsec/pixel")
+    north_per_row: float = _column("float", "north on the sky for one row", "arcsec/pixel")
+    north_per_col: float = _column("float", "north on the sky for one column", "arcsec/pixel")
+    artefact: float = _column("float", "log likelihood of an artefact that has no point source")
+    prf_source: str = _column("str", "PRF used: spoc or empirical")
+    has_neighbours: bool = _column("bool", "whether a neighbour table was given")
+    flags: tuple[str, ...] = _column("strings", "what to know about this sector")
+    map_start: float = _column("float", "row and column of the map's first node", "pixel")
+    map_step: float = _column("float", "distance between nodes of the map", "pixel")
+    map_rows: int = _column("int", "rows of the map")
+    map_cols: int = _column("int", "columns of the map")
+    significance_map: FloatArray = _column("floats", "signal to noise of a dip at each node, [row, col]")
+    star_id: tuple[str, ...] = _column("strings", "stars of the scene, the target first")
+    star_is_target: NDArray[np.bool_] = _column("bools", "which of them is the declared target")
+    star_east: FloatArray = _column("floats", "stars, east of the target", "arcsec")
+    star_north: FloatArray = _column("floats", "stars, north of the target", "arcsec")
+    star_tmag: FloatArray = _column("floats", "stars, TESS magnitude", "mag")
+    star_flux: FloatArray = _column("floats", "stars, flux out of transit", "e-/s")
+    star_score: FloatArray = _column("floats", "derivatives of the log likelihood at no dip, [star, 3]")
+    star_information: FloatArray = _column("floats", "Fisher information of dip, row, column, [star, 3, 3]")
+
+    @property
+    def position_covariance(self) -> FloatArray:
+        """Covariance of the dip's position from the noise alone, pixel², (row, col)."""
+        return np.array([[self.cov_row_row, self.cov_row_col], [self.cov_row_col, self.cov_col_col]])
+
+    @property
+    def systematic_covariance(self) -> FloatArray:
+        """Covariance of zero point, PRF and WCS, pixel², (row, col)."""
+        return np.array([[self.sys_row_row, self.sys_row_col], [self.sys_row_col, self.sys_col_col]])
+
+    @property
+    def sky_from_pixel(self) -> FloatArray:
+        """Arcsec (east, north) for one pixel of (row, col), 2 x 2."""
+        return np.array([[self.east_per_row, self.east_per_col], [self.north_per_row, self.north_per_col]])
+
+    @property
+    def offset(self) -> FloatArray:
+        """The dip minus the target, arcsec (east, north)."""
+        return self.sky_from_pixel @ np.array([self.row - self.target_row, self.col - self.target_col])
+
+    @property
+    def offset_covariance(self) -> FloatArray:
+        """Covariance of `offset`, arcsec²: noise, zero point, PRF and WCS."""
+        sky = self.sky_from_pixel
+        return sky @ (self.position_covariance + self.systematic_covariance) @ sky.T
+
+    @property
+    def noise_scale(self) -> float:
+        """What chi² is divided by: the reduced chi², where the model fits worse than the noise allows."""
+        return max(1.0, self.chi2_reduced) if math.isfinite(self.chi2_reduced) else 1.0
+
+    def to_row(self) -> dict[str, Any]:
+        """Flat row: scalars, 1-D arrays and lists of strings, as `ROW_FIELDS` says."""
+        row: dict[str, Any] = {}
+        for name, kind in ROW_FIELDS.items():
+            value = getattr(self, name)
+            if kind == "floats":
+                value = np.asarray(value, dtype=np.float32).ravel()
+            elif kind == "bools":
+                value = np.asarray(value, dtype=np.bool_).ravel()
+            elif kind == "strings":
+                value = list(value)
+            row[name] = value
+        return row
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> SectorEvidence:
+        """The evidence that `to_row` flattened; unknown keys are ignored.
+
+        Raises
+        ------
+        KeyError
+            A field of `ROW_FIELDS` is missing.
+        """
+        values = {name: _CONVERT[kind](row[name]) for name, kind in ROW_FIELDS.items()}
+        stars = len(values["star_id"])
+        values["significance_map"] = values["significance_map"].reshape(
+            values["map_rows"], values["map_cols"]
+        )
+        values["star_score"] = values["star_score"].reshape(stars, 3)
+        values["star_information"] = values["star_information"].reshape(stars, 3, 3)
+        return cls(**values)
+
+
+def _number(value: Any) -> float:
+    """A float; a null of a table is NaN."""
+    return math.nan if value is None else float(value)
+
+
+_CONVERT = {
+    "int": int,
+    "float": _number,
+    "str": str,
+    "bool": bool,
+    "strings": lambda value: tuple(str(item) for item in value),
+    "floats": lambda value: np.asarray(value, dtype=np.float64),
+    "bools": lambda value: np.asarray(value, dtype=np.bool_),
+}
+
+#: Column of a stored row -> kind (int, float, str, bool, strings, floats, bools), in order.
+ROW_FIELDS: dict[str, str] = {item.name: item.metadata["kind"] for item in fields(SectorEvidence)}
+#: Column of a stored row -> (unit, one sentence).
+ROW_TEXT: dict[str, tuple[str, str]] = {
+    item.name: (item.metadata["unit"], item.metadata["text"]) for item in fields(SectorEvidence)
+}
