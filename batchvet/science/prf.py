@@ -1,0 +1,172 @@
+"""What one star looks like on the pixels: the pixel response function (PRF).
+
+Every PRF is a table of pixel-integrated values, evaluated as a cubic spline: the official SPOC tables, and the
+empirical one after its fit (:mod:`batchvet.science.empirical_prf`). One way to evaluate, so one set of half pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import spline_filter
+
+if TYPE_CHECKING:
+    from batchvet.pixels.prf_files import PrfNodes
+
+FloatArray = NDArray[np.float64]
+
+_PAD = (
+    8  # samples of zeros around a table: spline coefficients fall by 0.27 a sample, so beyond it all is zero
+)
+
+
+class Prf(Protocol):
+    """The image of a star of flux 1: the fraction of its light in every pixel of a stamp.
+
+    Positions are 0-based stamp coordinates (row, col), fractional, an integer being the centre of a pixel. The sum
+    over a stamp is below 1 by what falls beside it.
+    """
+
+    @property
+    def name(self) -> str:
+        """`spoc` or `empirical`."""
+
+    @property
+    def position_error_pixels(self) -> float:
+        """Systematic position error of this kind of PRF, 1 sigma per axis, pixels."""
+
+    def image(self, row: float, col: float, shape: tuple[int, int]) -> FloatArray:
+        """Image [row, col] of a star at (row, col)."""
+
+    def image_and_gradient(
+        self, row: float, col: float, shape: tuple[int, int]
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Image and its derivatives by the star's row and by its column (per pixel), each [row, col]."""
+
+    def images(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
+        """Images [star, row, col] of stars at (rows[i], cols[i])."""
+
+    def grid_images(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
+        """Images [i, j, row, col] of stars at (rows[i], cols[j]), every pair: much faster than `images`."""
+
+
+@dataclass(frozen=True, eq=False)
+class TabulatedPrf:
+    """A PRF given by a square table of pixel-integrated samples.
+
+    Sample ``[c + s i, c + s j]`` (centre c, s samples per pixel) is the fraction of the star's light in the pixel
+    whose centre lies i rows and j columns above the star's position.
+    """
+
+    table: FloatArray  #: [row, col], fraction of the flux
+    sampling: int  #: samples per pixel
+    name: str  #: `spoc` or `empirical`
+    position_error_pixels: float  #: systematic position error of this kind of PRF, 1 sigma per axis
+
+    @cached_property
+    def _coefficients(self) -> FloatArray:
+        return spline_filter(np.pad(np.asarray(self.table, dtype=np.float64), _PAD), order=3)
+
+    def image(self, row: float, col: float, shape: tuple[int, int]) -> FloatArray:
+        """Image [row, col] of a star of flux 1 at (row, col)."""
+        return self.grid_images([row], [col], shape)[0, 0]
+
+    def image_and_gradient(
+        self, row: float, col: float, shape: tuple[int, int]
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Image and its derivatives by the star's row and by its column (per pixel), each [row, col]."""
+        row_taps, row_weights, row_slopes = self._taps(np.array([row]), shape[0], 0)
+        col_taps, col_weights, col_slopes = self._taps(np.array([col]), shape[1], 1)
+        block = self._coefficients[row_taps[0][:, :, None, None], col_taps[0]]
+
+        def contract(by_row: FloatArray, by_col: FloatArray) -> FloatArray:
+            return np.einsum("iajb,a,b->ij", block, by_row[0], by_col[0], optimize=True)
+
+        return (
+            contract(row_weights, col_weights),
+            contract(row_slopes, col_weights),
+            contract(row_weights, col_slopes),
+        )
+
+    def images(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
+        """Images [star, row, col] of stars of flux 1 at (rows[i], cols[i])."""
+        row_taps, row_weights, _ = self._taps(np.atleast_1d(rows), shape[0], 0)
+        col_taps, col_weights, _ = self._taps(np.atleast_1d(cols), shape[1], 1)
+        flat = self._coefficients.ravel()
+        width = self._coefficients.shape[1]
+        image = np.zeros((len(row_taps), *shape))
+        for a in range(4):
+            for b in range(4):
+                weight = (row_weights[:, a] * col_weights[:, b])[:, None, None]
+                image += weight * flat[row_taps[:, :, None, a] * width + col_taps[:, None, :, b]]
+        return image
+
+    def grid_images(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
+        """Images [i, j, row, col] of stars of flux 1 at (rows[i], cols[j]), every pair."""
+        row_taps, row_weights, _ = self._taps(np.atleast_1d(rows), shape[0], 0)
+        col_taps, col_weights, _ = self._taps(np.atleast_1d(cols), shape[1], 1)
+        by_row = np.einsum("ixaw,ia->ixw", self._coefficients[row_taps], row_weights, optimize=True)
+        columns = np.ascontiguousarray(by_row.reshape(-1, by_row.shape[2]).T)
+        image = np.zeros((col_taps.shape[0], col_taps.shape[1], columns.shape[1]))
+        for b in range(4):
+            image += col_weights[:, b, None, None] * columns[col_taps[:, :, b]]
+        return image.reshape(*col_taps.shape[:2], *row_taps.shape[:2]).transpose(2, 0, 3, 1)
+
+    def _taps(
+        self, position: NDArray, size: int, axis: int
+    ) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
+        """Coefficients [star, pixel, 4] under every pixel along one axis, their weights and slopes [star, 4]."""
+        length = self._coefficients.shape[axis]
+        centre = (self.table.shape[axis] - 1) // 2 + _PAD
+        sample = centre - self.sampling * np.asarray(position, dtype=np.float64)
+        base = np.floor(sample)
+        weights, slopes = _cubic_b_spline(sample - base)
+        first = base.astype(np.intp)[:, None] + self.sampling * np.arange(size) - 1
+        # What lies outside the padded table is read from its outermost, zero, coefficients.
+        taps = np.clip(first[:, :, None] + np.arange(4), 0, length - 1)
+        return taps, weights, -self.sampling * slopes
+
+
+def _cubic_b_spline(t: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights and derivatives [n, 4] of the uniform cubic B-spline at fraction t of a knot interval."""
+    s = 1.0 - t
+    weights = np.stack([s**3, 3 * t**3 - 6 * t**2 + 4, 3 * s**3 - 6 * s**2 + 4, t**3], axis=-1) / 6.0
+    slopes = np.stack([-(s**2), 3 * t**2 - 4 * t, 4 * s - 3 * s**2, t**2], axis=-1) / 2.0
+    return weights, slopes
+
+
+def spoc_prf(nodes: PrfNodes, ccd_row: float, ccd_column: float) -> TabulatedPrf:
+    """The official PRF at a place on the CCD: bilinear between the four nodes around it (SCIENCE 2c).
+
+    Parameters
+    ----------
+    nodes : PrfNodes
+        Tables on a rectangular grid of CCD rows and columns.
+    ccd_row, ccd_column : float
+        As target pixel files count: science pixels are rows 1 to 2048, columns 45 to 2092. A place beyond the
+        outermost nodes takes theirs.
+    """
+    i, row_fraction = _bracket(nodes.rows, ccd_row)
+    j, col_fraction = _bracket(nodes.columns, ccd_column)
+    table = np.einsum(
+        "a,b,abxy->xy",
+        [1.0 - row_fraction, row_fraction],
+        [1.0 - col_fraction, col_fraction],
+        nodes.tables[i : i + 2, j : j + 2],
+    )
+    return TabulatedPrf(table, nodes.sampling, "spoc", SPOC_POSITION_ERROR)
+
+
+#: Systematic position error of the official tables, pixels per axis.
+SPOC_POSITION_ERROR = 0.01
+
+
+def _bracket(grid: NDArray, value: float) -> tuple[int, float]:
+    """Index of the lower of the two grid points around `value` and the fraction of the way to the upper."""
+    value = float(np.clip(value, grid[0], grid[-1]))
+    low = int(np.clip(np.searchsorted(grid, value, side="right") - 1, 0, len(grid) - 2))
+    return low, (value - grid[low]) / (grid[low + 1] - grid[low])
