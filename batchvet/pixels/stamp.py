@@ -47,6 +47,7 @@ class Stamp:
     tmag: float = math.nan  #: TESS magnitude
     source: str = ""  #: the file that this was read from
     sha256: str = field(default="", repr=False)  #: of that file
+    flags: tuple[str, ...] = ()  #: what a reader of this stamp's numbers should know, such as CHECKSUM_MISMATCH
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,0 +1,203 @@
+"""The pixel cache: every stamp once, whole or not at all, and an index that can always be rebuilt."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchvet.errors import CacheError, StampError
+from batchvet.pixels.entry import StampKey, decode, encode, read_attributes
+from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.storage import Listed, LocalStorage, Storage
+
+SUFFIX = ".zarr.zip"
+INDEX = "index.parquet"
+_NAME = re.compile(r"^s(\d{4})/(\d{16})-(\d{4,})s\.zarr\.zip$")
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """What the index knows of one stamp."""
+
+    tic: int
+    sector: int
+    cadence_s: int  #: s, rounded
+    size: int  #: bytes of the entry
+    version: int  #: of the entry's file, changes when it is replaced
+    n_cadences: int
+    camera: int
+    ccd: int
+    source: str  #: file or address that it was made from
+    source_size: int  #: bytes
+    source_mtime_ns: int
+    source_sha256: str
+
+    @property
+    def key(self) -> StampKey:
+        return StampKey(self.tic, self.sector, self.cadence_s)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """An entry that cannot be trusted."""
+
+    name: str
+    reason: str
+
+
+class Cache:
+    """Stamps by (tic, sector, cadence) in a directory or bucket.
+
+    Parameters
+    ----------
+    location : path or Storage
+        Made when first written to.
+    """
+
+    def __init__(self, location: str | Path | Storage) -> None:
+        self.storage: Storage = LocalStorage(location) if isinstance(location, str | Path) else location
+
+    @property
+    def location(self) -> str:
+        return self.storage.location
+
+    def write(
+        self, stamp: Stamp, *, source_size: int = 0, source_mtime_ns: int = 0, replace: bool = False
+    ) -> CacheEntry:
+        """Commit a stamp: nobody ever sees a part of it. Without `replace` the first writer wins.
+
+        Raises
+        ------
+        CacheError
+            It cannot be written, or does not read back as it was.
+        """
+        if stamp.tic <= 0 or stamp.sector <= 0:
+            raise CacheError(f"{stamp.source}: a stamp without TIC or sector cannot be cached")
+        key = StampKey.of(stamp)
+        content = encode(stamp, source_size, source_mtime_ns)
+
+        def check(written: bytes) -> None:
+            if written != content:
+                raise CacheError(f"{self.location}/{key.name}: reads back otherwise than written; check the disk")
+
+        self.storage.put(key.name, content, check, replace=replace)
+        return _entry(Listed(key.name, len(content), 0), read_attributes(io.BytesIO(content), key.name))
+
+    def read(self, key: StampKey, *, with_errors: bool = True) -> Stamp:
+        """The stamp, all its cadences.
+
+        Raises
+        ------
+        CacheError
+            Missing, damaged, or of another target than its name says.
+        """
+        name = f"{self.location}/{key.name}"
+        stamp = decode(self.storage.read(key.name), name, with_errors=with_errors)
+        _check_identity(StampKey.of(stamp), key.name, name)
+        return stamp
+
+    def index(self) -> dict[StampKey, CacheEntry]:
+        """All entries. What is listed counts; the index file only saves opening each one.
+
+        Entries that cannot be opened are left out: :meth:`verify` names them.
+        """
+        known = {entry.key.name: entry for entry in self._read_index()}
+        entries: dict[StampKey, CacheEntry] = {}
+        changed = False
+        for listed in self.storage.list(SUFFIX):
+            entry = known.get(listed.name)
+            if entry is None or (entry.size, entry.version) != (listed.size, listed.version):
+                entry = self._open_entry(listed)
+                changed = True
+            if entry is not None:
+                entries[entry.key] = entry
+        if changed or len(entries) != len(known):
+            self._write_index(entries.values())
+        return entries
+
+    def reindex(self) -> dict[StampKey, CacheEntry]:
+        """Forget the index file and make it anew from the entries."""
+        self._write_index([])
+        return self.index()
+
+    def verify(self, progress: Callable[[int], None] | None = None) -> tuple[int, list[Damage]]:
+        """Read every byte of every entry.
+
+        Returns
+        -------
+        n_entries : int
+        damages : list of Damage
+        """
+        damages: list[Damage] = []
+        n_entries = 0
+        for listed in self.storage.list(SUFFIX):
+            n_entries += 1
+            try:
+                stamp = decode(self.storage.read(listed.name), listed.name)
+                _check_identity(StampKey.of(stamp), listed.name, listed.name)
+            except (CacheError, StampError) as error:
+                damages.append(Damage(listed.name, str(error)))
+            if progress:
+                progress(n_entries)
+        return n_entries, damages
+
+    def _open_entry(self, listed: Listed) -> CacheEntry | None:
+        try:
+            with self.storage.open(listed.name) as file:
+                attributes = read_attributes(file, listed.name)
+            entry = _entry(listed, attributes)
+            _check_identity(entry.key, listed.name, listed.name)
+        except CacheError:
+            return None
+        return entry
+
+    def _read_index(self) -> Iterator[CacheEntry]:
+        try:
+            content = self.storage.read(INDEX)
+            columns = pq.read_table(io.BytesIO(content)).to_pydict()
+            yield from (CacheEntry(*row) for row in zip(*(columns[f.name] for f in fields(CacheEntry)), strict=True))
+        except (CacheError, pa.ArrowException, KeyError):
+            return  # missing, of another version or damaged: it is rebuilt
+
+    def _write_index(self, entries) -> None:
+        rows = [asdict(entry) for entry in sorted(entries, key=lambda e: e.key)]
+        columns = {f.name: [row[f.name] for row in rows] for f in fields(CacheEntry)}
+        file = io.BytesIO()
+        pq.write_table(pa.table(columns, schema=_INDEX_SCHEMA), file, compression="zstd")
+        self.storage.put(INDEX, file.getvalue(), lambda content: None, replace=True)
+
+
+_INDEX_SCHEMA = pa.schema(
+    [pa.field(f.name, pa.string() if f.type == "str" else pa.int64(), nullable=False) for f in fields(CacheEntry)]
+)
+
+
+def _entry(listed: Listed, attributes: dict) -> CacheEntry:
+    return CacheEntry(
+        tic=attributes["tic"],
+        sector=attributes["sector"],
+        cadence_s=max(1, round(attributes["cadence_s"])),
+        size=listed.size,
+        version=listed.version,
+        n_cadences=attributes["n_cadences"],
+        camera=attributes["camera"],
+        ccd=attributes["ccd"],
+        source=attributes["source"],
+        source_size=attributes["source_size"],
+        source_mtime_ns=attributes["source_mtime_ns"],
+        source_sha256=attributes["source_sha256"],
+    )
+
+
+def _check_identity(key: StampKey, listed_name: str, name: str) -> None:
+    if key.name != listed_name:
+        raise CacheError(
+            f"{name}: holds TIC {key.tic}, sector {key.sector}, {key.cadence_s} s, not what its name says; "
+            "delete it and run 'batchvet ingest' again"
+        )

@@ -1,0 +1,197 @@
+"""A directory of target pixel files as a source: headers are read once, and the index of them is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchvet.errors import CacheError, ConfigError, StampError
+from batchvet.pixels.fits_file import checked_identity, identity_from_name, read_head
+from batchvet.pixels.sources import SAME_TARGET_ARCSEC, Offer, read_offered_file
+from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.storage import Storage
+
+_SUFFIXES = (".fits", ".fits.gz")
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """What one file's name and headers say."""
+
+    path: str  #: relative to the directory
+    size: int  #: bytes
+    mtime_ns: int
+    tic: int  #: 0 when it says none (TESScut)
+    sector: int  #: 0 when it says none
+    cadence_s: int  #: 0 when it says none
+    ra: float  #: deg, of the target or cut-out, NaN when it says none
+    dec: float
+    date: str
+    error_kind: str  #: why the file cannot be used, "" when nothing is known against it
+    error: str
+
+
+class DirectorySource:
+    """SPOC, TESS-SPOC and TESScut files in a directory and all below it.
+
+    Parameters
+    ----------
+    directory : path
+    index_storage : Storage, optional
+        Where the index of headers is kept between runs, usually the cache's.
+
+    Raises
+    ------
+    ConfigError
+        The directory does not exist.
+    """
+
+    def __init__(self, directory: str | Path, index_storage: Storage | None = None) -> None:
+        self.directory = Path(directory)
+        if not self.directory.is_dir():
+            raise ConfigError(f"sources: {self.directory} is not a directory; name one that holds target pixel files")
+        self._index_storage = index_storage
+        digest = hashlib.sha256(str(self.directory.resolve()).encode()).hexdigest()[:16]
+        self._index_name = f"sources/directory-{digest}.parquet"
+
+    def offers(
+        self, targets: Mapping[int, tuple[float, float]], progress: Callable[[int], None] | None = None
+    ) -> Iterator[Offer]:
+        """Files for `targets`; files of other targets and files without a TIC near none of them are passed over."""
+        finder = _NearestTarget(targets)
+        for found in self.files(progress):
+            tic = found.tic or finder.near(found.ra, found.dec)
+            if tic in targets and found.sector:
+                yield Offer(
+                    tic=tic,
+                    sector=found.sector,
+                    cadence_s=found.cadence_s,
+                    location=str(self.directory / found.path),
+                    size=found.size,
+                    mtime_ns=found.mtime_ns,
+                    date=found.date,
+                    error_kind=found.error_kind,
+                    error=found.error,
+                )
+
+    def read(self, offer: Offer) -> Stamp:
+        return read_offered_file(offer)
+
+    def files(self, progress: Callable[[int], None] | None = None) -> list[FoundFile]:
+        """Every ``.fits`` and ``.fits.gz`` file; only new and changed ones are opened."""
+        known = {found.path: found for found in self._read_index()}
+        files, opened = [], 0
+        for number, (path, size, mtime_ns) in enumerate(_walk(self.directory, ""), start=1):
+            found = known.get(path)
+            if found is None or (found.size, found.mtime_ns) != (size, mtime_ns):
+                found = _look_into(self.directory, path, size, mtime_ns)
+                opened += 1
+            files.append(found)
+            if progress:
+                progress(number)
+        if opened or len(files) != len(known):
+            self._write_index(files)
+        return files
+
+    def unrecognised(self) -> list[FoundFile]:
+        """Files that say neither by name nor by header whose pixels they hold."""
+        return [f for f in self.files() if not f.sector or (not f.tic and not np.isfinite(f.ra))]
+
+    def _read_index(self) -> Iterable[FoundFile]:
+        if self._index_storage is None:
+            return []
+        try:
+            columns = pq.read_table(io.BytesIO(self._index_storage.read(self._index_name))).to_pydict()
+            return [FoundFile(*row) for row in zip(*(columns[f.name] for f in fields(FoundFile)), strict=True)]
+        except (CacheError, pa.ArrowException, KeyError):
+            return []  # missing, of another version or damaged: it is made anew
+
+    def _write_index(self, files: list[FoundFile]) -> None:
+        if self._index_storage is None:
+            return
+        rows = [asdict(found) for found in files]
+        table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(FoundFile)}, schema=_SCHEMA)
+        file = io.BytesIO()
+        pq.write_table(table, file, compression="zstd")
+        self._index_storage.put(self._index_name, file.getvalue(), lambda content: None, replace=True)
+
+
+_ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
+_SCHEMA = pa.schema([pa.field(f.name, _ARROW[str(f.type)], nullable=False) for f in fields(FoundFile)])
+
+
+class _NearestTarget:
+    """Finds the target of a file that knows its position only."""
+
+    def __init__(self, targets: Mapping[int, tuple[float, float]]) -> None:
+        self._tics = np.array(list(targets), dtype=np.int64)
+        self._positions = np.array(list(targets.values()), dtype=float).reshape(-1, 2)
+
+    def near(self, ra: float, dec: float) -> int:
+        """TIC number of the target within 10 arcsec, 0 when there is none."""
+        if not (np.isfinite(ra) and np.isfinite(dec)) or not self._tics.size:
+            return 0
+        d_ra = (self._positions[:, 0] - ra + 180.0) % 360.0 - 180.0
+        apart = np.hypot(d_ra * np.cos(np.radians(dec)), self._positions[:, 1] - dec) * 3600.0
+        if not np.any(apart <= SAME_TARGET_ARCSEC):
+            return 0
+        return int(self._tics[np.nanargmin(apart)])
+
+
+def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, int, int]]:
+    for entry in sorted(os.scandir(directory), key=lambda e: e.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+        elif entry.name.endswith(_SUFFIXES):
+            status = entry.stat()
+            yield f"{prefix}{entry.name}", status.st_size, status.st_mtime_ns
+
+
+def _look_into(directory: Path, path: str, size: int, mtime_ns: int) -> FoundFile:
+    named = identity_from_name(path)
+    try:
+        primary, table = read_head(directory / path)
+        said = checked_identity(path, primary)
+    except StampError as error:
+        message = str(error) if str(directory) in str(error) else f"{directory}/{error}"
+        return FoundFile(
+            path,
+            size,
+            mtime_ns,
+            named.tic or 0,
+            named.sector or 0,
+            0,
+            np.nan,
+            np.nan,
+            "",
+            error.kind,
+            message,
+        )
+    exposure = table.get("TIMEDEL") if table is not None else None
+    return FoundFile(
+        path=path,
+        size=size,
+        mtime_ns=mtime_ns,
+        tic=said.tic or 0,
+        sector=said.sector or 0,
+        cadence_s=round(exposure * 86400) if isinstance(exposure, int | float) else 0,
+        ra=_number(primary.get("RA_OBJ")),
+        dec=_number(primary.get("DEC_OBJ")),
+        date=str(primary.get("DATE", "")),
+        error_kind="",
+        error="",
+    )
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else np.nan

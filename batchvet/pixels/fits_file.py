@@ -1,0 +1,209 @@
+"""A target pixel file's container: bytes to checked FITS, and what its name and headers say it is.
+
+Nothing here looks at pixels: that is :mod:`batchvet.pixels.tpf`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
+
+from batchvet.errors import StampError
+
+GZIP_MAGIC = b"\x1f\x8b"
+BLOCK = 2880  #: bytes in a FITS block
+HEAD_BYTES = 64 * BLOCK  #: enough for the primary and the pixel table's header
+
+#: SPOC 120 s and 20 s, TESS-SPOC (HLSP): sector and TIC stand in the name.
+_NAMES = (
+    re.compile(r"^tess\d{13}-s(?P<sector>\d{4})-(?P<tic>\d{16})-\d{4}-[a-z]_(fast-)?tp\.fits"),
+    re.compile(r"^hlsp_tess-spoc_tess_phot_(?P<tic>\d{16})-s(?P<sector>\d{4})_tess_v\d+_tp\.fits"),
+    re.compile(r"^tess-s(?P<sector>\d{4})-\d-\d_.*astrocut\.fits"),
+)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose pixels a file holds, as far as it says."""
+
+    tic: int | None  #: None for a TESScut file, which knows a position only
+    sector: int | None
+
+
+def identity_from_name(path: str | Path) -> Identity:
+    """TIC and sector from a file's name; None for what the name does not say."""
+    name = Path(path).name
+    for pattern in _NAMES:
+        found = pattern.match(name)
+        if found:
+            parts = found.groupdict()
+            return Identity(int(parts["tic"]) if parts.get("tic") else None, int(parts["sector"]))
+    return Identity(None, None)
+
+
+def identity_from_headers(primary: fits.Header) -> Identity:
+    """TIC and sector from a primary header: TICID, else OBJECT; SECTOR."""
+    tic = _whole(primary.get("TICID"))
+    if tic is None:
+        found = re.match(r"^\s*TIC[\s_]*(\d+)\s*$", str(primary.get("OBJECT", "")))
+        tic = int(found.group(1)) if found else None
+    return Identity(tic or None, _whole(primary.get("SECTOR")))
+
+
+def checked_identity(path: str | Path, primary: fits.Header) -> Identity:
+    """Identity from the headers, held against the name.
+
+    Raises
+    ------
+    StampError
+        Kind ``identity``: the header is of another TIC or sector than the name says.
+    """
+    named, said = identity_from_name(path), identity_from_headers(primary)
+    for what, by_name, by_header in (
+        ("TIC", named.tic, said.tic),
+        ("sector", named.sector, said.sector),
+    ):
+        if by_name is not None and by_header is not None and by_name != by_header:
+            raise StampError(
+                f"{path}: the name says {what} {by_name}, the header says {what} {by_header}; "
+                "replace the file with the archive's",
+                kind="identity",
+            )
+    return Identity(said.tic or named.tic, said.sector or named.sector)
+
+
+def read_bytes(path: str | Path) -> tuple[bytes, str]:
+    """Read a file whole and unpack gzip.
+
+    Returns
+    -------
+    content : bytes
+        Unpacked.
+    sha256 : str
+        Of the file as it is on disk.
+
+    Raises
+    ------
+    StampError
+        Kinds ``unreadable``, ``empty``, ``truncated``, ``corrupt`` and ``not_fits``.
+    """
+    try:
+        packed = Path(path).read_bytes()
+    except OSError as error:
+        raise StampError(f"{path}: cannot be read ({error.strerror})", kind="unreadable") from error
+    return unpack(packed, path), hashlib.sha256(packed).hexdigest()
+
+
+def unpack(packed: bytes, path: str | Path) -> bytes:
+    """Unpack gzip when it is, and see that what is left looks like FITS. Raises as :func:`read_bytes`."""
+    if not packed:
+        raise StampError(f"{path}: the file is empty; fetch it again", kind="empty")
+    content = packed
+    if packed.startswith(GZIP_MAGIC):
+        try:
+            content = gzip.decompress(packed)
+        except EOFError as error:
+            raise StampError(f"{path}: the gzip stream ends early; fetch it again", kind="truncated") from error
+        except (OSError, zlib.error) as error:
+            raise StampError(f"{path}: damaged gzip stream ({error}); fetch it again", kind="corrupt") from error
+    if not content.startswith(b"SIMPLE"):
+        start = content[:200].lstrip().lower()
+        what = "an HTML page" if start.startswith((b"<!doctype", b"<html", b"<?xml")) else "something else"
+        raise StampError(f"{path}: {what}, not a FITS file; fetch it again", kind="not_fits")
+    return content
+
+
+def read_head(path: str | Path) -> tuple[fits.Header, fits.Header | None]:
+    """Primary header and pixel table header, reading no more than the head of the file.
+
+    Raises
+    ------
+    StampError
+        As :func:`read_bytes`; ``truncated`` when the file ends within its headers.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise StampError(f"{path}: cannot be read ({error.strerror})", kind="unreadable") from error
+    if head.startswith(GZIP_MAGIC):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+        except zlib.error as error:
+            raise StampError(f"{path}: damaged gzip stream ({error}); fetch it again", kind="corrupt") from error
+    unpack(head, path)
+    stream = io.BytesIO(head)
+    try:
+        primary = fits.Header.fromfile(stream)
+    except (OSError, ValueError, EOFError) as error:
+        raise StampError(f"{path}: ends within its first header; fetch it again", kind="truncated") from error
+    try:
+        table = fits.Header.fromfile(stream)
+    except (OSError, ValueError, EOFError):
+        table = None
+    return primary, table
+
+
+def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
+    """Open unpacked FITS bytes; a short file is an error.
+
+    Returns
+    -------
+    hdus : HDUList
+    checksums_match : bool
+        Whether every HDU that carries a CHECKSUM still has it.
+
+    Raises
+    ------
+    StampError
+        Kind ``truncated``.
+
+    Notes
+    -----
+    SPOC writes CHECKSUM without DATASUM, which astropy 8 reports as a mismatch although the sum is right, so the
+    sum is taken here: the 32-bit ones' complement sum of a whole HDU is all ones (FITS 4.0, appendix J).
+    """
+    if len(content) % BLOCK:
+        raise StampError(f"{path}: ends within a FITS block; fetch it again", kind="truncated")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", AstropyUserWarning)
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        try:
+            hdus = fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False)
+        except (AstropyUserWarning, OSError, ValueError, TypeError, KeyError) as error:
+            raise StampError(f"{path}: {_first_line(error)}; fetch it again", kind="truncated") from error
+    checksums_match = True
+    for hdu in hdus:
+        place = hdu.fileinfo()
+        start, stop = place["hdrLoc"], place["datLoc"] + place["datSpan"]
+        if stop > len(content):
+            raise StampError(f"{path}: ends before its data do; fetch it again", kind="truncated")
+        if "CHECKSUM" in hdu.header:
+            checksums_match &= _sum_is_right(content[start:stop])
+    return hdus, checksums_match
+
+
+def _sum_is_right(hdu: bytes) -> bool:
+    total = int(np.frombuffer(hdu, dtype=">u4").sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total == 0xFFFFFFFF
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) and float(value).is_integer() else None
