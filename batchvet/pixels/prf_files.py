@@ -1,8 +1,8 @@
 """Reading the official SPOC PRF files in the archive's layout.
 
-``start_s0001/cam4_ccd1/tess2018243163601-prf-4-1-row0001-col0045.fits``: 25 nodes a CCD, each a 117 x 117 table of
-pixel-integrated samples, 9 a pixel, whose centre is sample 58. Sectors 1 to 3 use ``start_s0001``, later ones
-``start_s0004``.
+``start_s0001/cam4_ccd1/tess2018243163601-prf-4-1-row0001-col0045.fits``: 25 nodes a CCD, each a 117 x 117
+table of pixel-integrated samples, 9 a pixel, whose centre is sample 58. Sectors 1 to 3 use ``start_s0001``,
+later ones ``start_s0004``.
 """
 
 from __future__ import annotations
@@ -80,15 +80,11 @@ def _read_folder(folder: Path, camera: int, ccd: int) -> PrfNodes:
     return _assemble(folder, tables, samplings)
 
 
-def _assemble(
-    folder: Path, tables: Mapping[tuple[int, int], NDArray[np.float64]], samplings: set[int]
-) -> PrfNodes:
+def _assemble(folder: Path, tables: Mapping[tuple[int, int], NDArray[np.float64]], samplings: set[int]) -> PrfNodes:
     rows = sorted({row for row, _ in tables})
     columns = sorted({column for _, column in tables})
     if len(rows) < 2 or len(columns) < 2:
-        raise ConfigError(
-            f"{folder} holds {len(tables)} PRF nodes, not a grid: download that CCD's 25 files again"
-        )
+        raise ConfigError(f"{folder} holds {len(tables)} PRF nodes, not a grid: download that CCD's 25 files again")
     missing = [f"row{r:04d}-col{c:04d}" for r in rows for c in columns if (r, c) not in tables]
     if missing:
         raise ConfigError(f"{folder} lacks the PRF nodes {', '.join(missing)}: download them again")

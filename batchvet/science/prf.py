@@ -1,7 +1,7 @@
 """What one star looks like on the pixels: the pixel response function (PRF).
 
-Every PRF is a table of pixel-integrated values, evaluated as a cubic spline: the official SPOC tables, and the
-empirical one after its fit (:mod:`batchvet.science.empirical_prf`). One way to evaluate, so one set of half pixels.
+Every PRF is a table of pixel-integrated values, evaluated as a cubic spline: the official SPOC tables, and
+the empirical one after its fit. One way to evaluate, so one set of half pixels.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-_PAD = (
-    8  # samples of zeros around a table: spline coefficients fall by 0.27 a sample, so beyond it all is zero
-)
+_PAD = 8  # samples of zeros around a table: spline coefficients fall by 0.27 a sample, so beyond it all is zero
 
 
 class Prf(Protocol):
     """The image of a star of flux 1: the fraction of its light in every pixel of a stamp.
 
-    Positions are 0-based stamp coordinates (row, col), fractional, an integer being the centre of a pixel. The sum
-    over a stamp is below 1 by what falls beside it.
+    Positions are 0-based stamp coordinates (row, col), fractional, an integer being the centre of a pixel.
+    The sum over a stamp is below 1 by what falls beside it.
     """
 
     @property
@@ -58,8 +56,8 @@ class Prf(Protocol):
 class TabulatedPrf:
     """A PRF given by a square table of pixel-integrated samples.
 
-    Sample ``[c + s i, c + s j]`` (centre c, s samples per pixel) is the fraction of the star's light in the pixel
-    whose centre lies i rows and j columns above the star's position.
+    Sample ``[c + s i, c + s j]`` (centre c, s samples per pixel) is the fraction of the star's light in the
+    pixel whose centre lies i rows and j columns above the star's position.
     """
 
     table: FloatArray  #: [row, col], fraction of the flux
@@ -116,10 +114,8 @@ class TabulatedPrf:
             image += col_weights[:, b, None, None] * columns[col_taps[:, :, b]]
         return image.reshape(*col_taps.shape[:2], *row_taps.shape[:2]).transpose(2, 0, 3, 1)
 
-    def _taps(
-        self, position: NDArray, size: int, axis: int
-    ) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
-        """Coefficients [star, pixel, 4] under every pixel along one axis, their weights and slopes [star, 4]."""
+    def _taps(self, position: NDArray, size: int, axis: int) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
+        """Coefficients [star, pixel, 4] under the pixels along one axis, weights and slopes [star, 4]."""
         length = self._coefficients.shape[axis]
         centre = (self.table.shape[axis] - 1) // 2 + _PAD
         sample = centre - self.sampling * np.asarray(position, dtype=np.float64)
