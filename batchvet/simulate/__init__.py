@@ -1,0 +1,9 @@
+"""Simulated target pixel files with known truth."""
+
+from batchvet.simulate.detector import simulate_stamp
+from batchvet.simulate.draw import draw_scene
+from batchvet.simulate.scene import Scene
+from batchvet.simulate.settings import KINDS, SimulationSettings
+from batchvet.simulate.survey import SimulatedSurvey, simulate
+
+__all__ = ["KINDS", "Scene", "SimulatedSurvey", "SimulationSettings", "draw_scene", "simulate", "simulate_stamp"]

@@ -1,0 +1,79 @@
+"""The stars around a simulated target."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchvet.simulate.scene import Stars
+from batchvet.simulate.settings import SimulationSettings
+from batchvet.simulate.sky import at_offset
+
+FloatArray = NDArray[np.float64]
+
+RADIUS_ARCSEC = 200.0  #: of the field, beyond the corners of a stamp of 13 x 11 pixels
+FAINTEST = 19.0  #: Tmag; what is fainter is part of the background
+SLOPE = 0.3  #: of log10 N(< Tmag), between the galactic plane and the poles
+
+
+def draw_stars(rng: np.random.Generator, settings: SimulationSettings, kind: str, tic: int) -> Stars:
+    """The target (first), the stars placed on purpose for this kind of scene, and the field.
+
+    Star 1 is where "off_target" and "crowded" scenes may, and "not_in_table" scenes do, have their dip.
+    """
+    target_tmag = float(rng.uniform(*settings.tmag_range))
+    east, north, tmag = _field(rng, settings, target_tmag)
+    near_east, near_north, near_tmag = _on_purpose(rng, settings, kind, target_tmag)
+    east = np.concatenate([[0.0], near_east, east])
+    north = np.concatenate([[0.0], near_north, north])
+    tmag = np.concatenate([[target_tmag], near_tmag, tmag])
+    count = len(tmag)
+    ra0, dec0 = float(rng.uniform(0, 360)), float(np.rad2deg(np.arcsin(rng.uniform(-0.98, 0.98))))
+    ra, dec = at_offset(east, north, ra0, dec0)
+    speed = 10 ** rng.normal(0.6, 0.35, count)  # mas/yr
+    speed[0] = 10 ** rng.normal(1.2, 0.5)  # targets are nearer than the field
+    direction = rng.uniform(0, 2 * np.pi, count)
+    known = tmag < settings.neighbour_limit
+    known[0] = True
+    if kind == "not_in_table":
+        known[1] = False
+    varies = rng.random(count) < settings.variable_fraction
+    return Stars(
+        source_id=np.concatenate([[tic], tic * 1000 + np.arange(1, count)]).astype(np.int64),
+        ra=ra,
+        dec=dec,
+        pmra=settings.proper_motion_scale * speed * np.sin(direction),
+        pmdec=settings.proper_motion_scale * speed * np.cos(direction),
+        tmag=tmag,
+        known=known,
+        amplitude=np.where(varies, 10 ** rng.uniform(-3.5, -1.5, count), 0.0),
+        period=10 ** rng.uniform(-0.5, 1.2, count),
+        phase=rng.uniform(0, 2 * np.pi, count),
+    )
+
+
+def _field(
+    rng: np.random.Generator, settings: SimulationSettings, target_tmag: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """East, north (arcsec) and Tmag of stars strewn evenly, more of them the fainter."""
+    density = float(np.exp(rng.uniform(*np.log(settings.density_range))))
+    area = np.pi * (RADIUS_ARCSEC / 60) ** 2
+    count = int(rng.poisson(density * area * 10 ** (SLOPE * (FAINTEST - 18))))
+    radius, angle = RADIUS_ARCSEC * np.sqrt(rng.random(count)), rng.uniform(0, 2 * np.pi, count)
+    tmag = FAINTEST + np.log10(1 - rng.random(count)) / SLOPE
+    return radius * np.sin(angle), radius * np.cos(angle), np.maximum(tmag, target_tmag - 1.5)
+
+
+def _on_purpose(
+    rng: np.random.Generator, settings: SimulationSettings, kind: str, target_tmag: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """East, north and Tmag of the stars that a kind of scene needs near its target."""
+    count = {"crowded": 3, "off_target": 1, "not_in_table": 1}.get(kind, 0)
+    if count == 0 and rng.random() < settings.close_neighbour_fraction:
+        count = 1
+    closest, farthest = {"crowded": (4.0, 42.0), "off_target": (6.0, 60.0)}.get(kind, (6.0, 50.0))
+    fainter = (-0.5, 2.5) if kind == "crowded" else (0.0, 5.0)
+    radius = np.exp(rng.uniform(np.log(closest), np.log(farthest), count))
+    angle = rng.uniform(0, 2 * np.pi, count)
+    tmag = np.minimum(target_tmag + rng.uniform(*fainter, count), FAINTEST - 0.6)
+    return radius * np.sin(angle), radius * np.cos(angle), tmag
