@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.ndimage import uniform_filter
+from scipy.stats import chi2
 
 from batchvet.catalog.candidate import Ephemeris
+from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.null_epochs import NoiseSettings
-from batchvet.science.transit_images import TransitImage
-from batchvet.science.windows import WindowSettings
+from batchvet.science.null_epochs import NoiseModel, NoiseSettings, measure_noise, null_windows
+from batchvet.science.transit_images import DipFit, SectorPixels, TransitImage, as_image, fit_dip
+from batchvet.science.windows import Window, WindowLayout, WindowSettings, transit_windows
 
 FloatArray = NDArray[np.float64]
+
+_COMBINE_ITERATIONS = 3
+_DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
 
 
 @dataclass(frozen=True)
@@ -75,4 +83,159 @@ def difference_image(
     InsufficientData
         No usable transit (kinds ``no_transit``, ``gap``), cadence (``no_cadences``) or pixel (``no_pixels``).
     """
-    raise NotImplementedError
+    pixels = SectorPixels.of(stamp, bitmask)
+    windows, left_out = transit_windows(
+        pixels.time, pixels.usable, stamp.quality, ephemeris, others, stamp.exposure_days, settings.windows
+    )
+    if not windows:
+        raise _no_transit(stamp, left_out)
+    fits = [fit_dip(pixels, window) for window in windows]
+    noise = _noise(stamp, pixels, fits, ephemeris, others, settings)
+    combined = combine(fits, noise)
+    dof = len(noise.scatter) * (len(fits) - 1)
+    flags = {
+        "ONE_SIDED": any(window.one_sided for window in windows),
+        "FEW_NULL_EPOCHS": noise.n_epochs < settings.noise.few_epochs,
+        "NO_POS_CORR": pixels.pointing is None,
+        "TRANSITS_DISAGREE": bool(dof and chi2.sf(combined.chi2, dof) < _DISAGREEMENT),
+    }
+    shapes = np.zeros((pixels.shape[0] * pixels.shape[1], noise.shapes.shape[1]))
+    shapes[pixels.live] = noise.shapes
+    return DifferenceImage(
+        flux=pixels.image(combined.flux),
+        variance=pixels.image(noise.kappa * noise.scatter * combined.leverage),
+        shapes=shapes,
+        shape_cov=noise.shape_cov * combined.leverage,
+        out_of_transit=pixels.image(_mean_baseline(fits)),
+        out_of_transit_error=pixels.image(_baseline_error(fits, windows)),
+        n_transits=len(fits),
+        n_in_transit=sum(window.n_in for window in windows),
+        transit_chi2=combined.chi2,
+        transit_dof=dof,
+        max_leave_one_out_shift_pixels=_leave_one_out_shift(pixels, fits, combined.weights),
+        n_null_epochs=noise.n_epochs,
+        transits=tuple(map(partial(as_image, pixels), windows, fits, combined.weights)),
+        left_out=tuple(left_out),
+        flags=tuple(flag for flag, raised in flags.items() if raised),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """Transits weighted by the inverse of their covariance."""
+
+    flux: FloatArray  #: e-/s, [live pixel]
+    leverage: float  #: of the combination: its covariance is this times the noise model's
+    weights: FloatArray  #: of the transits, sum 1
+    chi2: float  #: of the transits about the combination, before any was weighted down
+
+
+def combine(fits: Sequence[DipFit], noise: NoiseModel) -> Combination:
+    """Weighted mean of the transits' images; one that disagrees counts less.
+
+    All transits share one covariance up to a factor, the leverage times the scatter of that transit over the
+    sector's, so that inverse covariance weights are numbers. A transit whose chi² about the mean exceeds what
+    noise gives in the 5 sigma tail has its factor raised by its reduced chi².
+    """
+    dips = np.array([fit.flux for fit in fits])
+    factors = np.array([fit.leverage * np.median(fit.scatter / noise.scatter) for fit in fits])
+    n, n_pixels = dips.shape
+    whiten = _whitener(noise)
+    first_chi2 = 0.0
+    for iteration in range(_COMBINE_ITERATIONS):
+        weights = (1.0 / factors) / np.sum(1.0 / factors)
+        flux = weights @ dips
+        if n == 1:
+            break
+        expected = factors - 1.0 / np.sum(1.0 / factors)
+        each = np.sum(whiten(dips - flux) ** 2, axis=1) / expected
+        if iteration == 0:
+            first_chi2 = float(np.sum(each * expected / factors))
+        reduced = each / n_pixels
+        factors = factors * np.where(reduced > 1.0 + 5.0 * np.sqrt(2.0 / n_pixels), reduced, 1.0)
+    return Combination(flux, float(1.0 / np.sum(1.0 / factors)), weights, first_chi2)
+
+
+def _whitener(noise: NoiseModel) -> Callable[[FloatArray], FloatArray]:
+    """Function that turns images [n, live pixel] into ones of unit covariance, per unit of leverage."""
+    covariance = np.diag(noise.kappa * noise.scatter) + noise.shapes @ noise.shape_cov @ noise.shapes.T
+    deviation = np.sqrt(np.diag(covariance))
+    factor = np.linalg.cholesky(covariance / np.outer(deviation, deviation))
+    return lambda images: solve_triangular(factor, (images / deviation).T, lower=True).T
+
+
+def _noise(
+    stamp: Stamp,
+    pixels: SectorPixels,
+    fits: Sequence[DipFit],
+    ephemeris: Ephemeris,
+    others: Sequence[Ephemeris],
+    settings: DifferenceSettings,
+) -> NoiseModel:
+    """Noise at transit-free epochs; when they are few, at any epochs of data whose dips are filled in."""
+    find = partial(
+        null_windows,
+        pixels,
+        stamp.quality,
+        ephemeris,
+        others,
+        stamp.exposure_days,
+        settings.windows,
+        settings.noise,
+    )
+    epochs, restore = find(), None
+    if len(epochs) < settings.noise.few_epochs:
+        everywhere = find(anywhere=True)
+        if len(everywhere) > len(epochs):
+            layout = WindowLayout.of(ephemeris, 0.0, stamp.exposure_days, settings.windows)
+            template = layout.template(np.nan_to_num(ephemeris.time_from_transit(pixels.time), nan=1e9))
+            weights = np.array([1.0 / fit.leverage for fit in fits])
+            dip = weights @ np.array([fit.flux for fit in fits]) / weights.sum()
+            epochs, restore = everywhere, (template, dip)
+    scatter = np.median([fit.scatter for fit in fits], axis=0)
+    return measure_noise(pixels, epochs, _mean_baseline(fits), scatter, settings.noise, restore)
+
+
+def _mean_baseline(fits: Sequence[DipFit]) -> FloatArray:
+    weights = np.array([1.0 / fit.leverage for fit in fits])
+    return weights @ np.array([fit.baseline for fit in fits]) / weights.sum()
+
+
+def _baseline_error(fits: Sequence[DipFit], windows: Sequence[Window]) -> FloatArray:
+    """White-noise error of the mean baseline, [live pixel]."""
+    weights = np.array([1.0 / fit.leverage for fit in fits])
+    weights /= weights.sum()
+    pairs = zip(weights, fits, windows, strict=True)
+    return np.sqrt(sum(w**2 * fit.scatter / max(window.n_out, 1) for w, fit, window in pairs))
+
+
+def _leave_one_out_shift(pixels: SectorPixels, fits: Sequence[DipFit], weights: FloatArray) -> float:
+    """Largest shift of the photocentre when one transit is left out, pixels."""
+    if len(fits) < 2:
+        return float("nan")
+    dips = np.array([fit.flux for fit in fits])
+    total = weights @ dips
+    centre = _photocentre(pixels, total)
+    without = (total - weights[:, None] * dips) / (1.0 - weights)[:, None]
+    shifts = [np.hypot(*(_photocentre(pixels, dip) - centre)) for dip in without]
+    return float(np.nanmax(shifts)) if np.isfinite(shifts).any() else float("nan")
+
+
+def _photocentre(pixels: SectorPixels, dip: FloatArray) -> FloatArray:
+    """Row and column of the light within two pixels of the brightest 3 x 3 block."""
+    image = np.nan_to_num(pixels.image(dip))
+    peak = np.unravel_index(np.argmax(uniform_filter(image, 3, mode="constant")), image.shape)
+    rows, cols = np.ogrid[: image.shape[0], : image.shape[1]]
+    near = (np.abs(rows - peak[0]) <= 2) & (np.abs(cols - peak[1]) <= 2)
+    light = np.where(near, np.maximum(image, 0.0), 0.0)
+    if light.sum() <= 0:
+        return np.array([np.nan, np.nan])
+    return np.array([(light * rows).sum(), (light * cols).sum()]) / light.sum()
+
+
+def _no_transit(stamp: Stamp, left_out: Sequence[str]) -> InsufficientData:
+    """Why there is no difference image, as an error."""
+    where = f"TIC {stamp.tic} sector {stamp.sector}"
+    if left_out:
+        return InsufficientData(f"{where}: no usable transit ({'; '.join(left_out[:3])})", kind="gap")
+    return InsufficientData(f"{where}: no transit falls into the sector", kind="no_transit")

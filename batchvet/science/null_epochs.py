@@ -7,12 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.transit_images import DipFit, SectorPixels, fit_dip
-from batchvet.science.windows import Window, WindowLayout, WindowSettings, in_transit_of, window_at
+from batchvet.science.windows import (
+    Window,
+    WindowLayout,
+    WindowSettings,
+    in_transit_of,
+    pointing_stretches,
+    window_at,
+)
 
 FloatArray = NDArray[np.float64]
+
+_KAPPA_ITERATIONS = 3
+_LEAST_EPOCHS = 12  # below, a covariance is not measured but assumed
+_UNMEASURED_KAPPA = 2.0  # variance inflation assumed then: typical of red noise in real sectors
+_TAIL = 0.975  # an epoch beyond this quantile counts as if it were there: scattered light comes in bursts
+_PRIOR_EPOCHS = 20.0  # weight of the stamp's typical kappa against a pixel's own
 
 
 @dataclass(frozen=True)
@@ -22,8 +36,8 @@ class NoiseSettings:
     most_epochs: int = 100  #: transit-free epochs used
     few_epochs: int = 30  #: fewer of them: the dips are filled in and epochs anywhere are used
     grid_per_duration: float = 6.0  #: candidate epochs per duration
+    full_coverage: float = 0.8  #: cadences of a window, over those of an unbroken one
     most_components: int = 3  #: further common shapes found in the epochs themselves
-    outlier_dof: float = 6.0  #: degrees of freedom of the t distribution that epochs are weighted by
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,5 +51,166 @@ class NoiseModel:
     kappa: FloatArray  #: inflation of the white noise, at least 1, [live pixel]
     shapes: FloatArray  #: T: 1, row, col, dI/drow, dI/dcol and what else the epochs share, [live pixel, k]
     shape_cov: FloatArray  #: Lambda, [k, k], per unit of leverage
-    n_epochs: int  #: transit-free epochs it was measured on
-    filled_in: bool  #: whether dips had to be filled in to find enough epochs
+    n_epochs: int  #: epochs it was measured on
+
+
+def null_windows(
+    pixels: SectorPixels,
+    quality: NDArray[np.integer],
+    ephemeris: Ephemeris,
+    others: Sequence[Ephemeris],
+    exposure_days: float,
+    window_settings: WindowSettings,
+    settings: NoiseSettings,
+    *,
+    anywhere: bool = False,
+) -> list[Window]:
+    """Windows like the transits', spread over the sector, that no dip touches.
+
+    With `anywhere` they may lie on dips and be cut by gaps like a transit's own: for data whose dips have been
+    filled in, when too few others exist.
+    """
+    time = pixels.time
+    own = () if anywhere else (ephemeris,)
+    free = pixels.usable & ~in_transit_of(time, others, exposure_days)
+    index = np.flatnonzero(free)
+    if index.size == 0:
+        return []
+    sigma = ephemeris.mid_time_error(float(np.median(time[index])))
+    layout = WindowLayout.of(ephemeris, sigma, exposure_days, window_settings)
+    busy = np.concatenate([[0], np.cumsum(in_transit_of(time, own, exposure_days)[index])])
+    stretches = pointing_stretches(time, quality, window_settings)
+    step = ephemeris.duration_days / settings.grid_per_duration
+    mids = np.arange(time[index[0]], time[index[-1]], max(step, exposure_days))
+    low = np.searchsorted(time[index], mids - layout.outer)
+    high = np.searchsorted(time[index], mids + layout.outer)
+    good = (high > low) & (busy[high] == busy[low])
+    if not anywhere:
+        unbroken = 2.0 * layout.outer / exposure_days
+        last = np.maximum(high - 1, 0)
+        good &= (high - low) >= settings.full_coverage * unbroken
+        good &= stretches[index[np.minimum(low, index.size - 1)]] == stretches[index[last]]
+    mids = mids[good]
+    if len(mids) > settings.most_epochs:
+        mids = mids[np.linspace(0, len(mids) - 1, settings.most_epochs).round().astype(int)]
+    found = [window_at(mid, layout, time, index, stretches, window_settings) for mid in mids]
+    return [window for window in found if isinstance(window, Window)]
+
+
+def measure_noise(
+    pixels: SectorPixels,
+    windows: Sequence[Window],
+    baseline: FloatArray,
+    scatter: FloatArray,
+    settings: NoiseSettings,
+    restore: tuple[FloatArray, FloatArray] | None = None,
+) -> NoiseModel:
+    """Fit a dip where there is none and learn the covariance from what comes out.
+
+    Parameters
+    ----------
+    pixels : SectorPixels
+    windows : sequence of Window
+        Transit-free epochs.
+    baseline : array, e-/s, [live pixel]
+        Out-of-transit image: jitter moves its gradients.
+    scatter : array, (e-/s)², [live pixel]
+        Of the transits' own fits; used when there are too few epochs.
+    settings : NoiseSettings
+    restore : optional
+        As in `fit_dip`.
+    """
+    shapes = common_shapes(pixels, baseline)
+    if len(windows) < _LEAST_EPOCHS:
+        kappa = np.full(len(scatter), _UNMEASURED_KAPPA)
+        return NoiseModel(scatter, kappa, shapes, np.zeros((shapes.shape[1],) * 2), len(windows))
+    fits: list[DipFit] = [fit_dip(pixels, window, restore) for window in windows]
+    scatter = np.median([fit.scatter for fit in fits], axis=0)
+    dips = np.array([fit.flux / np.sqrt(fit.leverage) for fit in fits])
+    kappa = np.ones(len(scatter))
+    for _ in range(_KAPPA_ITERATIONS):
+        deviation = np.sqrt(kappa * scatter)
+        white = dips / deviation
+        basis, extra = _shared_basis(white, shapes / deviation[:, None], settings.most_components)
+        left = white - white @ basis @ basis.T
+        freedom = np.maximum(1.0 - np.einsum("pk,pk->p", basis, basis), 0.05)
+        kappa = np.maximum(kappa * _pixel_inflation(left / np.sqrt(freedom)), 1.0)
+    deviation = np.sqrt(kappa * scatter)
+    shapes = np.column_stack([shapes, extra * deviation[:, None]])
+    return NoiseModel(
+        scatter, kappa, shapes, _shape_covariance(dips / deviation, shapes / deviation[:, None]), len(windows)
+    )
+
+
+def common_shapes(pixels: SectorPixels, baseline: FloatArray) -> FloatArray:
+    """T = [1, row, col, dI/drow, dI/dcol], [live pixel, 5]; rows and columns in stamp half-widths.
+
+    Differences of neighbouring pixels are wider than the true derivative by a pixel; what that misses of the
+    jitter is among the shapes that the epochs show themselves.
+    """
+    rows, cols = np.divmod(pixels.live, pixels.shape[1])
+    image = pixels.image(baseline)
+    image = np.where(np.isfinite(image), image, np.nanmedian(image))
+    gradient_row, gradient_col = np.gradient(image)
+    return np.column_stack(
+        [
+            np.ones(len(rows)),
+            2.0 * rows / (pixels.shape[0] - 1) - 1.0,
+            2.0 * cols / (pixels.shape[1] - 1) - 1.0,
+            gradient_row.ravel()[pixels.live],
+            gradient_col.ravel()[pixels.live],
+        ]
+    )
+
+
+def _shared_basis(white: FloatArray, shapes: FloatArray, most: int) -> tuple[FloatArray, FloatArray]:
+    """Orthonormal basis [pixel, k] of the shapes and of what else the epochs share, and the latter alone.
+
+    A further component counts when its variance exceeds what uncorrelated pixels of unit variance give at most
+    (Marchenko-Pastur edge), with the epochs' overlap counted as a factor of two.
+    """
+    basis = _orthonormal(shapes)
+    left = _winsorised(white - white @ basis @ basis.T)
+    left /= np.sqrt(np.maximum(np.mean(left**2, axis=0), 1.0))  # a single noisy pixel is kappa's, not shared
+    n, pixels = left.shape
+    _, singular, vectors = np.linalg.svd(left, full_matrices=False)
+    edge = (1.0 + np.sqrt(2.0 * pixels / n)) ** 2
+    count = int(np.count_nonzero(singular[:most] ** 2 / n > 1.3 * edge))
+    extra = vectors[:count].T
+    return _orthonormal(np.column_stack([basis, extra])), extra
+
+
+def _orthonormal(columns: FloatArray) -> FloatArray:
+    """Orthonormal basis of the column space; columns that others explain are left out."""
+    size = np.linalg.norm(columns, axis=0)
+    left, singular, _ = np.linalg.svd(columns[:, size > 0] / size[size > 0], full_matrices=False)
+    return left[:, singular > 1e-6 * singular.max(initial=0.0)]
+
+
+def _shape_covariance(white: FloatArray, shapes: FloatArray) -> FloatArray:
+    """Covariance of the shapes' amplitudes over the epochs beyond what white noise gives them."""
+    basis = _orthonormal(shapes)
+    amplitudes = _winsorised(white @ basis)
+    excess = amplitudes.T @ amplitudes / len(amplitudes) - np.eye(basis.shape[1])
+    values, vectors = np.linalg.eigh(excess)
+    to_shapes = np.linalg.pinv(shapes) @ basis @ vectors
+    return (to_shapes * np.maximum(values, 0.0)) @ to_shapes.T
+
+
+def _winsorised(samples: FloatArray) -> FloatArray:
+    """Samples [n, k] with those beyond the tail's distance pulled back to it."""
+    spread = np.median(np.abs(samples), axis=0) / 0.6745
+    distance = np.sum((samples / np.maximum(spread, 1e-12)) ** 2, axis=1)
+    limit = chi2.ppf(_TAIL, samples.shape[1]) * max(np.median(distance) / samples.shape[1], 1.0)
+    return samples * np.minimum(1.0, np.sqrt(limit / np.maximum(distance, 1e-12)))[:, None]
+
+
+def _pixel_inflation(samples: FloatArray) -> FloatArray:
+    """Variance of each pixel's samples [n, pixel], outliers pulled in, drawn towards the stamp's typical one."""
+    spread = np.median(np.abs(samples), axis=0) / 0.6745
+    limit = np.sqrt(chi2.ppf(_TAIL, 1)) * np.maximum(spread, 1e-12)
+    variance = np.mean(np.clip(samples, -limit, limit) ** 2, axis=0) / 0.935
+    n = len(samples)
+    typical = np.log(np.maximum(np.median(variance), 1e-12))
+    own = np.log(np.maximum(variance, 1e-12))
+    return np.exp((n * own + _PRIOR_EPOCHS * typical) / (n + _PRIOR_EPOCHS))
