@@ -1,0 +1,266 @@
+"""The stars around each target, from a table: who else could have dimmed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .candidate import Neighbour
+from .cells import (
+    Cell,
+    declination,
+    is_missing,
+    number_between,
+    right_ascension,
+    text,
+    tic_number,
+)
+from .layouts import Layout
+from .table import Table, bad_rows_error, open_table, shape_problem
+
+NEIGHBOURS = Layout(
+    name="neighbours",
+    title="neighbour columns",
+    required={name: (name,) for name in ("tic", "source_id", "ra", "dec", "tmag")},
+    optional={name: (name,) for name in ("pmra", "pmdec", "epoch")},
+)
+
+#: Target, source, numbers and line of some rows.
+_Block = tuple[NDArray[np.int64], NDArray[np.object_], NDArray[np.float64], NDArray[np.int64]]
+
+
+def source_name(cell: Cell) -> str:
+    """A source's name. A floating-point number is refused: it has lost the last digits of a Gaia number."""
+    if isinstance(cell, float):
+        raise ValueError(f'is the floating-point number "{cell}": write it as text or as an integer')
+    return text(cell)
+
+
+_PARSERS: dict[str, Callable[[Cell], object]] = {
+    "tic": tic_number,
+    "source_id": source_name,
+    "ra": right_ascension,
+    "dec": declination,
+    "tmag": number_between(-5.0, 40.0),
+    "pmra": number_between(-1e5, 1e5),
+    "pmdec": number_between(-1e5, 1e5),
+    "epoch": number_between(1900.0, 2100.0),
+}
+_WHEN_EMPTY = {"pmra": 0.0, "pmdec": 0.0, "epoch": 2000.0}
+_NUMBERS = ("ra", "dec", "tmag", "pmra", "pmdec", "epoch")
+#: Limits of `_NUMBERS`, in that order; the parsers above have the same.
+_LOW = np.array([0.0, -90.0, -5.0, -1e5, -1e5, 1900.0])
+_HIGH = np.array([360.0, 90.0, 40.0, 1e5, 1e5, 2100.0])
+#: Rows that are read at a time, so that a million of them are not held as text.
+_BLOCK = 50_000
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourTable:
+    """All neighbours of all targets. What it says does not depend on the order of the file."""
+
+    path: Path  #: where it was read from
+    sha256: str  #: of the file as it lies on disk
+    tic: NDArray[np.int64]  #: target of each row, ascending
+    source_id: NDArray[np.object_]  #: text, unique within one target
+    numbers: NDArray[np.float64]  #: [row, (ra, dec, tmag, pmra, pmdec, epoch)], units as in `Neighbour`
+
+    def of(self, tic: int) -> tuple[Neighbour, ...] | None:
+        """Neighbours of a target sorted by source_id; None when the table does not speak of the target."""
+        names, numbers = self._rows(tic)
+        stars = (
+            Neighbour(name, ra, dec, tmag, pmra, pmdec, epoch)
+            for name, (ra, dec, tmag, pmra, pmdec, epoch) in zip(names, numbers.tolist(), strict=True)
+        )
+        return tuple(stars) or None
+
+    def sha256_of(self, tic: int) -> str | None:
+        """Hash of what the table says of one target: a changed neighbour makes only that target stale.
+
+        It does not depend on the order of the rows or on the file's format; None when the target does not occur.
+        """
+        names, numbers = self._rows(tic)
+        if not len(names):
+            return None
+        return hashlib.sha256("\n".join(names).encode() + numbers.astype("<f8").tobytes()).hexdigest()
+
+    def _rows(self, tic: int) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+        """Names and numbers of one target, sorted by name."""
+        first, last = np.searchsorted(self.tic, (tic, tic + 1))
+        order = first + np.argsort(self.source_id[first:last], kind="stable")
+        return self.source_id[order], self.numbers[order]
+
+
+def read_neighbours(path: str | Path) -> NeighbourTable:
+    """Read and check a table of the stars around the targets.
+
+    Parameters
+    ----------
+    path : CSV, CSV compressed by gzip, or Parquet. Columns: `tic` (the target), `source_id`, `ra`, `dec` (deg, at
+        `epoch`), `tmag`; where known `pmra`, `pmdec` (mas/yr, pmra with cos(dec); 0 when empty) and `epoch` (Julian
+        year; 2000.0 when empty, Gaia DR3 has 2016.0). Further columns are not looked at
+
+    Raises
+    ------
+    CatalogError
+        The file is not such a table, or has bad rows; all of them are listed with their lines.
+    """
+    table = open_table(path, (NEIGHBOURS,), "neighbour table")
+    blocks: list[_Block] = []
+    bad: list[tuple[int, str]] = []
+    total = 0
+    while rows := list(islice(table.rows, _BLOCK)):
+        blocks.append(_plain_block(rows, table) or _checked_block(rows, table, bad))
+        total += len(rows)
+    if not total:
+        raise bad_rows_error(table, "neighbour table", bad, total, "")
+    tic, name, numbers, line = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    bad += _duplicates(tic, name, line, table)
+    if bad:
+        raise bad_rows_error(table, "neighbour table", sorted(bad), total, "Mend or delete these rows.")
+    order = np.argsort(tic, kind="stable")
+    return NeighbourTable(table.path, table.sha256, tic[order], name[order], numbers[order])
+
+
+def find_target(
+    neighbours: Sequence[Neighbour],
+    tic: int,
+    ra: float = math.nan,
+    dec: float = math.nan,
+    tmag: float = math.nan,
+    *,
+    epoch: float = 2000.0,
+    max_arcsec: float = 2.0,
+    max_mag: float = 1.0,
+) -> int | None:
+    """Which of the neighbours is the target itself.
+
+    By name first: a `source_id` that is the TIC number, bare or as "TIC 123". Then by place: the nearest star within
+    `max_arcsec` of the target whose magnitude is within `max_mag` of the target's, as for a table of Gaia numbers.
+
+    Parameters
+    ----------
+    neighbours : as `NeighbourTable.of` gives them
+    tic : TIC number of the target
+    ra, dec : position of the target, deg, at `epoch`; NaN: only the name counts
+    tmag : TESS magnitude of the target; NaN: only the position counts
+    epoch : Julian year of `ra` and `dec`; the neighbours are moved to it
+
+    Returns
+    -------
+    int or None
+        Index into `neighbours`; None when none of them is the target.
+    """
+    named = re.compile(rf"(TIC)?[\s_-]*0*{tic}", re.IGNORECASE)
+    for index, star in enumerate(neighbours):
+        if named.fullmatch(star.source_id):
+            return index
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        return None
+    nearest: tuple[float, int] | None = None
+    for index, star in enumerate(neighbours):
+        separation = _separation_arcsec(ra, dec, *star.at(epoch))
+        if separation > max_arcsec or abs(star.tmag - tmag) > max_mag:
+            continue
+        nearest = min(nearest or (math.inf, -1), (separation, index))
+    return nearest[1] if nearest else None
+
+
+def _separation_arcsec(ra: float, dec: float, other_ra: float, other_dec: float) -> float:
+    """Angle between two positions (deg) in arcsec, by the haversine, which stays exact for small angles."""
+    ra, dec, other_ra, other_dec = map(math.radians, (ra, dec, other_ra, other_dec))
+    half = (
+        math.sin((other_dec - dec) / 2.0) ** 2
+        + math.cos(dec) * math.cos(other_dec) * math.sin((other_ra - ra) / 2.0) ** 2
+    )
+    return math.degrees(2.0 * math.asin(min(1.0, math.sqrt(half)))) * 3600.0
+
+
+def _plain_block(rows: Sequence[tuple[int, Sequence[Cell]]], table: Table) -> _Block | None:
+    """Columns of rows in which every cell is plain and in range, fast; None when one is not.
+
+    Consecutive line numbers say that no row but perhaps the last runs over several lines.
+    """
+    lines = [line for line, _ in rows]
+    if lines[-1] - lines[0] != len(rows) - 1 or any(len(row) != len(table.columns) for _, row in rows):
+        return None
+    if shape_problem(rows[-1][1], table):
+        return None
+    cells = {ours: [row[at] for _, row in rows] for ours, at in table.positions.items()}
+    try:
+        tic = np.array([tic_number(cell) for cell in cells["tic"]], dtype=np.int64)
+        names = [source_name(cell) for cell in cells["source_id"]]
+        columns = [
+            np.array([float(cell) for cell in cells[ours]]) if ours in cells else np.full(len(rows), _WHEN_EMPTY[ours])
+            for ours in _NUMBERS
+        ]
+    except (TypeError, ValueError):
+        return None
+    numbers = np.column_stack(columns)
+    in_range = bool(np.all((numbers >= _LOW) & (numbers <= _HIGH)))
+    if not in_range or any(map(is_missing, names)):
+        return None
+    numbers[:, 0] %= 360.0
+    return tic, np.array(names, dtype=object), numbers, np.array(lines)
+
+
+def _checked_block(rows: Sequence[tuple[int, Sequence[Cell]]], table: Table, bad: list[tuple[int, str]]) -> _Block:
+    """Columns of the sound rows, read cell by cell; what is wrong with the others goes to `bad`."""
+    stars: list[dict[str, object]] = []
+    lines: list[int] = []
+    for line, row in rows:
+        values, problems = _star(row, table)
+        if problems:
+            bad.append((line, "; ".join(problems)))
+        else:
+            stars.append(values)
+            lines.append(line)
+    return (
+        np.array([star["tic"] for star in stars], dtype=np.int64),
+        np.array([star["source_id"] for star in stars], dtype=object),
+        np.array([[star[ours] for ours in _NUMBERS] for star in stars], dtype=np.float64).reshape(-1, len(_NUMBERS)),
+        np.array(lines, dtype=np.int64),
+    )
+
+
+def _star(row: Sequence[Cell], table: Table) -> tuple[dict[str, object], list[str]]:
+    """Values of one row by field and everything that is wrong with it."""
+    if problem := shape_problem(row, table):
+        return {}, [problem]
+    values: dict[str, object] = dict(_WHEN_EMPTY)
+    problems = []
+    for ours, position in table.positions.items():
+        cell = row[position]
+        if not is_missing(cell):
+            try:
+                values[ours] = _PARSERS[ours](cell)
+            except ValueError as problem:
+                problems.append(f"{table.columns[position]} {problem}")
+        elif ours in NEIGHBOURS.required:
+            problems.append(f"{table.columns[position]} is missing")
+    return values, problems
+
+
+def _duplicates(
+    tic: NDArray[np.int64], name: NDArray[np.object_], line: NDArray[np.int64], table: Table
+) -> Iterator[tuple[int, str]]:
+    """Number and reason of the rows that name a source of a target a second time."""
+    order = np.argsort(tic, kind="stable")
+    starts = np.flatnonzero(np.diff(tic[order], prepend=-1))
+    for rows in np.split(order, starts[1:]):
+        if len(set(name[rows])) == len(rows):
+            continue
+        first: dict[str, int] = {}
+        for row in rows:
+            there = first.setdefault(name[row], int(line[row]))
+            if there != line[row]:
+                reason = f"source {name[row]} of TIC {tic[row]} is already on {table.place} {there}"
+                yield int(line[row]), reason
