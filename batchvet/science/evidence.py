@@ -1,4 +1,4 @@
-"""What one sector says about where the dip is: small enough to store, enough to judge the candidate again later."""
+"""What one sector says about where the dip is: small enough to store, enough to judge the candidate again."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 
-def _column(kind: str, text: str, unit: str = "", **options: Any) -> Any:
-    return field(metadata={"kind": kind, "unit": unit, "text": text}, **options)
+def _stored(kind: str, text: str, unit: str = "") -> dict[str, str]:
+    """How a field stands in a table: its kind, a sentence and its unit."""
+    return {"kind": kind, "unit": unit, "text": text}
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,49 +23,56 @@ class SectorEvidence:
     """One sector's likelihood of the dip's position, and of each star as its host.
 
     Likelihoods are relative to "there is no dip" and dimensionless, so that flux units cancel. Positions are
-    0-based stamp pixels; ``target_row`` and ``target_col`` include the astrometric zero point, so that offsets
-    between the dip and the target do not contain it. SCIENCE 2d to 2f.
+    0-based stamp pixels; ``target_row`` and ``target_col`` include the astrometric zero point, so that the
+    offset of the dip does not contain it. SCIENCE 2d to 2f.
     """
 
-    sector: int = _column("int", "TESS sector")
-    n_transits: int = _column("int", "transits in the difference image")
-    n_in_transit: int = _column("int", "cadences in transit")
-    rows: int = _column("int", "rows of the stamp", "pixel")
-    cols: int = _column("int", "columns of the stamp", "pixel")
-    snr: float = _column("float", "significance of the best point source in the difference image")
-    dip: float = _column("float", "flux of the best point source", "e-/s")
-    chi2_reduced: float = _column("float", "reduced chi2 of the best point source")
-    row: float = _column("float", "row of the dip", "pixel")
-    col: float = _column("float", "column of the dip", "pixel")
-    cov_row_row: float = _column("float", "covariance of the dip's position from the noise", "pixel2")
-    cov_row_col: float = _column("float", "covariance of the dip's position from the noise", "pixel2")
-    cov_col_col: float = _column("float", "covariance of the dip's position from the noise", "pixel2")
-    target_row: float = _column("float", "row of the target, zero point included", "pixel")
-    target_col: float = _column("float", "column of the target, zero point included", "pixel")
-    sys_row_row: float = _column("float", "covariance of the zero point, PRF and WCS", "pixel2")
-    sys_row_col: float = _column("float", "covariance of the zero point, PRF and WCS", "pixel2")
-    sys_col_col: float = _column("float", "covariance of the zero point, PRF and WCS", "pixel2")
-    east_per_row: float = _column("float", "east on the sky for one row", "arcsec/pixel")
-    east_per_col: float = _column("float", "east on the sky for one column", "arcsec/pixel")
-    north_per_row: float = _column("float", "north on the sky for one row", "arcsec/pixel")
-    north_per_col: float = _column("float", "north on the sky for one column", "arcsec/pixel")
-    artefact: float = _column("float", "log likelihood of an artefact that has no point source")
-    prf_source: str = _column("str", "PRF used: spoc or empirical")
-    has_neighbours: bool = _column("bool", "whether a neighbour table was given")
-    flags: tuple[str, ...] = _column("strings", "what to know about this sector")
-    map_start: float = _column("float", "row and column of the map's first node", "pixel")
-    map_step: float = _column("float", "distance between nodes of the map", "pixel")
-    map_rows: int = _column("int", "rows of the map")
-    map_cols: int = _column("int", "columns of the map")
-    significance_map: FloatArray = _column("floats", "signal to noise of a dip at each node, [row, col]")
-    star_id: tuple[str, ...] = _column("strings", "stars of the scene, the target first")
-    star_is_target: NDArray[np.bool_] = _column("bools", "which of them is the declared target")
-    star_east: FloatArray = _column("floats", "stars, east of the target", "arcsec")
-    star_north: FloatArray = _column("floats", "stars, north of the target", "arcsec")
-    star_tmag: FloatArray = _column("floats", "stars, TESS magnitude", "mag")
-    star_flux: FloatArray = _column("floats", "stars, flux out of transit", "e-/s")
-    star_score: FloatArray = _column("floats", "derivatives of the log likelihood at no dip, [star, 3]")
-    star_information: FloatArray = _column("floats", "Fisher information of dip, row, column, [star, 3, 3]")
+    sector: int = field(metadata=_stored("int", "TESS sector"))
+    n_transits: int = field(metadata=_stored("int", "transits in the difference image"))
+    n_in_transit: int = field(metadata=_stored("int", "cadences in transit"))
+    rows: int = field(metadata=_stored("int", "rows of the stamp", "pixel"))
+    cols: int = field(metadata=_stored("int", "columns of the stamp", "pixel"))
+    snr: float = field(metadata=_stored("float", "significance of the best point source in the difference image"))
+    dip: float = field(metadata=_stored("float", "flux of the best point source", "e-/s"))
+    chi2_reduced: float = field(metadata=_stored("float", "reduced chi2 of the best point source"))
+    row: float = field(metadata=_stored("float", "row of the dip", "pixel"))
+    col: float = field(metadata=_stored("float", "column of the dip", "pixel"))
+    cov_row_row: float = field(metadata=_stored("float", "covariance of the dip's position from the noise", "pixel2"))
+    cov_row_col: float = field(metadata=_stored("float", "covariance of the dip's position from the noise", "pixel2"))
+    cov_col_col: float = field(metadata=_stored("float", "covariance of the dip's position from the noise", "pixel2"))
+    target_row: float = field(metadata=_stored("float", "row of the target, zero point included", "pixel"))
+    target_col: float = field(metadata=_stored("float", "column of the target, zero point included", "pixel"))
+    sys_row_row: float = field(metadata=_stored("float", "covariance of the zero point, PRF and WCS", "pixel2"))
+    sys_row_col: float = field(metadata=_stored("float", "covariance of the zero point, PRF and WCS", "pixel2"))
+    sys_col_col: float = field(metadata=_stored("float", "covariance of the zero point, PRF and WCS", "pixel2"))
+    east_per_row: float = field(metadata=_stored("float", "east on the sky for one row", "arcsec/pixel"))
+    east_per_col: float = field(metadata=_stored("float", "east on the sky for one column", "arcsec/pixel"))
+    north_per_row: float = field(metadata=_stored("float", "north on the sky for one row", "arcsec/pixel"))
+    north_per_col: float = field(metadata=_stored("float", "north on the sky for one column", "arcsec/pixel"))
+    artefact: float = field(metadata=_stored("float", "log likelihood of an artefact that has no point source"))
+    prf_source: str = field(metadata=_stored("str", "PRF used: spoc or empirical"))
+    has_neighbours: bool = field(metadata=_stored("bool", "whether a neighbour table was given"))
+    flags: tuple[str, ...] = field(metadata=_stored("strings", "what to know about this sector"))
+    map_start: float = field(metadata=_stored("float", "row and column of the map's first node", "pixel"))
+    map_step: float = field(metadata=_stored("float", "distance between nodes of the map", "pixel"))
+    map_rows: int = field(metadata=_stored("int", "rows of the map"))
+    map_cols: int = field(metadata=_stored("int", "columns of the map"))
+    significance_map: FloatArray = field(
+        metadata=_stored("floats", "signal to noise of a dip at each node, [row, col]")
+    )
+    information_map: FloatArray = field(
+        metadata=_stored("floats", "Fisher information of the dip's flux at every second node, [row, col]", "(e-/s)-2")
+    )
+    star_id: tuple[str, ...] = field(metadata=_stored("strings", "stars of the scene, the target first"))
+    star_is_target: NDArray[np.bool_] = field(metadata=_stored("bools", "which of them is the declared target"))
+    star_east: FloatArray = field(metadata=_stored("floats", "stars, east of the target", "arcsec"))
+    star_north: FloatArray = field(metadata=_stored("floats", "stars, north of the target", "arcsec"))
+    star_tmag: FloatArray = field(metadata=_stored("floats", "stars, TESS magnitude", "mag"))
+    star_flux: FloatArray = field(metadata=_stored("floats", "stars, flux out of transit", "e-/s"))
+    star_score: FloatArray = field(metadata=_stored("floats", "derivatives of the log likelihood at no dip, [star, 3]"))
+    star_information: FloatArray = field(
+        metadata=_stored("floats", "Fisher information of dip, row, column, [star, 3, 3]")
+    )
 
     @property
     def position_covariance(self) -> FloatArray:
@@ -121,10 +129,9 @@ class SectorEvidence:
             A field of `ROW_FIELDS` is missing.
         """
         values = {name: _CONVERT[kind](row[name]) for name, kind in ROW_FIELDS.items()}
-        stars = len(values["star_id"])
-        values["significance_map"] = values["significance_map"].reshape(
-            values["map_rows"], values["map_cols"]
-        )
+        stars, half = len(values["star_id"]), ((values["map_rows"] + 1) // 2, (values["map_cols"] + 1) // 2)
+        values["significance_map"] = values["significance_map"].reshape(values["map_rows"], values["map_cols"])
+        values["information_map"] = values["information_map"].reshape(half)
         values["star_score"] = values["star_score"].reshape(stars, 3)
         values["star_information"] = values["star_information"].reshape(stars, 3, 3)
         return cls(**values)

@@ -1,0 +1,144 @@
+"""Which star has the dip: the likelihood of every star of the table, of none of them, and of an artefact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchvet.science.sky_likelihood import FLUX_SCATTER, JointPosition, SectorSky
+
+FloatArray = NDArray[np.float64]
+
+#: Deepest possible eclipse, with 0.1 mag of grace for the catalogue's magnitudes.
+DEEPEST = 10 ** (0.4 * 0.1)
+#: Prior probabilities; what they leave is the stars' of the table: half the target's, half the neighbours'.
+PRIOR_NOT_IN_TABLE = 0.01
+PRIOR_ARTEFACT = 0.01
+
+
+@dataclass(frozen=True)
+class PossibleHost:
+    """A star of the table, all sectors together."""
+
+    source_id: str
+    is_target: bool
+    east: float  #: arcsec from the target
+    north: float  #: arcsec from the target
+    depth: float  #: eclipse depth that it would need, fraction of its flux
+    log_likelihood: float  #: against no dip
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Unnormalised posterior of all hypotheses."""
+
+    hosts: tuple[PossibleHost, ...]  #: the target first
+    log_weight: FloatArray  #: of each host, then a star that is not in the table, then an artefact
+
+
+def attribute(sectors: Sequence[SectorSky], position: JointPosition, floor_arcsec: float) -> Attribution:
+    """Weigh every hypothesis (SCIENCE 2f).
+
+    Parameters
+    ----------
+    sectors : sequence of SectorSky
+        At least one.
+    position : JointPosition
+        Of the same sectors.
+    floor_arcsec : float
+        Position error that all sectors have in common.
+    """
+    hosts = [_host(star) for star in _stars(sectors, floor_arcsec)]
+    hosts.sort(key=lambda host: not host.is_target)
+    artefact = sum(float(s.mixed(np.float64(s.evidence.artefact))) for s in sectors)
+    likelihood = np.array([host.log_likelihood for host in hosts])
+    others = [position.log_evidence + np.log(PRIOR_NOT_IN_TABLE), artefact + np.log(PRIOR_ARTEFACT)]
+    return Attribution(tuple(hosts), np.concatenate([likelihood + _log_prior(hosts), others]))
+
+
+def _log_prior(hosts: Sequence[PossibleHost]) -> FloatArray:
+    """Half for the target, half shared by the neighbours that are bright enough for the dip.
+
+    A prior that is flat in the log of the depth gives every star that can have the dip the same weight.
+    """
+    is_target = np.array([host.is_target for host in hosts])
+    able = max(np.count_nonzero(~is_target & (np.array([host.depth for host in hosts]) <= DEEPEST)), 1)
+    of_table = 1.0 - PRIOR_NOT_IN_TABLE - PRIOR_ARTEFACT
+    share = 0.5 if len(hosts) > 1 else 1.0
+    return np.log(np.where(is_target, share, (1.0 - share) / able + 1e-300) * of_table)
+
+
+@dataclass(frozen=True, eq=False)
+class _StarInSector:
+    """Quadratic log likelihood of the eclipse depth, flux error and shift of one star in one sector."""
+
+    sector: SectorSky
+    star: int  #: its number in that sector's evidence
+    score: FloatArray  #: by (depth, row, col) at depth 0, [3]
+    information: FloatArray  #: of (depth, row, col), [3, 3]
+    nuisance: FloatArray  #: prior covariance of (relative flux error, row shift, column shift), [3, 3]
+
+    @classmethod
+    def build(cls, sector: SectorSky, star: int, floor_arcsec: float) -> _StarInSector:
+        found = sector.evidence
+        depth_unit = found.star_flux[star] / found.dip  # the evidence is in units of the sector's own dip
+        nuisance = np.zeros((3, 3))
+        nuisance[0, 0] = FLUX_SCATTER**2
+        floor = floor_arcsec**2 / abs(np.linalg.det(found.sky_from_pixel))
+        nuisance[1:, 1:] = found.systematic_covariance + floor * np.eye(2)
+        scale = found.noise_scale
+        return cls(
+            sector,
+            star,
+            found.star_score[star] * depth_unit / scale,
+            found.star_information[star] * depth_unit**2 / scale,
+            nuisance,
+        )
+
+    def log_likelihood(self, depth: FloatArray) -> FloatArray:
+        """Of each eclipse depth [n], errors of flux and position marginalised, the sector perhaps wrong."""
+        depth = depth[:, None]
+        gradient = depth * self.score - depth**2 * self.information[0]
+        inner = np.eye(3) + self.nuisance @ (depth[:, :, None] ** 2 * self.information)
+        moved = np.linalg.solve(inner, (gradient @ self.nuisance)[..., None])[..., 0]
+        value = depth[:, 0] * self.score[0] - 0.5 * depth[:, 0] ** 2 * self.information[0, 0]
+        value = value + 0.5 * np.einsum("ni,ni->n", gradient, moved) - 0.5 * np.linalg.slogdet(inner)[1]
+        return self.sector.mixed(value)
+
+
+def _stars(sectors: Sequence[SectorSky], floor_arcsec: float) -> list[list[_StarInSector]]:
+    """Every star of the table, in all sectors."""
+    # A floor that is to remain after averaging must be larger in each of the sectors that are averaged.
+    share = np.array([max(sector.evidence.snr, 0.1) ** 2 for sector in sectors])
+    floor = floor_arcsec * np.sqrt(share.sum() ** 2 / (share**2).sum())
+    seen: dict[str, list[_StarInSector]] = {}
+    for sector in sectors:
+        for number, source_id in enumerate(sector.evidence.star_id):
+            seen.setdefault(source_id, []).append(_StarInSector.build(sector, number, floor))
+    return list(seen.values())
+
+
+def _host(star: Sequence[_StarInSector]) -> PossibleHost:
+    """One star as the host: its best eclipse depth, the same in all sectors, and the likelihood of that.
+
+    A sector whose stamp does not reach the star says nothing about it: its log likelihood is that of no dip.
+    """
+    score = np.array([s.score[0] for s in star])
+    information = np.array([s.information[0, 0] for s in star])
+    own = score / np.maximum(information, 1e-300)
+    depth = float(score.sum() / max(information.sum(), 1e-300))
+    # A wrong sector may pull the mean: each sector's own depth is tried too.
+    trials = np.clip(np.array([depth, *own]), 0.0, DEEPEST)
+    log_likelihood = sum(s.log_likelihood(trials) for s in star)
+    found, number = star[0].sector.evidence, star[0].star
+    return PossibleHost(
+        found.star_id[number],
+        bool(found.star_is_target[number]),
+        float(found.star_east[number]),
+        float(found.star_north[number]),
+        depth,
+        float(np.max(log_likelihood)),
+    )

@@ -1,0 +1,62 @@
+"""Raw probabilities made honest: what simulated scenes say about how often they are right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Two numbers for each signal to noise and kind of PRF.
+
+    ``p = (1 - confusion) normalised(raw^sharpness) + confusion / n``: sharpness below 1 says that the likelihood
+    is too sure of itself, confusion is the share of scenes in which it is wrong altogether.
+    """
+
+    version: str  #: stored with every probability that was made with it
+    snr: tuple[float, ...]  #: joint signal to noise of the nodes, increasing; linear in its log between them
+    sharpness: Mapping[str, tuple[float, ...]]  #: prf_source -> one a node
+    confusion: Mapping[str, tuple[float, ...]]  #: prf_source -> one a node
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """From the content of a calibration file; what else it holds says how it was made."""
+        return cls(
+            str(values["version"]),
+            tuple(values["snr"]),
+            {name: tuple(nodes) for name, nodes in values["sharpness"].items()},
+            {name: tuple(nodes) for name, nodes in values["confusion"].items()},
+        )
+
+    def at(self, snr: float, prf_source: str) -> tuple[float, float]:
+        """Sharpness and confusion at a joint signal to noise."""
+        where, nodes = np.log(max(snr, 1.0)), np.log(self.snr)
+        source = prf_source if prf_source in self.sharpness else "empirical"
+        sharpness = float(np.interp(where, nodes, self.sharpness[source]))
+        return sharpness, float(np.interp(where, nodes, self.confusion[source]))
+
+    def probabilities(self, log_weight: FloatArray, snr: float, prf_source: str) -> FloatArray:
+        """Calibrated probabilities of hypotheses with the raw posterior log weights `log_weight`, [n]."""
+        sharpness, confusion = self.at(snr, prf_source)
+        return (1.0 - confusion) * normalised(sharpness * log_weight) + confusion / len(log_weight)
+
+
+def normalised(log_weight: FloatArray) -> FloatArray:
+    """Probabilities that sum to 1."""
+    weight = np.exp(log_weight - np.max(log_weight))
+    return weight / weight.sum()
+
+
+#: The calibration that ships with the package; `scripts/make_calibration.py` makes it.
+DEFAULT = Calibration.from_dict(
+    json.loads(files("batchvet.science").joinpath("calibration.json").read_text(encoding="utf-8"))
+)

@@ -1,0 +1,173 @@
+"""The likelihood of the dip's place on the sky: one sector's, and all sectors' together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates, spline_filter
+
+from batchvet.science.evidence import SectorEvidence
+
+FloatArray = NDArray[np.float64]
+
+#: A sector is wrong about everything with this probability, where others can outvote it (SCIENCE 2e).
+BROAD = 0.05
+#: Sectors agree on the dip's flux to this fraction: cameras, apertures and templates differ.
+FLUX_SCATTER = 0.05
+#: Below this signal to noise a sector's likelihood is taken from its map, above from its fit near the fit.
+GAUSSIAN_SNR = 8.0
+
+_NEAR_FIT = 0.75  # pixels within which a Gaussian describes the likelihood around a significant fit
+_WINDOW = 5.0  # half width of the fine grid, in standard deviations
+_NODES = 41  # of the fine grid, each way
+_COARSE_STEP = 4.0  # arcsec
+
+
+@dataclass(frozen=True, eq=False)
+class SectorSky:
+    """One sector's likelihood on the sky; offsets are arcsec (east, north) of the target."""
+
+    evidence: SectorEvidence
+    broad: float  #: probability that this sector is wrong
+
+    @cached_property
+    def _pixel_from_sky(self) -> FloatArray:
+        return np.linalg.inv(self.evidence.sky_from_pixel)
+
+    @cached_property
+    def _splines(self) -> tuple[FloatArray, FloatArray]:
+        scale = self.evidence.noise_scale
+        return (
+            spline_filter(self.evidence.significance_map / np.sqrt(scale), order=3),
+            self.evidence.information_map / scale,
+        )
+
+    @cached_property
+    def broad_log_likelihood(self) -> float:
+        """Of a sector that is wrong: the dip is anywhere on its stamp."""
+        squared = np.maximum(self.evidence.significance_map, 0.0) ** 2 / self.evidence.noise_scale
+        return float(np.logaddexp.reduce(0.5 * squared, axis=None) - np.log(squared.size))
+
+    @cached_property
+    def _widening(self) -> tuple[float, float]:
+        """What the systematic error does to a Gaussian: the factor on its exponent, the log of its height."""
+        own, systematic = self.evidence.position_covariance, self.evidence.systematic_covariance
+        factor = np.trace(own) / max(np.trace(own + systematic), 1e-300)
+        height = 0.5 * (np.linalg.slogdet(own)[1] - np.linalg.slogdet(own + systematic)[1])
+        return float(factor), float(height)
+
+    def dip(self, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Signal to noise S of a dip at `offsets` [..., 2] and 1/sigma of its flux, each [...]."""
+        found = self.evidence
+        shift = offsets @ self._pixel_from_sky.T
+        pixels = np.moveaxis(shift + np.array([found.target_row, found.target_col]), -1, 0)
+        nodes = (pixels - found.map_start) / found.map_step
+        significance, information = self._splines
+        snr = map_coordinates(significance, nodes, order=3, prefilter=False, mode="constant")
+        weight = np.sqrt(np.maximum(map_coordinates(information, nodes / 2, order=1, mode="nearest"), 0.0))
+        if found.snr >= GAUSSIAN_SNR:
+            own = found.snr / np.sqrt(found.noise_scale)
+            squares = _mahalanobis2(offsets - found.offset, found.offset_covariance)
+            near = np.hypot(pixels[0] - found.row, pixels[1] - found.col) < _NEAR_FIT
+            fitted = np.sqrt(np.maximum(own**2 - squares, 0.0))
+            return np.where(near, fitted, snr), weight
+        factor, _ = self._widening
+        best = max(float(found.significance_map.max()), 0.0) / np.sqrt(found.noise_scale)
+        widened = np.sqrt(np.maximum(best**2 - factor * (best**2 - snr**2), 0.0))
+        return np.where(snr > 0, widened, snr), weight
+
+    def log_likelihood(self, snr: FloatArray, weight: FloatArray, flux: FloatArray) -> FloatArray:
+        """Of a dip of `flux` where it has signal to noise `snr` and 1/sigma `weight`, against no dip."""
+        share = 1.0 + (FLUX_SCATTER * flux * weight) ** 2
+        value = 0.5 * snr**2 - 0.5 * (flux * weight - snr) ** 2 / share - 0.5 * np.log(share)
+        return self.mixed(value + self._widening[1])
+
+    def mixed(self, log_likelihood: FloatArray) -> FloatArray:
+        """With the possibility that this sector is wrong."""
+        if self.broad == 0:
+            return log_likelihood
+        return np.logaddexp(np.log1p(-self.broad) + log_likelihood, np.log(self.broad) + self.broad_log_likelihood)
+
+
+@dataclass(frozen=True, eq=False)
+class JointPosition:
+    """Where all sectors together see the dip."""
+
+    offset: FloatArray  #: arcsec (east, north) of the target
+    covariance: FloatArray  #: arcsec²
+    snr: float  #: of the dip there, all sectors
+    log_evidence: float  #: of a dip anywhere on the stamps, every place alike, against no dip
+
+
+def joint_log_likelihood(sectors: Sequence[SectorSky], offsets: FloatArray) -> FloatArray:
+    """Of a dip of one flux at `offsets` [..., 2] in all sectors, the flux profiled; [...]."""
+    dips = [sector.dip(offsets) for sector in sectors]
+    trust = [np.ones(offsets.shape[:-1]) for _ in sectors]
+    best = np.full(offsets.shape[:-1], -np.inf)
+    for _ in range(3):
+        # The flux is the sectors' weighted mean; a sector that is probably wrong is left out of the next one.
+        score = sum(r * snr * weight for r, (snr, weight) in zip(trust, dips, strict=True))
+        information = sum(r * weight**2 for r, (_, weight) in zip(trust, dips, strict=True))
+        flux = np.maximum(score, 0.0) / np.maximum(information, 1e-300)
+        each = [sector.log_likelihood(*dip, flux) for sector, dip in zip(sectors, dips, strict=True)]
+        best = np.maximum(best, sum(each))
+        if len(sectors) == 1:
+            break
+        trust = [
+            1.0 - np.exp(np.log(s.broad) + s.broad_log_likelihood - value)
+            for s, value in zip(sectors, each, strict=True)
+        ]
+    return best
+
+
+def locate_jointly(sectors: Sequence[SectorSky]) -> JointPosition:
+    """Mean and covariance of the joint likelihood around its maximum (SCIENCE 2e); no floor yet."""
+    reach = max(
+        np.abs(s.evidence.sky_from_pixel).sum(axis=1).max() * (max(s.evidence.rows, s.evidence.cols) / 2 + 1)
+        for s in sectors
+    )
+    axis = np.arange(-reach, reach + _COARSE_STEP, _COARSE_STEP)
+    coarse = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
+    coarse_log = joint_log_likelihood(sectors, coarse)
+    starts = np.array([coarse.reshape(-1, 2)[coarse_log.argmax()], *(s.evidence.offset for s in sectors)])
+    start_log = joint_log_likelihood(sectors, starts)
+    centre = starts[start_log.argmax()]
+    covariance = np.linalg.inv(sum(np.linalg.inv(s.evidence.offset_covariance) for s in sectors))
+    for _ in range(4):
+        half = _WINDOW * np.sqrt(np.linalg.eigvalsh(covariance)[-1])
+        centre, covariance, log_integral = _moments(sectors, centre, half)
+    area = min(abs(np.linalg.det(s.evidence.sky_from_pixel)) * s.evidence.rows * s.evidence.cols for s in sectors)
+    outside = np.abs(coarse - centre).max(axis=-1) > half
+    elsewhere = np.logaddexp.reduce(coarse_log[outside], initial=-np.inf) + 2 * np.log(_COARSE_STEP)
+    snr = _joint_snr(sectors, centre)
+    return JointPosition(centre, covariance, snr, float(np.logaddexp(log_integral, elsewhere) - np.log(area)))
+
+
+def _moments(sectors: Sequence[SectorSky], centre: FloatArray, half: float) -> tuple[FloatArray, FloatArray, float]:
+    """Mean, covariance and log integral (arcsec²) of the joint likelihood in a square about `centre`."""
+    axis = np.linspace(-half, half, _NODES)
+    offsets = centre + np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
+    log_like = joint_log_likelihood(sectors, offsets)
+    weight = np.exp(log_like - log_like.max())
+    total = weight.sum()
+    mean = np.einsum("ij,ijk->k", weight, offsets) / total
+    residual = offsets - mean
+    covariance = np.einsum("ij,ijk,ijl->kl", weight, residual, residual) / total
+    step = axis[1] - axis[0]
+    return mean, covariance + np.eye(2) * step**2 / 12, float(np.log(total * step**2) + log_like.max())
+
+
+def _joint_snr(sectors: Sequence[SectorSky], offset: FloatArray) -> float:
+    """Signal to noise of one dip in all sectors at `offset`."""
+    dips = [sector.dip(offset[None]) for sector in sectors]
+    score = sum(float((snr * weight)[0]) for snr, weight in dips)
+    return score / max(np.sqrt(sum(float(weight[0]) ** 2 for _, weight in dips)), 1e-300)
+
+
+def _mahalanobis2(offsets: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Squared distance [...] of offsets [..., 2] in standard deviations."""
+    return np.einsum("...i,ij,...j->...", offsets, np.linalg.inv(covariance), offsets)
