@@ -11,7 +11,7 @@ from batchvet.pixels.stamp import Stamp
 from batchvet.simulate.scene import Pointing, Scene, star_positions
 from batchvet.simulate.settings import SimulationSettings, stream
 from batchvet.simulate.starlight import starlight, target_motion
-from batchvet.simulate.timeline import COSMIC_RAY, Timeline
+from batchvet.simulate.timeline import EARTH_POINT, IMPULSIVE, Timeline
 
 FloatArray = NDArray[np.float64]
 
@@ -61,7 +61,10 @@ def expose(scene: Scene, sector: int) -> Exposure:
     flux += np.float32(settings.background_residual) * scattered
     quality = line.quality.copy()
     if settings.flags:
-        _cosmic_rays(rng, flux, quality)
+        _outliers(rng, flux, quality)
+    pos_corr = _pos_corr(rng, settings, motion)
+    for array in (flux, error, background) if pos_corr is None else (flux, error, background, pos_corr):
+        array[(quality & EARTH_POINT) > 0] = np.nan  # no data there
     ra, dec = scene.stars.at(2000.0)
     stamp = Stamp(
         tic=scene.tic,
@@ -73,10 +76,10 @@ def expose(scene: Scene, sector: int) -> Exposure:
         flux=flux,
         quality=quality,
         cadenceno=line.cadenceno.copy(),
-        aperture=aperture(scene, sector),
+        aperture=_aperture(scene, sector),
         wcs_header=pointing.plane.header(),
         flux_err=error,
-        pos_corr=_pos_corr(rng, settings, motion),
+        pos_corr=pos_corr,
         column=pointing.column,
         row=pointing.row,
         ra=float(ra[0]),
@@ -123,20 +126,25 @@ def bleed(flux: NDArray[np.float32]) -> None:
                 carried -= taken
 
 
-def aperture(scene: Scene, sector: int) -> NDArray[np.int32]:
-    """SPOC aperture bits: 1 collected, 2 + 8 where the target has more than an eighth of its peak, [row, col]."""
+def aperture_of(image: FloatArray) -> NDArray[np.bool_]:
+    """Where a star's image is brighter than an eighth of its peak, [row, col]."""
+    return image > image.max() / 8
+
+
+def _aperture(scene: Scene, sector: int) -> NDArray[np.int32]:
+    """SPOC's bits: 1 collected, 2 in the optimal aperture, 8 used for the flux-weighted centroid, [row, col]."""
     column, row = star_positions(scene.stars, scene.pointings[sector])
-    image = scene.prf(sector).images(column[:1], row[:1], scene.shape)[0, 0]
-    return np.where(image > image.max() / 8, 1 + 2 + 8, 1).astype(np.int32)
+    image = scene.prf(sector).values(column[:1], row[:1], scene.shape)[0]
+    return np.where(aperture_of(image), 1 + 2 + 8, 1).astype(np.int32)
 
 
-def _cosmic_rays(rng: np.random.Generator, flux: NDArray[np.float32], quality: NDArray[np.int32]) -> None:
-    """Some cadences have a bright pixel that the pipeline found, and flags."""
+def _outliers(rng: np.random.Generator, flux: NDArray[np.float32], quality: NDArray[np.int32]) -> None:
+    """Bright pixels that the pipeline noticed too late to remove, and flagged; in place."""
     count = max(2, len(quality) // 1000)
     cadences = rng.choice(len(quality), count, replace=False)
     rows, cols = rng.integers(0, flux.shape[1], count), rng.integers(0, flux.shape[2], count)
     flux[cadences, rows, cols] += rng.uniform(50, 500, count).astype(np.float32)
-    quality[cadences] |= COSMIC_RAY
+    quality[cadences] |= IMPULSIVE
 
 
 def _pos_corr(rng: np.random.Generator, settings: SimulationSettings, motion: FloatArray) -> NDArray[np.float32] | None:

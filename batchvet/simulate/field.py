@@ -35,8 +35,8 @@ def draw_stars(rng: np.random.Generator, settings: SimulationSettings, kind: str
     direction = rng.uniform(0, 2 * np.pi, count)
     known = tmag < settings.neighbour_limit
     known[0] = True
-    if kind == "not_in_table":
-        known[1] = False
+    if kind in ("off_target", "crowded", "not_in_table"):
+        known[1] = kind != "not_in_table"
     varies = rng.random(count) < settings.variable_fraction
     return Stars(
         source_id=np.concatenate([[tic], tic * 1000 + np.arange(1, count)]).astype(np.int64),

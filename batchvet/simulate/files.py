@@ -87,9 +87,9 @@ def _primary(stamp: Stamp) -> fits.PrimaryHDU:
     cards: list[Card] = [
         ("NEXTEND", 2, "number of standard extensions"),
         ("EXTNAME", "PRIMARY", "name of extension"),
-        ("ORIGIN", "batchvet simulate", "program responsible for creating this file"),
+        ("ORIGIN", "batchvet simulate", "who created this file"),
         *_span(stamp),
-        ("CREATOR", "batchvet simulate TargetPixelFile", "program; lightkurve knows the kind of file by it"),
+        ("CREATOR", "batchvet simulate TargetPixelFile", "program; lightkurve goes by it"),
         ("PROCVER", "batchvet-simulate", "SW version"),
         ("FILEVER", "1.0", "file format version"),
         ("DATA_REL", 0, "data release version number"),
@@ -120,7 +120,7 @@ def _pixels(exposure: Exposure) -> fits.BinTableHDU:
     table["CADENCENO"], table["QUALITY"] = stamp.cadenceno, stamp.quality
     table["RAW_CNTS"], table["FLUX"], table["FLUX_ERR"] = -1, stamp.flux, stamp.flux_err
     table["FLUX_BKG"] = exposure.background
-    table["FLUX_BKG_ERR"] = 0.1 * stamp.flux_err.min()
+    table["FLUX_BKG_ERR"] = 0.1 * np.nanmin(stamp.flux_err)
     pos_corr = np.full((len(table), 2), np.nan) if stamp.pos_corr is None else stamp.pos_corr
     table["POS_CORR1"], table["POS_CORR2"] = pos_corr.T
     return fits.BinTableHDU(data=table, header=_pixels_header(stamp, list(table.dtype.names)), name="PIXELS")

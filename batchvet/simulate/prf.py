@@ -192,13 +192,14 @@ def _shifted(image: FloatArray, row: bool, col: bool) -> FloatArray:
     return out
 
 
-def spoc_directories(directory: Path) -> list[tuple[str, int, int]]:
+@lru_cache(maxsize=8)
+def spoc_directories(directory: Path) -> tuple[tuple[str, int, int], ...]:
     """(start folder, camera, ccd) of every CCD that a directory of official PRF files has."""
     found = []
     for path in sorted(Path(directory).glob("start_s*/cam?_ccd?")):
         if any(path.glob("*.fits")):
             found.append((path.parent.name, int(path.name[3]), int(path.name[8])))
-    return found
+    return tuple(found)
 
 
 @lru_cache(maxsize=64)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from batchvet.simulate.draw import draw_scene
 from batchvet.simulate.files import write_target_pixel_file
 from batchvet.simulate.scene import Scene, mid_epoch
 from batchvet.simulate.settings import SimulationSettings
-from batchvet.simulate.transit import transit_weight
 
 MARKER = "simulation.json"  #: tells a simulation from somebody's data
 
@@ -99,15 +99,7 @@ def simulate(
     )
     directory = Path(directory)
     _prepare(directory, overwrite)
-    made = _make(settings, targets, directory / "tpfs", compressed, workers, progress)
-    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-    files: list[Path] = []
-    for paths, rows in made:
-        files += paths
-        for name in TABLES:
-            tables[name] += rows[name]
-    for name, rows in tables.items():
-        _write_csv(directory / f"{name}.csv", rows)
+    files = _make(settings, targets, directory, compressed, workers, progress)
     prf = "auto" if settings.prf_directory is None else json.dumps(str(Path(settings.prf_directory).resolve()))
     (directory / "config.yaml").write_text(_CONFIG.format(name=directory.name, prf=prf))
     paths = {name: directory / f"{name}.csv" for name in TABLES}
@@ -118,7 +110,7 @@ def simulate(
         paths["neighbours"],
         paths["truth"],
         paths["truth_sectors"],
-        tuple(files),
+        files,
     )
 
 
@@ -126,7 +118,7 @@ TABLES = ("toi", "neighbours", "truth", "truth_sectors")
 
 
 def _prepare(directory: Path, overwrite: bool) -> None:
-    """An empty directory with a marker; what a previous simulation wrote is removed, nothing else ever is."""
+    """An empty directory with a marker; a previous simulation goes, with the cache and run of its config.yaml."""
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"{directory}: is a file; choose a directory.")
     if directory.exists() and any(directory.iterdir()):
@@ -134,7 +126,8 @@ def _prepare(directory: Path, overwrite: bool) -> None:
             raise ConfigError(f"{directory}: is not empty and holds no simulation; choose another directory.")
         if not overwrite:
             raise ConfigError(f"{directory}: holds a simulation; choose another directory or overwrite it.")
-        shutil.rmtree(directory / "tpfs", ignore_errors=True)
+        for name in ("tpfs", "cache", "run"):  # entries of other pixels under the same names would be believed
+            shutil.rmtree(directory / name, ignore_errors=True)
         for name in (*(f"{t}.csv" for t in TABLES), "config.yaml"):
             (directory / name).unlink(missing_ok=True)
     (directory / "tpfs").mkdir(parents=True, exist_ok=True)
@@ -151,25 +144,39 @@ def _make(
     compressed: bool,
     workers: int,
     progress: Callable[[int, int], None] | None,
-) -> list[Made]:
-    made = []
+) -> tuple[Path, ...]:
+    """Make all targets and write the tables as they come, in the targets' order."""
+    files: list[Path] = []
+    with ExitStack() as stack:
+        made = _targets(stack, settings, targets, directory / "tpfs", compressed, workers)
+        tables = {name: stack.enter_context(_open_csv(directory / f"{name}.csv")) for name in TABLES}
+        writers: dict[str, csv.DictWriter[str]] = {}
+        for done, (paths, rows) in enumerate(made, start=1):
+            files += paths
+            for name in TABLES:
+                if name not in writers:
+                    writers[name] = csv.DictWriter(tables[name], list(rows[name][0]), lineterminator="\n")
+                    writers[name].writeheader()
+                writers[name].writerows(rows[name])
+            if progress is not None:
+                progress(done, targets)
+    return tuple(files)
+
+
+def _targets(
+    stack: ExitStack, settings: SimulationSettings, targets: int, directory: Path, compressed: bool, workers: int
+) -> Iterator[Made]:
+    """Each target's files and rows, in order, made here or by a few processes."""
     if workers <= 1:
-        results = (_make_target(settings, i, directory, compressed) for i in range(targets))
-        made = _followed(results, targets, progress)
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            jobs = [pool.submit(_make_target, settings, i, directory, compressed) for i in range(targets)]
-            made = _followed((job.result() for job in jobs), targets, progress)
-    return made
+        return (_make_target(settings, i, directory, compressed) for i in range(targets))
+    pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
+    stack.callback(pool.shutdown, cancel_futures=True)
+    jobs = [pool.submit(_make_target, settings, i, directory, compressed) for i in range(targets)]
+    return (job.result() for job in jobs)
 
 
-def _followed(results: Iterable[Made], targets: int, progress: Callable[[int, int], None] | None) -> list[Made]:
-    made = []
-    for result in results:
-        made.append(result)
-        if progress is not None:
-            progress(len(made), targets)
-    return made
+def _open_csv(path: Path) -> IO[str]:
+    return open(path, "w", newline="", encoding="utf-8")
 
 
 def _make_target(settings: SimulationSettings, index: int, directory: Path, compressed: bool) -> Made:
@@ -253,10 +260,8 @@ def truth_sector_rows(scene: Scene) -> list[dict[str, Any]]:
     for sector in scene.sectors:
         pointing, line = scene.pointings[sector], scene.timeline(sector)
         column, row = scene.positions(sector)
-        usable = (line.quality == 0) & np.isfinite(line.time)
         for dip in scene.dips:
             host = dip.host
-            seen = transit_weight(dip, line.mid_time, usable, line.cadence_s / 86400.0)
             rows.append(
                 {
                     "toi": dip.toi,
@@ -271,17 +276,9 @@ def truth_sector_rows(scene: Scene) -> list[dict[str, Any]]:
                     "target_column": float(column[0]),
                     "target_row": float(row[0]),
                     "snr": scene.snr[dip.toi, sector],
-                    "cadences_in_transit_squared": seen,
                     "n_transits": len(dip.ephemeris.mid_times(line.mid_time[0], line.mid_time[-1])),
                     "mid_epoch": mid_epoch(sector),
                     "prf": pointing.prf if isinstance(pointing.prf, str) else "callable",
                 }
             )
     return rows
-
-
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    with open(path, "w", newline="") as out:
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

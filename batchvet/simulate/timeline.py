@@ -18,8 +18,12 @@ GAP_DAYS = 1.0  #: downlink between the orbits
 DUMP_DAYS = 2.5  #: between momentum dumps
 FIRST_SECTOR_BTJD = 1325.3  #: start of sector 1 (its header's TSTART)
 
-ARGABRIGHTENING, DESATURATION, MANUAL_EXCLUDE = 16, 32, 128
-COSMIC_RAY, IMPULSIVE, STRAYLIGHT, STRAYLIGHT2 = 64, 512, 2048, 4096
+EARTH_POINT, ARGABRIGHTENING, DESATURATION, COSMIC_RAY = 8, 16, 32, 64
+MANUAL_EXCLUDE, IMPULSIVE, STRAYLIGHT, STRAYLIGHT2 = 128, 512, 2048, 4096
+
+#: Cadences with any of these flags are not used: lightkurve's default for TESS, which leaves stray light and
+#: cosmic rays that the pipeline removed.
+UNUSABLE = 1 | 2 | 4 | 8 | 16 | 32 | 128 | 512 | 16384
 
 _TIMELINE = 101  # first key of this file's random streams, no target's number
 _FRAME_S = 2.0  # s, one exposure
@@ -39,6 +43,11 @@ class Timeline:
     smear: FloatArray  #: pixels (rms) by which pointing moved within a cadence more than usual
     scattered: FloatArray  #: scattered light, 1 at the start of an orbit
     impulse: FloatArray  #: flux that an argabrightening adds, e-/s per pixel
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Cadences that an analysis with the default bitmask uses."""
+        return np.isfinite(self.time) & ((self.quality & UNUSABLE) == 0)
 
     @property
     def reads(self) -> float:
@@ -62,7 +71,7 @@ def observed_span(sector: int) -> tuple[tuple[float, float], tuple[float, float]
     return (start, start + half), (start + half + GAP_DAYS, start + 2 * half + GAP_DAYS)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def timeline(seed: int, sector: int, cadence_s: float, flags: bool) -> Timeline:
     """The same for every target of a sector, as one spacecraft carries them all.
 
@@ -82,7 +91,8 @@ def timeline(seed: int, sector: int, cadence_s: float, flags: bool) -> Timeline:
     time = mid_time.copy()
     if flags:
         _flag(rng, quality, impulse, dumps, since_start, step)
-        time[(quality & MANUAL_EXCLUDE) > 0] = np.nan
+        time[(quality & EARTH_POINT) > 0] = np.nan
+        attitude[(quality & MANUAL_EXCLUDE) > 0, :2] += 0.2
     return Timeline(sector, cadence_s, mid_time, time, cadenceno, quality, attitude, smear, scattered, impulse)
 
 
@@ -114,7 +124,7 @@ def _attitude(
         legs = rng.normal(0, 0.004, leg.max() + 1)[leg] + rng.normal(0, 0.006, leg.max() + 1)[leg] * into_leg
         memory = np.exp(-step / 0.05)
         walk = lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.normal(0, 0.004, n))
-        white = rng.normal(0, 0.004 * min(1.0, np.sqrt(120 / 86400 / step)), n)
+        white = rng.normal(0, 0.006 * min(1.0, np.sqrt(120 / 86400 / step)), n)
         attitude[:, axis] = scale * (drift + legs + walk + white)
     smear = np.zeros(n)
     diluted = min(1.0, 480 / 86400 / step)  # a dump fills only a part of a long cadence
@@ -131,15 +141,16 @@ def _flag(
     since_start: FloatArray,
     step: float,
 ) -> None:
-    """Set the spacecraft's flags in place: dumps, stray light, bright flashes, excluded cadences."""
+    """Set the spacecraft's flags in place: dumps, stray light, bright flashes, excluded cadences, no data."""
     n = len(quality)
     quality[dumps] |= DESATURATION
-    quality[(since_start < 0.15)] |= STRAYLIGHT
+    quality[since_start < 0.15] |= STRAYLIGHT
     quality[since_start > since_start.max() - 0.10] |= STRAYLIGHT2
     length = max(1, round(0.15 / step))
-    begin = int(rng.integers(n // 8, 7 * n // 8))
-    quality[begin : begin + length] |= MANUAL_EXCLUDE
+    for flag in (MANUAL_EXCLUDE, EARTH_POINT):  # bad pointing; no data, as at the start of each real orbit
+        begin = int(rng.integers(n // 8, 7 * n // 8))
+        quality[begin : begin + length] |= flag
     flashes = rng.integers(0, n, 3)
     quality[flashes] |= ARGABRIGHTENING
     impulse[flashes] += rng.uniform(100, 1000, 3)
-    quality[rng.integers(0, n, max(2, n // 2000))] |= IMPULSIVE
+    quality[rng.integers(0, n, max(2, n // 500))] |= COSMIC_RAY  # removed by the pipeline, nothing is left to see

@@ -47,8 +47,8 @@ def transit_weight(dip: Dip, time: FloatArray, usable: NDArray[np.bool_], exposu
     """How much information the cadences hold: 1 / variance of the dip's amplitude for unit noise per cadence.
 
     Around each transit a constant and a slope are fitted along with the dip, in a window that is as long on each
-    side as the transit (at least 1.5 h, at most 0.3 of a period) beyond a gap of an exposure; the window of
-    SCIENCE 2a. Cadences that are not usable do not count.
+    side as the transit (at least 1.5 h, at most 0.3 of a period) beyond a gap: the window of SCIENCE 2a.
+    Cadences that are not usable do not count.
     """
     ephemeris = dip.ephemeris
     time, shape = time[usable], dip.shape(time[usable], exposure_days)
