@@ -30,7 +30,7 @@ _SEXAGESIMAL = re.compile(
         (?P<seconds>\d{1,2}(?:\.\d*)?)\s*[s"]?\s*""",
     re.VERBOSE | re.IGNORECASE,
 )
-_TIC = re.compile(r"(?:TIC)?[\s_-]*(\d+)(?:\.0*)?", re.IGNORECASE)
+_TIC = re.compile(r"(?:TIC[\s_-]*)?(\d+)(?:\.0*)?", re.IGNORECASE)
 _SECTOR = re.compile(r"(\d+)(?:\.0*)?(?:-(\d+))?")
 
 

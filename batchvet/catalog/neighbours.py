@@ -44,21 +44,25 @@ def source_name(cell: Cell) -> str:
     return text(cell)
 
 
+#: Numbers of a star in the order of `NeighbourTable.numbers`, and between what they must lie.
+_LIMITS = {
+    "ra": (0.0, 360.0),
+    "dec": (-90.0, 90.0),
+    "tmag": (-5.0, 40.0),
+    "pmra": (-1e5, 1e5),
+    "pmdec": (-1e5, 1e5),
+    "epoch": (1900.0, 2100.0),
+}
+_NUMBERS = tuple(_LIMITS)
+_LOW, _HIGH = np.array(list(_LIMITS.values())).T
+_WHEN_EMPTY = {"pmra": 0.0, "pmdec": 0.0, "epoch": 2000.0}
 _PARSERS: dict[str, Callable[[Cell], object]] = {
+    **{name: number_between(*limits) for name, limits in _LIMITS.items()},
     "tic": tic_number,
     "source_id": source_name,
     "ra": right_ascension,
     "dec": declination,
-    "tmag": number_between(-5.0, 40.0),
-    "pmra": number_between(-1e5, 1e5),
-    "pmdec": number_between(-1e5, 1e5),
-    "epoch": number_between(1900.0, 2100.0),
 }
-_WHEN_EMPTY = {"pmra": 0.0, "pmdec": 0.0, "epoch": 2000.0}
-_NUMBERS = ("ra", "dec", "tmag", "pmra", "pmdec", "epoch")
-#: Limits of `_NUMBERS`, in that order; the parsers above have the same.
-_LOW = np.array([0.0, -90.0, -5.0, -1e5, -1e5, 1900.0])
-_HIGH = np.array([360.0, 90.0, 40.0, 1e5, 1e5, 2100.0])
 #: Rows that are read at a time, so that a million of them are not held as text.
 _BLOCK = 50_000
 
@@ -159,7 +163,7 @@ def find_target(
     int or None
         Index into `neighbours`; None when none of them is the target.
     """
-    named = re.compile(rf"(TIC)?[\s_-]*0*{tic}", re.IGNORECASE)
+    named = re.compile(rf"(TIC[\s_-]*)?0*{tic}", re.IGNORECASE)
     for index, star in enumerate(neighbours):
         if named.fullmatch(star.source_id):
             return index

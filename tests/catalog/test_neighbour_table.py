@@ -1,0 +1,225 @@
+"""The neighbour table says the same in every format and order, and a change touches only the target it is about."""
+
+from __future__ import annotations
+
+import gzip
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchvet.catalog.candidate import Neighbour, move
+from batchvet.catalog.neighbours import find_target, read_neighbours
+from batchvet.errors import CatalogError
+
+HEADER = "tic,source_id,ra,dec,tmag,pmra,pmdec,epoch\n"
+ROWS = [
+    "25155310,4666498154837086208,63.3737,-69.2268,10.61,63.4,53.5,2016.0\n",
+    "25155310,4666498150541105664,63.3801,-69.2211,16.2,,,2016.0\n",
+    "188646744,TIC 188646744,301.5,40.25,9.1,1.5,-2.5,\n",
+    "25155310,99,63.36,-69.23,18.0,0,0,2000\n",
+]
+
+
+def field(rng: np.random.Generator, targets: int, stars: int) -> pd.DataFrame:
+    count = targets * stars
+    return pd.DataFrame(
+        {
+            "tic": np.repeat(np.arange(targets) * 7 + 100, stars),
+            "source_id": [str(number) for number in rng.choice(10**18, count, replace=False) + 10**17],
+            "ra": rng.uniform(0, 360, count),
+            "dec": rng.uniform(-90, 90, count),
+            "tmag": rng.uniform(5, 20, count),
+            "pmra": rng.normal(0, 10, count),
+            "pmdec": rng.normal(0, 10, count),
+            "epoch": 2016.0,
+        }
+    )
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "neighbours.csv"
+    path.write_text("# Gaia DR3\n" + HEADER + "".join(ROWS))
+    return read_neighbours(path)
+
+
+def test_neighbours_of_a_target_are_read_as_written(table):
+    stars = table.of(25155310)
+    assert stars == (
+        Neighbour("4666498150541105664", 63.3801, -69.2211, 16.2, 0.0, 0.0, 2016.0),
+        Neighbour("4666498154837086208", 63.3737, -69.2268, 10.61, 63.4, 53.5, 2016.0),
+        Neighbour("99", 63.36, -69.23, 18.0, 0.0, 0.0, 2000.0),
+    )
+    assert table.of(188646744) == (Neighbour("TIC 188646744", 301.5, 40.25, 9.1, 1.5, -2.5, 2000.0),)
+
+
+def test_target_that_the_table_does_not_know_has_none(table):
+    assert table.of(12345) is None
+    assert table.sha256_of(12345) is None
+
+
+def test_proper_motion_and_epoch_may_be_absent(tmp_path):
+    (tmp_path / "short.csv").write_text("TIC,Source_ID,RA,Dec,Tmag\nTIC 5,a,04:13:29.93,-69:13:35.73,11\n")
+    (star,) = read_neighbours(tmp_path / "short.csv").of(5)
+    assert (star.pmra, star.pmdec, star.epoch, star.tmag) == (0.0, 0.0, 2000.0, 11.0)
+    assert star.ra == pytest.approx((4 + 13 / 60 + 29.93 / 3600) * 15, abs=1e-12)
+    assert star.dec == pytest.approx(-(69 + 13 / 60 + 35.73 / 3600), abs=1e-12)
+
+
+def test_format_and_order_change_neither_stars_nor_hashes(tmp_path):
+    rng = np.random.default_rng(5)
+    frame = field(rng, targets=30, stars=20)
+    shuffled = frame.sample(frac=1.0, random_state=3)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    (tmp_path / "b.gz").write_bytes(gzip.compress(shuffled.to_csv(index=False).encode()))
+    shuffled.assign(source_id=shuffled["source_id"].astype("int64")).to_parquet(tmp_path / "c.parquet", index=False)
+    tables = [read_neighbours(tmp_path / name) for name in ("a.csv", "b.gz", "c.parquet")]
+    for tic in np.unique(frame["tic"]):
+        rows = frame[frame["tic"] == tic].sort_values("source_id").drop(columns="tic")
+        expected = tuple(Neighbour(*row) for row in rows[list(Neighbour.__dataclass_fields__)].itertuples(index=False))
+        assert [table.of(tic) for table in tables] == [expected] * 3
+        assert len({table.sha256_of(tic) for table in tables}) == 1
+    assert len({tables[0].sha256_of(tic) for tic in np.unique(frame["tic"])}) == 30
+
+
+def test_one_unusual_cell_does_not_change_how_the_others_are_read(tmp_path):
+    frame = field(np.random.default_rng(6), targets=10, stars=10)
+    text = frame.to_csv(index=False)
+    (tmp_path / "plain.csv").write_text(text)
+    (tmp_path / "unusual.csv").write_text(text + "5,x,10:00:00,20,9,,,\n")
+    plain, unusual = read_neighbours(tmp_path / "plain.csv"), read_neighbours(tmp_path / "unusual.csv")
+    assert unusual.of(5) == (Neighbour("x", 150.0, 20.0, 9.0),)
+    for tic in np.unique(frame["tic"]):
+        assert plain.of(tic) == unusual.of(tic) and plain.sha256_of(tic) == unusual.sha256_of(tic)
+
+
+@pytest.mark.parametrize("column", ["ra", "dec", "tmag", "pmra", "pmdec", "epoch", "source_id"])
+def test_a_changed_neighbour_changes_only_its_targets_hash(tmp_path, column):
+    frame = field(np.random.default_rng(7), targets=5, stars=4)
+    frame.to_csv(tmp_path / "before.csv", index=False)
+    changed = frame.copy()
+    value = changed.loc[9, column]
+    changed.loc[9, column] = value + "7" if column == "source_id" else np.nextafter(value, 0.0)
+    changed.to_csv(tmp_path / "after.csv", index=False)
+    before, after = read_neighbours(tmp_path / "before.csv"), read_neighbours(tmp_path / "after.csv")
+    stale = [tic for tic in np.unique(frame["tic"]) if before.sha256_of(tic) != after.sha256_of(tic)]
+    assert stale == [frame.loc[9, "tic"]]
+
+
+MISTAKES = [
+    ("tic", "x", 'tic is "x", not a TIC number'),
+    ("tic", "", "tic is missing"),
+    ("source_id", "", "source_id is missing"),
+    ("source_id", "nan", "source_id is missing"),
+    ("ra", "", "ra is missing"),
+    ("ra", "-1", "outside 0 to 360 degrees"),
+    ("ra", "inf", "not a finite number"),
+    ("dec", "91", "outside -90 to 90 degrees"),
+    ("tmag", "", "tmag is missing"),
+    ("tmag", "bright", 'tmag is "bright", not a number'),
+    ("tmag", "-99", "outside -5 to 40"),
+    ("pmra", "1e9", "outside -100000 to 100000"),
+    ("epoch", "2016-01-01", "not a number"),
+    ("epoch", "57388", "outside 1900 to 2100"),
+]
+
+
+def test_every_bad_row_is_named_with_its_line(tmp_path):
+    good = dict(zip(HEADER.strip().split(","), ROWS[0].strip().split(","), strict=True))
+    rows = [",".join({**good, "source_id": f"s{i}", name: cell}.values()) for i, (name, cell, _) in enumerate(MISTAKES)]
+    path = tmp_path / "bad.csv"
+    path.write_text(HEADER + "\n".join([*rows, "1,2,3", "25155310,s0,1,1,9,0,0,2000", "25155310,s0,1,1,9,0,0,2000"]))
+    with pytest.raises(CatalogError) as error:
+        read_neighbours(path)
+    first, *listed, advice = str(error.value).split("\n")
+    assert first == f"the neighbour table {path} has {len(MISTAKES) + 2} bad rows of {len(MISTAKES) + 3}:"
+    for number, ((_, _, said), line) in enumerate(zip(MISTAKES, listed, strict=False)):
+        assert line.startswith(f"  line {number + 2}: ") and said in line
+    last = len(MISTAKES) + 2
+    assert listed[-2] == f"  line {last}: it has 3 cells, the header has 8"
+    assert listed[-1] == f"  line {last + 2}: source s0 of TIC 25155310 is already on line {last + 1}"
+    assert advice == "Mend or delete these rows."
+
+
+def test_duplicate_source_is_found_among_plain_rows(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text(HEADER + ROWS[0] + "7,4666498154837086208,1,1,9,0,0,2016\n" + ROWS[0])
+    with pytest.raises(CatalogError, match="line 4: source 4666498154837086208 of TIC 25155310 is already on line 2"):
+        read_neighbours(path)
+
+
+def test_gaia_number_that_lost_its_last_digits_is_refused(tmp_path):
+    frame = field(np.random.default_rng(8), targets=1, stars=2)
+    frame.assign(source_id=frame["source_id"].astype(float)).to_parquet(tmp_path / "float.parquet")
+    with pytest.raises(CatalogError, match="source_id is the floating-point number"):
+        read_neighbours(tmp_path / "float.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is empty"),
+        (HEADER, "has a header and no rows"),
+        ("tic,source_id,ra,dec\n1,2,3,4\n", 'lacks the column "tmag"'),
+        ("toi,period_days\n1,2\n", "are not known"),
+        ("<html></html>", "is a web page"),
+    ],
+)
+def test_what_is_not_a_neighbour_table_is_refused_by_name(tmp_path, content, said):
+    path = tmp_path / "n.csv"
+    path.write_text(content)
+    with pytest.raises(CatalogError) as error:
+        read_neighbours(path)
+    assert said in str(error.value) and f"neighbour table {path}" in str(error.value)
+
+
+# --- which neighbour is the target ------------------------------------------------------------------------------
+
+RA, DEC = 63.374706, -69.226593
+
+
+def star(source_id: str, east: float, north: float, tmag: float, **motion: float) -> Neighbour:
+    """A star `east` and `north` arcsec of (RA, DEC)."""
+    ra = RA + east / 3600 / math.cos(math.radians(DEC))
+    return Neighbour(source_id, ra, DEC + north / 3600, tmag, **motion)
+
+
+@pytest.mark.parametrize("name", ["25155310", "TIC 25155310", "tic25155310", "TIC-25155310"])
+def test_target_is_known_by_its_number_wherever_it_is(name):
+    stars = (star("1", 0, 0, 10.6), star(name, 300, 0, 18.0))
+    assert find_target(stars, 25155310, RA, DEC, 10.6) == 1
+    assert find_target(stars, 25155310) == 1
+
+
+def test_number_of_another_star_that_ends_alike_is_not_the_target():
+    stars = (star("925155310", 300, 0, 10.6), star("251553100", 200, 0, 10.6))
+    assert find_target(stars, 25155310, RA, DEC, 10.6) is None
+
+
+def test_target_under_a_gaia_number_is_known_by_place_and_magnitude():
+    faint_and_nearer = star("1", 0.2, 0.1, 13.0)
+    bright_and_far = star("2", 2.2, 0.0, 10.6)
+    target = star("3", 1.0, -1.0, 11.4)
+    second = star("4", 1.5, 1.0, 10.6)
+    stars = (faint_and_nearer, bright_and_far, second, target)
+    assert find_target(stars, 25155310, RA, DEC, 10.6) == 3
+    assert find_target(stars, 25155310, RA, DEC) == 0  # without a magnitude only the place counts
+    assert find_target(stars[:2], 25155310, RA, DEC, 10.6) is None
+    assert find_target(stars, 25155310) is None
+    assert find_target((), 25155310, RA, DEC, 10.6) is None
+
+
+def test_target_is_compared_at_the_epoch_of_its_position():
+    # 500 mas/yr over 16 years is 8": in place at 2000.0 only after being moved back.
+    ra, dec = move(RA, DEC, 300.0, -400.0, 16.0)
+    gaia = Neighbour("3", ra, dec, 10.6, 300.0, -400.0, 2016.0)
+    assert find_target((gaia,), 25155310, RA, DEC, 10.6) == 0
+    assert find_target((gaia,), 25155310, RA, DEC, 10.6, epoch=2016.0) is None
+    assert find_target((gaia,), 25155310, ra, dec, 10.6, epoch=2016.0) == 0
+
+
+def test_target_is_found_across_the_zero_of_right_ascension():
+    neighbour = Neighbour("3", 0.0001, 5.0, 10.0)
+    assert find_target((neighbour,), 1, 359.9999, 5.0, 10.0) == 0
