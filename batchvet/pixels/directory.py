@@ -47,6 +47,8 @@ class DirectorySource:
     directory : path
     index_storage : Storage, optional
         Where the index of headers is kept between runs, usually the cache's.
+    progress : callable, optional
+        Called with the number of files looked at so far.
 
     Raises
     ------
@@ -54,20 +56,24 @@ class DirectorySource:
         The directory does not exist.
     """
 
-    def __init__(self, directory: str | Path, index_storage: Storage | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        index_storage: Storage | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         self.directory = Path(directory)
         if not self.directory.is_dir():
             raise ConfigError(f"sources: {self.directory} is not a directory; name one that holds target pixel files")
         self._index_storage = index_storage
+        self._progress = progress
         digest = hashlib.sha256(str(self.directory.resolve()).encode()).hexdigest()[:16]
         self._index_name = f"sources/directory-{digest}.parquet"
 
-    def offers(
-        self, targets: Mapping[int, tuple[float, float]], progress: Callable[[int], None] | None = None
-    ) -> Iterator[Offer]:
+    def offers(self, targets: Mapping[int, tuple[float, float]]) -> Iterator[Offer]:
         """Files for `targets`; files of other targets and files without a TIC near none of them are passed over."""
         finder = _NearestTarget(targets)
-        for found in self.files(progress):
+        for found in self.files():
             tic = found.tic or finder.near(found.ra, found.dec)
             if tic in targets and found.sector:
                 yield Offer(
@@ -85,7 +91,7 @@ class DirectorySource:
     def read(self, offer: Offer) -> Stamp:
         return read_offered_file(offer)
 
-    def files(self, progress: Callable[[int], None] | None = None) -> list[FoundFile]:
+    def files(self) -> list[FoundFile]:
         """Every ``.fits`` and ``.fits.gz`` file; only new and changed ones are opened."""
         known = {found.path: found for found in self._read_index()}
         files, opened = [], 0
@@ -95,8 +101,8 @@ class DirectorySource:
                 found = _look_into(self.directory, path, size, mtime_ns)
                 opened += 1
             files.append(found)
-            if progress:
-                progress(number)
+            if self._progress:
+                self._progress(number)
         if opened or len(files) != len(known):
             self._write_index(files)
         return files

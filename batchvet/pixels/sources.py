@@ -59,11 +59,12 @@ def best_offers(offers: Iterable[Offer]) -> dict[tuple[int, int], Offer]:
     for key, several in ranked.items():
         several.sort(key=lambda o: o.location)
         several.sort(key=lambda o: o.date, reverse=True)
-        best[key] = min(several, key=lambda o: (bool(o.error), *_cadence_rank(o.cadence_s)))
+        best[key] = min(several, key=lambda o: (bool(o.error), *cadence_rank(o.cadence_s)))
     return best
 
 
-def _cadence_rank(cadence_s: int) -> tuple[int, int]:
+def cadence_rank(cadence_s: int) -> tuple[int, int]:
+    """Sorts the cadence to prefer first: 120 s, 20 s, then the shortest."""
     order = {_PREFERRED_CADENCE_S: 0, 20: 1}
     return order.get(cadence_s, 2), cadence_s
 

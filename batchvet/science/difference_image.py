@@ -54,6 +54,8 @@ class DepthMap:
     n_in_transit: int = 0  #: cadences the medians in transit were taken over
     n_out_of_transit: int = 0
     depth_ppm: FloatArray = field(default_factory=lambda: np.empty((0, 0)))  #: NaN where undefined, [row, col]
+    out_of_transit: FloatArray = field(default_factory=lambda: np.empty((0, 0)))  #: median, e-/s, [row, col]
+    in_transit: FloatArray = field(default_factory=lambda: np.empty((0, 0)))  #: median, e-/s, [row, col]
 
     @property
     def target_pixel(self) -> tuple[int, int]:
@@ -111,7 +113,7 @@ def depth_map(time: FloatArray, flux: NDArray[np.float32], ephemeris: Ephemeris)
     with np.errstate(invalid="ignore", divide="ignore"):
         depth_ppm = (out_median - in_median) / out_median * 1e6
     depth_ppm[~np.isfinite(depth_ppm)] = np.nan
-    return _judged(depth_ppm, len(time), counts)
+    return _judged(depth_ppm, n_cadences=len(time), out_of_transit=out_median, in_transit=in_median, **counts)
 
 
 def transit_masks(time: FloatArray, ephemeris: Ephemeris) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -157,7 +159,8 @@ def pixel_medians(flux: NDArray[np.float32]) -> FloatArray:
     return medians.reshape(rows, cols)
 
 
-def _judged(depth_ppm: FloatArray, n_cadences: int, counts: dict[str, int]) -> DepthMap:
+def _judged(depth_ppm: FloatArray, **measured: int | FloatArray) -> DepthMap:
+    """The peak of a depth map and its flags; `measured` goes into the result as it is."""
     shape = depth_ppm.shape
     target = (shape[0] // 2, shape[1] // 2)
     positive = np.where(depth_ppm > 0, depth_ppm, -np.inf)
@@ -185,11 +188,10 @@ def _judged(depth_ppm: FloatArray, n_cadences: int, counts: dict[str, int]) -> D
         max_depth_ppm=deepest,
         target_depth_ppm=target_depth,
         distance_to_target_pixels=distance,
-        n_cadences=n_cadences,
         max_depth_pixel=peak,
         shape=shape,
         depth_ppm=depth_ppm,
-        **counts,
+        **measured,
     )
 
 

@@ -1,0 +1,199 @@
+"""The tables' columns: name, type, unit and a sentence each. What is written is this, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from batchvet.science import aperture_dependence, centroid_shift, difference_image, evidence
+from batchvet.science.metric import Metric
+
+FORMAT_VERSION = 1
+
+_ARROW = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "strings": pa.list_(pa.string()),
+    "floats": pa.list_(pa.float32()),
+    "doubles": pa.list_(pa.float64()),
+    "ints": pa.list_(pa.int32()),
+    "bools": pa.list_(pa.bool_()),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    kind: str  #: a key of the types above
+    unit: str
+    text: str  #: one sentence
+
+
+def _columns(text: str) -> tuple[Column, ...]:
+    """Columns from lines of ``name | kind | unit | sentence``."""
+    return tuple(Column(*(part.strip() for part in line.split("|"))) for line in text.strip().splitlines())
+
+
+IDENTITY = _columns(
+    """
+    toi | str | | Name of the candidate.
+    tic | int | | TESS Input Catalog number of its target.
+    sector | int | | TESS sector; 0 when no sector with pixels is known.
+    """
+)
+
+_TASK = _columns(
+    """
+    camera | int | | Camera, 1 to 4; 0 when the file does not say.
+    ccd | int | | CCD, 1 to 4; 0 when the file does not say.
+    cadence_s | float | s | Time from one cadence to the next.
+    n_cadences | int | | Cadences without an excluded quality flag.
+    n_in_transit | int | | Of these, within half a duration of mid-transit.
+    n_transits | int | | Transits in the difference image; where it was not made, those with a cadence in transit.
+    status | str | | ok, skipped (nothing to measure) or error (the pixels cannot be used).
+    flags | strings | | Every flag of the row, those of its checks too.
+    error_kind | str | | Why it was skipped or failed, in a word; empty when ok.
+    error | str | | The same in a sentence.
+    """
+)
+
+_LOCALIZATION = _columns(
+    """
+    target_offset_pixels | float | pixel | Dip minus target, length.
+    target_offset_arcsec | float | arcsec | Dip minus target, length.
+    offset_ra_arcsec | float | arcsec | Dip minus target, east: right ascension times cos(dec).
+    offset_dec_arcsec | float | arcsec | Dip minus target, north.
+    offset_cov_ra_ra | float | arcsec2 | Covariance of the offset, east east; all errors included.
+    offset_cov_ra_dec | float | arcsec2 | Covariance of the offset, east north.
+    offset_cov_dec_dec | float | arcsec2 | Covariance of the offset, north north.
+    significance_sigma | float | sigma | Offset over its error: sqrt(offset' covariance^-1 offset).
+    difference_snr | float | | Signal to noise of the dip as a point source in the difference image.
+    source_ra | float | deg | Right ascension of the dip, ICRS, at mid-sector.
+    source_dec | float | deg | Declination of the dip, ICRS, at mid-sector.
+    prf_source | str | | PRF used: spoc or empirical.
+    prf_chi2_reduced | float | | Reduced chi2 of the point source fitted to the difference image.
+    zero_point_col | float | pixel | Columns by which the stars stand off the WCS.
+    zero_point_row | float | pixel | Rows by which the stars stand off the WCS.
+    localization_flags | strings | | What to know about the localisation.
+    """
+)
+
+_PROVENANCE = _columns(
+    """
+    seconds | float | s | Time the row took; the only column that differs from run to run.
+    stamp_hash | str | | Of the pixels; a row is stale when one of these hashes has changed.
+    candidate_hash | str | | Of the catalogue's rows of the target.
+    neighbours_hash | str | | Of the neighbour table's rows of the target.
+    settings_hash | str | | Of the settings that numbers depend on.
+    software_version | str | | Of batchvet.
+    """
+)
+
+_IMAGES = _columns(
+    """
+    n_rows | int | pixel | Rows of the stamp.
+    n_cols | int | pixel | Columns of the stamp.
+    column | int | pixel | CCD column of pixel [0, 0].
+    row | int | pixel | CCD row of pixel [0, 0].
+    difference | floats | e-/s | Out of transit minus in transit, row by row.
+    difference_error | floats | e-/s | Its error; empty when the localisation was not made.
+    out_of_transit | floats | e-/s | Image out of transit.
+    depth_ppm | floats | ppm | V09's depth of every pixel.
+    aperture | ints | | SPOC aperture bits; 2 is the optimal aperture.
+    source_col | float | pixel | Column of the dip in the stamp.
+    source_row | float | pixel | Row of the dip in the stamp.
+    target_col | float | pixel | Column of the target in the stamp, zero point included.
+    target_row | float | pixel | Row of the target in the stamp.
+    east_per_col | float | arcsec/pixel | East on the sky for one column.
+    east_per_row | float | arcsec/pixel | East on the sky for one row.
+    north_per_col | float | arcsec/pixel | North on the sky for one column.
+    north_per_row | float | arcsec/pixel | North on the sky for one row.
+    star_id | strings | | Stars of the scene, the target first.
+    star_col | floats | pixel | Their columns in the stamp.
+    star_row | floats | pixel | Their rows in the stamp.
+    star_tmag | floats | mag | Their TESS magnitudes.
+    """
+)
+
+CANDIDATES = _columns(
+    """
+    toi | str | | Name of the candidate.
+    tic | int | | TESS Input Catalog number of its target.
+    n_sectors | int | | Sectors that were asked for.
+    n_sectors_used | int | | Sectors whose localisation counts.
+    verdict | str | | ON_TARGET, OFF_TARGET, AMBIGUOUS or INCONCLUSIVE; null when localisation was not asked for.
+    p_target | float | | Calibrated probability that the dip is the target's.
+    p_target_raw | float | | The same before calibration.
+    best_host_id | str | | The most likely star.
+    p_best_host | float | | Its calibrated probability.
+    offset_arcsec | float | arcsec | Dip minus target, all sectors together, length.
+    offset_ra_arcsec | float | arcsec | Dip minus target, east.
+    offset_dec_arcsec | float | arcsec | Dip minus target, north.
+    offset_cov_ra_ra | float | arcsec2 | Covariance of the offset, east east; all errors included.
+    offset_cov_ra_dec | float | arcsec2 | Covariance of the offset, east north.
+    offset_cov_dec_dec | float | arcsec2 | Covariance of the offset, north north.
+    significance_sigma | float | sigma | Offset over its error.
+    dv_offset_arcsec | float | arcsec | Weighted mean of the sectors' offsets, as in SPOC Data Validation.
+    dv_significance_sigma | float | sigma | The same over its error with 2.5 arcsec added in quadrature.
+    sector_consistency_p | float | | Chance of sectors that differ this much; null for fewer than two.
+    flags | strings | | What to know about the candidate.
+    calibration_version | str | | Of the probabilities' calibration.
+    """
+)
+
+_HOST = pa.struct(
+    [
+        pa.field("source_id", pa.string()),
+        pa.field("probability", pa.float64()),
+        pa.field("separation_arcsec", pa.float64()),
+        pa.field("depth_required", pa.float64()),
+    ]
+)
+
+
+def _check_columns(prefix: str, metrics: dict[str, Metric]) -> tuple[Column, ...]:
+    check = prefix.upper()
+    return (
+        Column(f"{prefix}_status", "str", "", f"{check}: ok, skipped or error; null when it was not asked for."),
+        Column(f"{prefix}_flags", "strings", "", f"{check}: its flags."),
+        *(Column(f"{prefix}_{name}", m.kind, m.unit, f"{check}: {m.doc}") for name, m in metrics.items()),
+    )
+
+
+SECTORS = (
+    *IDENTITY,
+    *_TASK,
+    *_check_columns("v09", difference_image.METRICS),
+    *_check_columns("v08", centroid_shift.METRICS),
+    *_check_columns("v10", aperture_dependence.METRICS),
+    *_LOCALIZATION,
+    *_PROVENANCE,
+)
+
+IMAGES = (*IDENTITY, *_IMAGES)
+
+EVIDENCE = (
+    *IDENTITY[:2],
+    *(Column(name, kind, *evidence.ROW_TEXT[name]) for name, kind in evidence.ROW_FIELDS.items()),
+)
+
+LOCALIZATION_NAMES = tuple(column.name for column in _LOCALIZATION)
+HASH_NAMES = ("stamp_hash", "candidate_hash", "neighbours_hash", "settings_hash", "software_version")
+
+
+def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
+    """Arrow schema with the unit and the sentence in each field's metadata."""
+    fields = [pa.field(c.name, _ARROW[c.kind], metadata={"unit": c.unit, "description": c.text}) for c in columns]
+    if columns is CANDIDATES:
+        text = {"unit": "", "description": "The stars that make up 95 % of the probability, the likeliest first."}
+        fields.insert(9, pa.field("host_candidates", pa.list_(_HOST), metadata=text))
+    return pa.schema(fields)
+
+
+TABLES = {"sectors": arrow_schema(SECTORS), "images": arrow_schema(IMAGES), "evidence": arrow_schema(EVIDENCE)}
+CANDIDATES_SCHEMA = arrow_schema(CANDIDATES)

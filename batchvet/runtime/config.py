@@ -1,0 +1,141 @@
+"""A run's configuration: a YAML file, checked before anything happens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from batchvet.errors import ConfigError
+from batchvet.pixels.quality import parse_bitmask
+
+Check = Literal["V08", "V09", "V10", "localization"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DirectorySettings(_Model):
+    """A directory of target pixel files."""
+
+    directory: Path
+
+
+class ClusterSettings(_Model):
+    """Where tasks run. One of `serial`, `scheduler`, `scheduler_file`, `slurm`, or `workers` alone for this machine."""
+
+    workers: PositiveInt | None = None  #: processes (this machine) or jobs (slurm)
+    serial: bool = False  #: in this process, one task after another
+    scheduler: str | None = None  #: address of a running Dask scheduler, tcp://... or tls://...
+    scheduler_file: Path | None = None  #: file that a running Dask scheduler wrote
+    slurm: dict[str, Any] | None = None  #: keyword arguments of dask_jobqueue.SLURMCluster
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ClusterSettings:
+        chosen = [name for name in ("serial", "scheduler", "scheduler_file", "slurm") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ValueError(f"choose one of {' and '.join(chosen)}")
+        if self.workers and chosen and chosen != ["slurm"]:
+            raise ValueError(f"workers goes with this machine or slurm, not with {chosen[0]}")
+        return self
+
+
+def _bitmask(value: Any) -> int:
+    try:
+        return parse_bitmask(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+class RunConfig(_Model):
+    """Everything that a run needs to know. Paths in a file are relative to the file."""
+
+    catalog: Path  #: candidates: own columns, ExoFOP or NASA archive
+    neighbours: Path | None = None  #: table of stars around the targets
+    cache: str = "cache"  #: directory of the pixel cache
+    sources: tuple[DirectorySettings, ...] = ()  #: asked in this order for what the cache lacks
+    sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"
+    checks: tuple[Check, ...] = ("V08", "V09", "V10", "localization")
+    prf: str = "auto"  #: auto, empirical, or a directory of SPOC PRF files
+    quality_bitmask: Annotated[int, BeforeValidator(_bitmask)] = Field(default="default", validate_default=True)
+    cluster: ClusterSettings = ClusterSettings()
+    output: Path = Path("runs/toi")
+    batch_size: PositiveInt | None = None  #: tasks in a future; None: chosen from the cadence
+    task_timeout_s: float = Field(default=300.0, gt=0)  #: a task that takes longer is given up
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> RunConfig:
+        if not self.checks:
+            raise ValueError("checks: name at least one")
+        if len(set(self.checks)) != len(self.checks):
+            raise ValueError("checks: one is named twice")
+        return self
+
+    def science_settings(self) -> dict[str, Any]:
+        """What a row's numbers depend on, apart from its inputs."""
+        return {"checks": sorted(self.checks), "prf": self.prf, "quality_bitmask": self.quality_bitmask}
+
+    def settings_hash(self) -> str:
+        """Changes when a setting that rows depend on changes; workers, paths and outputs do not count."""
+        return short_hash(self.science_settings())
+
+
+def short_hash(value: Any) -> str:
+    """Twelve hexadecimal digits that stand for a JSON-like value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def read_config(path: str | Path) -> RunConfig:
+    """Read and check a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not YAML, or has a key or value that is not known; all problems are listed.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a configuration is a table of keys; see configs/toi.yaml for all of them")
+    try:
+        config = RunConfig(**content)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_problems(error)}") from error
+    return _relative_to(config, path.resolve().parent)
+
+
+def _relative_to(config: RunConfig, base: Path) -> RunConfig:
+    cluster = config.cluster
+    if cluster.scheduler_file:
+        cluster = cluster.model_copy(update={"scheduler_file": base / cluster.scheduler_file})
+    return config.model_copy(
+        update={
+            "catalog": base / config.catalog,
+            "neighbours": base / config.neighbours if config.neighbours else None,
+            "cache": config.cache if "://" in config.cache else str(base / config.cache),
+            "sources": tuple(s.model_copy(update={"directory": base / s.directory}) for s in config.sources),
+            "prf": config.prf if config.prf in ("auto", "empirical") else str(base / config.prf),
+            "output": base / config.output,
+            "cluster": cluster,
+        }
+    )
+
+
+def _problems(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        what = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {what}" if where else what)
+    return "; ".join(lines)
