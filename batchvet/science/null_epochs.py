@@ -26,7 +26,8 @@ _KAPPA_ITERATIONS = 3
 _LEAST_EPOCHS = 12  # below, a covariance is not measured but assumed
 _UNMEASURED_KAPPA = 2.0  # variance inflation assumed then: typical of red noise in real sectors
 _TAIL = 0.975  # an epoch beyond this quantile counts as if it were there: scattered light comes in bursts
-_PRIOR_EPOCHS = 20.0  # weight of the stamp's typical kappa against a pixel's own
+_PRIOR_EPOCHS = 40.0  # weight of the stamp's typical kappa against a pixel's own
+_LEAST_PIXEL_KAPPA = 0.8  # of a single pixel; cutting all at 1 would keep only the upward errors of a hundred
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class NoiseModel:
     """
 
     scatter: FloatArray  #: variance of one cadence, (e-/s)², [live pixel]
-    kappa: FloatArray  #: inflation of the white noise, at least 1, [live pixel]
+    kappa: FloatArray  #: inflation of the white noise, typically at least 1, [live pixel]
     shapes: FloatArray  #: T: 1, row, col, dI/drow, dI/dcol and what else the epochs share, [live pixel, k]
     shape_cov: FloatArray  #: Lambda, [k, k], per unit of leverage
     n_epochs: int  #: epochs it was measured on
@@ -115,7 +116,7 @@ def measure_noise(
     baseline : array, e-/s, [live pixel]
         Out-of-transit image: jitter moves its gradients.
     scatter : array, (e-/s)², [live pixel]
-        Of the transits' own fits; used when there are too few epochs.
+        Of the transits' own fits; used, not below FLUX_ERR², when there are too few epochs.
     settings : NoiseSettings
     restore : optional
         As in `fit_dip`.
@@ -123,6 +124,7 @@ def measure_noise(
     shapes = common_shapes(pixels, baseline)
     if len(windows) < _LEAST_EPOCHS:
         kappa = np.full(len(scatter), _UNMEASURED_KAPPA)
+        scatter = np.maximum(scatter, pixels.error_variance)
         return NoiseModel(scatter, kappa, shapes, np.zeros((shapes.shape[1],) * 2), len(windows))
     fits: list[DipFit] = [fit_dip(pixels, window, restore) for window in windows]
     scatter = np.median([fit.scatter for fit in fits], axis=0)
@@ -134,7 +136,8 @@ def measure_noise(
         basis, extra = _shared_basis(white, shapes / deviation[:, None], settings.most_components)
         left = white - white @ basis @ basis.T
         freedom = np.maximum(1.0 - np.einsum("pk,pk->p", basis, basis), 0.05)
-        kappa = np.maximum(kappa * _pixel_inflation(left / np.sqrt(freedom)), 1.0)
+        kappa = kappa * _pixel_inflation(left / np.sqrt(freedom))
+        kappa = np.maximum(kappa / min(np.median(kappa), 1.0), _LEAST_PIXEL_KAPPA)
     deviation = np.sqrt(kappa * scatter)
     shapes = np.column_stack([shapes, extra * deviation[:, None]])
     return NoiseModel(

@@ -45,6 +45,9 @@ class Prf(Protocol):
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Image and its derivatives by the star's row and by its column (per pixel), each [row, col]."""
 
+    def images_and_gradients(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
+        """Images, derivatives by row and by column, [3, star, row, col], of stars at (rows[i], cols[i])."""
+
     def images(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
         """Images [star, row, col] of stars at (rows[i], cols[i])."""
 
@@ -77,18 +80,19 @@ class TabulatedPrf:
         self, row: float, col: float, shape: tuple[int, int]
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Image and its derivatives by the star's row and by its column (per pixel), each [row, col]."""
-        row_taps, row_weights, row_slopes = self._taps(np.array([row]), shape[0], 0)
-        col_taps, col_weights, col_slopes = self._taps(np.array([col]), shape[1], 1)
-        block = self._coefficients[row_taps[0][:, :, None, None], col_taps[0]]
+        image, by_row, by_col = self.images_and_gradients([row], [col], shape)[:, 0]
+        return image, by_row, by_col
 
-        def contract(by_row: FloatArray, by_col: FloatArray) -> FloatArray:
-            return np.einsum("iajb,a,b->ij", block, by_row[0], by_col[0], optimize=True)
-
-        return (
-            contract(row_weights, col_weights),
-            contract(row_slopes, col_weights),
-            contract(row_weights, col_slopes),
-        )
+    def images_and_gradients(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
+        """Images, derivatives by row and by column, [3, star, row, col], of stars at (rows[i], cols[i])."""
+        row_taps, row_weights, row_slopes = self._taps(np.atleast_1d(rows), shape[0], 0)
+        col_taps, col_weights, col_slopes = self._taps(np.atleast_1d(cols), shape[1], 1)
+        block = self._coefficients[row_taps[:, :, :, None, None], col_taps[:, None, None]]
+        column_terms = np.stack([col_weights, col_slopes], axis=-1)[:, None, None]
+        value, slope = np.moveaxis(block @ column_terms, -1, 0)  # each [star, row, 4, col]
+        by_row = np.einsum("kna,niaj->knij", np.stack([row_weights, row_slopes]), value)
+        by_col = np.einsum("na,niaj->nij", row_weights, slope)
+        return np.concatenate([by_row, by_col[None]])
 
     def images(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
         """Images [star, row, col] of stars of flux 1 at (rows[i], cols[i])."""

@@ -62,10 +62,8 @@ class SectorPixels:
     def values(self, cadences: NDArray[np.intp]) -> FloatArray:
         """Flux of the live pixels in those cadences, [cadence, live pixel]."""
         first, last = cadences[0], cadences[-1]
-        if last - first + 1 == len(cadences):  # a slice is read much faster than a list of cadences
-            chosen = self.flux[first : last + 1]
-        else:
-            chosen = self.flux[cadences]
+        unbroken = last - first + 1 == len(cadences)  # a slice is read much faster than a list of cadences
+        chosen = self.flux[first : last + 1] if unbroken else self.flux[cadences]
         if self.live.size < self.flux.shape[1]:
             chosen = chosen[:, self.live]
         return chosen.astype(np.float64)
@@ -76,7 +74,7 @@ class DipFit:
     """Least-squares dip of one window in every live pixel."""
 
     flux: FloatArray  #: out minus in transit, e-/s, [live pixel]
-    scatter: FloatArray  #: variance of one cadence about the fit, not below FLUX_ERR², (e-/s)², [live pixel]
+    scatter: FloatArray  #: variance of one cadence about the fit, (e-/s)², [live pixel]
     leverage: float  #: [(H'H)^-1]_mm: variance of `flux` per unit of `scatter`
     baseline: FloatArray  #: out-of-transit flux, e-/s, [live pixel]
 
@@ -87,7 +85,7 @@ class TransitImage:
 
     mid_time: float  #: BTJD, days
     flux: FloatArray  #: out minus in transit, e-/s, [row, col], NaN where there is no data
-    variance: FloatArray  #: of flux, (e-/s)², white noise only, [row, col]
+    variance: FloatArray  #: of flux, (e-/s)², white noise only, not below FLUX_ERR's, [row, col]
     n_in: int  #: cadences that see the dip
     n_out: int  #: cadences of baseline
     one_sided: bool  #: baseline on one side only
@@ -107,8 +105,7 @@ def fit_dip(pixels: SectorPixels, window: Window, restore: tuple[FloatArray, Flo
     Notes
     -----
     Solved by projection: with r the part of m that the other columns cannot explain, the dip is ``-r'F / r'r``.
-    A pointing column that the others explain is left out. The scatter is the larger of the residual variance
-    and the mean FLUX_ERR².
+    A pointing column that the others explain is left out.
     """
     flux = pixels.values(window.cadences)
     if restore is not None:
@@ -123,7 +120,7 @@ def fit_dip(pixels: SectorPixels, window: Window, restore: tuple[FloatArray, Flo
     dip = -coefficients[-1] / np.sqrt(norm)
     n, k = columns.shape
     residual = np.einsum("np,np->p", flux, flux) - np.einsum("kp,kp->p", coefficients, coefficients)
-    scatter = np.maximum(residual / max(n - k, 1), pixels.error_variance)
+    scatter = residual / max(n - k, 1)
     baseline = reference + coefficients[0] / np.sqrt(n) + dip * window.m.mean()
     return DipFit(dip, np.maximum(scatter, np.finfo(float).tiny), 1.0 / norm, baseline)
 
@@ -138,7 +135,7 @@ def as_image(pixels: SectorPixels, window: Window, fit: DipFit, weight: float = 
     return TransitImage(
         mid_time=window.mid_time,
         flux=pixels.image(fit.flux),
-        variance=pixels.image(fit.scatter * fit.leverage),
+        variance=pixels.image(np.maximum(fit.scatter, pixels.error_variance) * fit.leverage),
         n_in=window.n_in,
         n_out=window.n_out,
         one_sided=window.one_sided,

@@ -1,0 +1,131 @@
+"""Which stars a stamp shows and where the catalogue puts them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from batchvet.catalog.candidate import Neighbour
+from batchvet.pixels.stamp import Stamp
+from batchvet.science.sky import LocalSky, tangent_plane
+
+FloatArray = NDArray[np.float64]
+
+_SAME_STAR_ARCSEC = 2.0  # between the target's own position and its entry in the table
+_SAME_STAR_MAG = 2.0  # and in magnitude, when both are known
+_ZERO_POINT = 20.44  # TESS magnitude of 1 e-/s (TESS Instrument Handbook)
+_FULL_PIXEL = 8e4  # e-/s at which a pixel fills in its 2 s exposure (full well about 2e5 e-)
+_FAINTEST_SATURATED = 7.5  # Tmag; a fainter star fills no pixel
+
+
+@dataclass(frozen=True)
+class Star:
+    """A star of the scene, where the catalogue and the stamp's WCS put it at mid-sector."""
+
+    source_id: str  #: as in the neighbour table; the target's own name when it is not in there
+    row: float  #: stamp row, 0-based, an integer is a pixel's centre
+    col: float  #: stamp column
+    tmag: float  #: TESS magnitude; NaN when unknown
+    is_target: bool  #: whether it is the declared target
+    east: float = 0.0  #: from the declared target, right ascension times cos(dec), arcsec
+    north: float = 0.0  #: from the declared target, arcsec
+
+
+def place_stars(
+    stamp: Stamp,
+    neighbours: Sequence[Neighbour] | None,
+    target_id: str,
+    sky: LocalSky,
+    tmag: float = math.nan,
+    margin: float = 3.0,
+) -> tuple[Star, ...]:
+    """Put the neighbour table on the stamp (SCIENCE 2c).
+
+    Parameters
+    ----------
+    stamp : Stamp
+    neighbours : sequence of Neighbour or None
+        None when there is no table: the scene is the target alone.
+    target_id : str
+        `source_id` of the target if it is in the table. Without it, the star of the table within 2" of its place
+        (and 2 mag, when both are known) that lies nearest is the target; without that the target is added.
+    sky : LocalSky
+        Place of the declared target at mid-sector.
+    tmag : float
+        Its TESS magnitude; NaN when unknown.
+    margin : float
+        Pixels around the stamp whose stars are kept: their light falls into it.
+
+    Returns
+    -------
+    tuple of Star
+        The target first, the others by magnitude.
+    """
+    target = Star(target_id, sky.row, sky.col, tmag, True)
+    if not neighbours:
+        return (target,)
+    places = np.array([neighbour.at(stamp.epoch) for neighbour in neighbours])
+    cols, rows = stamp.wcs.all_world2pix(places[:, 0], places[:, 1], 0)
+    east, north = tangent_plane(places[:, 0], places[:, 1], sky.ra, sky.dec)
+    inside = (np.abs(rows - (stamp.shape[0] - 1) / 2) <= (stamp.shape[0] - 1) / 2 + margin) & (
+        np.abs(cols - (stamp.shape[1] - 1) / 2) <= (stamp.shape[1] - 1) / 2 + margin
+    )
+    own = _own_entry(neighbours, target, east, north)
+    others = [
+        Star(neighbours[i].source_id, rows[i], cols[i], neighbours[i].tmag, False, east[i], north[i])
+        for i in np.flatnonzero(inside)
+        if i != own
+    ]
+    if own is not None:
+        entry = neighbours[own]
+        known = entry.tmag if math.isfinite(entry.tmag) else tmag
+        target = replace(target, source_id=entry.source_id, tmag=known)
+    others.sort(key=lambda star: (not math.isfinite(star.tmag), star.tmag, star.source_id))
+    return (target, *others)
+
+
+def _own_entry(neighbours: Sequence[Neighbour], target: Star, east: FloatArray, north: FloatArray) -> int | None:
+    """Index of the target in the table."""
+    for i, neighbour in enumerate(neighbours):
+        if neighbour.source_id == target.source_id:
+            return i
+    distance = np.hypot(east, north)
+    difference = np.abs(np.array([n.tmag for n in neighbours]) - target.tmag)
+    distance = np.where(difference > _SAME_STAR_MAG, np.inf, distance)
+    nearest = int(np.argmin(distance))
+    return nearest if distance[nearest] <= _SAME_STAR_ARCSEC else None
+
+
+def relative_fluxes(stars: Sequence[Star]) -> FloatArray:
+    """Fluxes that the magnitudes tell, the brightest being 1.
+
+    Of the stars without a magnitude the target counts as the brightest known, another as the faintest known.
+    """
+    tmag = np.array([star.tmag for star in stars], dtype=np.float64)
+    known = tmag[np.isfinite(tmag)]
+    brightest, faintest = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    target = np.array([star.is_target for star in stars])
+    tmag = np.where(np.isfinite(tmag), tmag, np.where(target, brightest, faintest))
+    return 10.0 ** (-0.4 * (tmag - brightest))
+
+
+def saturated_pixels(image: FloatArray, stars: Sequence[Star]) -> NDArray[np.bool_]:
+    """Pixels of an out-of-transit image (e-/s, [row, col]) that are full or that full ones bleed into.
+
+    Nothing is full without a star that is bright enough by the catalogue, so an image in other units does not
+    become saturated; the star's magnitude tells the units where they are clearly others.
+    """
+    bright = [star.tmag for star in stars if star.tmag < _FAINTEST_SATURATED]
+    if not bright:
+        return np.zeros(image.shape, dtype=bool)
+    expected = sum(10.0 ** (0.4 * (_ZERO_POINT - star.tmag)) for star in stars if math.isfinite(star.tmag))
+    unit = np.nansum(image) / expected
+    unit = 1.0 if 0.3 < unit < 3.0 else unit
+    full = np.nan_to_num(image) > _FULL_PIXEL * unit
+    # Charge bleeds along the column; the pixels around a full one see the brighter-fatter and trail effects.
+    return binary_dilation(full, np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool))
