@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import ConfigError
 from .candidate import Candidate, Ephemeris
 from .cells import (
     Cell,
@@ -91,6 +92,8 @@ def read_catalog(path: str | Path, *, keep_going: bool = False, rejects: str | P
     CatalogError
         The file is not a catalogue, has no usable row, or (without `keep_going`) has bad rows; all of them are
         listed with their lines.
+    ConfigError
+        The rejects file cannot be written.
 
     Notes
     -----
@@ -192,8 +195,8 @@ def _as_written(row: Sequence[Cell], width: int) -> tuple[str, ...]:
 def _write_rejects(path: Path, columns: Sequence[str], bad: Sequence[Rejected]) -> None:
     """Write the bad rows under a temporary name, then rename: the file is whole or not there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("line", "reason", *columns))
@@ -201,5 +204,6 @@ def _write_rejects(path: Path, columns: Sequence[str], bad: Sequence[Rejected]) 
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    finally:
+    except OSError as problem:
         temporary.unlink(missing_ok=True)
+        raise ConfigError(f"cannot write the rejects file {path}: {problem.strerror}") from None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import math
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from batchvet.catalog.reader import read_catalog
-from batchvet.errors import CatalogError
+from batchvet.errors import CatalogError, ConfigError
 
 HEADER = "toi,tic,period_days,t0_btjd,duration_hours,depth_ppm,ra,dec,pmra,pmdec,tmag,sectors,t0_err,period_err\n"
 GOOD = "1.01,11,3.5,1400.5,2.5,500,10,-20,1,2,9.5,1-3,0.01,0.001\n"
@@ -179,6 +182,20 @@ def test_rejects_file_of_an_earlier_run_does_not_stay(tmp_path):
     assert rejects.read_text().strip() == "line,reason," + HEADER.strip()
 
 
+def test_rejects_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path, rejects = tmp_path / "good.csv", tmp_path / "rejects.csv"
+    path.write_text(HEADER + GOOD)
+    rejects.write_text("old")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ConfigError, match=r"cannot write the rejects file .*rejects\.csv: No space left"):
+        read_catalog(path, keep_going=True, rejects=rejects)
+    assert rejects.read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == [path, rejects]
+
+
 def test_without_keep_going_nothing_is_written(tmp_path):
     path, rejects = tmp_path / "bad.csv", tmp_path / "rejects.csv"
     path.write_text(HEADER + with_mistake("1.02", "tic", "0"))
@@ -266,3 +283,24 @@ def test_column_that_occurs_twice_is_refused(tmp_path):
     (tmp_path / "twice.csv").write_text("toi,tic,period_days,Period_Days,t0_btjd,duration_hours\n1.01,1,3,4,1400,2\n")
     with pytest.raises(CatalogError, match='the column "period_days" occurs 2 times'):
         read_catalog(tmp_path / "twice.csv")
+
+
+cells = st.sampled_from(
+    ["1", "-1", "0", "2458326.5", "nan", "", '"', "'", "x", "#", "1e400", "1-9", "\ufffd", "\n", " "]
+)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(st.lists(cells, min_size=1, max_size=15).map(",".join), max_size=5), tail=st.binary(max_size=20))
+def test_no_table_however_broken_raises_anything_else(tmp_path, lines, tail):
+    path = tmp_path / "fuzz.csv"
+    path.write_bytes((HEADER + "\n".join(lines)).encode() + tail)
+    try:
+        catalog = read_catalog(path, keep_going=True)
+    except CatalogError as error:
+        assert str(path) in str(error)
+        return
+    for candidate in catalog.candidates:
+        ephemeris = candidate.ephemeris
+        assert candidate.toi and candidate.tic > 0 and ephemeris.duration_hours > 0
+        assert math.isfinite(ephemeris.t0_btjd) and ephemeris.period_days >= 0

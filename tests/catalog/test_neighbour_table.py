@@ -143,6 +143,24 @@ def test_every_bad_row_is_named_with_its_line(tmp_path):
     assert advice == "Mend or delete these rows."
 
 
+@pytest.mark.parametrize(("column", "written", "said"), MISTAKES)
+def test_a_mistake_among_plain_rows_is_found(tmp_path, column, written, said):
+    frame = field(np.random.default_rng(9), targets=2, stars=3).astype(str)
+    frame.loc[4, column] = written
+    frame.to_csv(tmp_path / "one.csv", index=False)
+    with pytest.raises(CatalogError) as error:
+        read_neighbours(tmp_path / "one.csv")
+    assert str(error.value).count("\n  line ") == 1
+    assert "\n  line 6: " in str(error.value) and said in str(error.value)
+
+
+def test_unclosed_quote_does_not_swallow_stars(tmp_path):
+    rows = ["5,a,1,2,9,fine", '5,b,1,2,9,"open', "5,c,1,2,9,fine", "5,d,1,2,9,fine"]
+    (tmp_path / "open.csv").write_text("tic,source_id,ra,dec,tmag,comment\n" + "\n".join(rows))
+    with pytest.raises(CatalogError, match="line 3: comment holds 2 more lines: a quote is not closed"):
+        read_neighbours(tmp_path / "open.csv")
+
+
 def test_duplicate_source_is_found_among_plain_rows(tmp_path):
     path = tmp_path / "twice.csv"
     path.write_text(HEADER + ROWS[0] + "7,4666498154837086208,1,1,9,0,0,2016\n" + ROWS[0])
