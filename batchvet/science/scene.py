@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from batchvet.science.empirical_prf import fit_empirical_prf
 from batchvet.science.prf import Prf
-from batchvet.science.stars import Star, relative_fluxes, saturated_pixels
+from batchvet.science.stars import Star, place_stars, relative_fluxes, saturated_pixels
+
+__all__ = ["Scene", "Star", "fit_scene", "place_stars"]
 
 FloatArray = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from scipy.ndimage import binary_dilation
 
 from batchvet.catalog.candidate import Neighbour
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.sky import LocalSky, tangent_plane
+from batchvet.science.sky import tangent_plane
 
 FloatArray = NDArray[np.float64]
 
@@ -40,7 +40,8 @@ def place_stars(
     stamp: Stamp,
     neighbours: Sequence[Neighbour] | None,
     target_id: str,
-    sky: LocalSky,
+    ra: float,
+    dec: float,
     tmag: float = math.nan,
     margin: float = 3.0,
 ) -> tuple[Star, ...]:
@@ -54,8 +55,8 @@ def place_stars(
     target_id : str
         `source_id` of the target if it is in the table. Without it, the star of the table within 2" of its place
         (and 2 mag, when both are known) that lies nearest is the target; without that the target is added.
-    sky : LocalSky
-        Place of the declared target at mid-sector.
+    ra, dec : float
+        The declared target at mid-sector, deg.
     tmag : float
         Its TESS magnitude; NaN when unknown.
     margin : float
@@ -66,20 +67,22 @@ def place_stars(
     tuple of Star
         The target first, the others by magnitude.
     """
-    target = Star(target_id, sky.row, sky.col, tmag, True)
+    col, row = (float(x) for x in stamp.wcs.all_world2pix(ra, dec, 0))
+    target = Star(target_id, row, col, tmag, True)
     if not neighbours:
         return (target,)
     places = np.array([neighbour.at(stamp.epoch) for neighbour in neighbours])
     cols, rows = stamp.wcs.all_world2pix(places[:, 0], places[:, 1], 0)
-    east, north = tangent_plane(places[:, 0], places[:, 1], sky.ra, sky.dec)
+    east, north = tangent_plane(places[:, 0], places[:, 1], ra, dec)
     inside = (np.abs(rows - (stamp.shape[0] - 1) / 2) <= (stamp.shape[0] - 1) / 2 + margin) & (
         np.abs(cols - (stamp.shape[1] - 1) / 2) <= (stamp.shape[1] - 1) / 2 + margin
     )
     own = _own_entry(neighbours, target, east, north)
+    columns = zip(*(x.tolist() for x in (rows, cols, east, north, inside)), neighbours, strict=True)
     others = [
-        Star(neighbours[i].source_id, rows[i], cols[i], neighbours[i].tmag, False, east[i], north[i])
-        for i in np.flatnonzero(inside)
-        if i != own
+        Star(neighbour.source_id, r, c, neighbour.tmag, False, e, n)
+        for i, (r, c, e, n, near, neighbour) in enumerate(columns)
+        if near and i != own
     ]
     if own is not None:
         entry = neighbours[own]
