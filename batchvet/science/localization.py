@@ -16,8 +16,9 @@ from batchvet.science.difference import DifferenceImage, DifferenceSettings, dif
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.position import NoisyImage, PointSource, SignificanceMap, fit_point_source
 from batchvet.science.prf import Prf
-from batchvet.science.scene import Scene, fit_scene, place_stars
+from batchvet.science.scene import Scene, fit_scene
 from batchvet.science.sky import LocalSky
+from batchvet.science.stars import place_stars
 from batchvet.science.verdict import LEAST_SNR
 
 FloatArray = NDArray[np.float64]

@@ -1,0 +1,186 @@
+"""Simulated scenes, localised and judged, next to what is true of them and what the noise allows at best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import correlate1d
+
+from batchvet.errors import InsufficientData
+from batchvet.pixels.prf_files import read_prf
+from batchvet.pixels.quality import DEFAULT
+from batchvet.pixels.stamp import Stamp
+from batchvet.science.evidence import SectorEvidence
+from batchvet.science.joint import CandidateVerdict, vet_candidate
+from batchvet.science.localization import (
+    LocalizationSettings,
+    SectorLocalization,
+    TargetPosition,
+    localize,
+)
+from batchvet.science.prf import Prf, TabulatedPrf, spoc_prf
+from batchvet.simulate import Scene, SimulationSettings, draw_scene, simulate_stamp
+from batchvet.simulate.detector import noise_sigma
+
+FloatArray = NDArray[np.float64]
+
+#: Where the PRF of the localisation comes from: the official files that the scenes were simulated with, the very
+#: PRF of the simulation, or a fit to each stamp.
+PRF_KINDS = ("official", "known", "empirical")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One candidate: what is true and what was found."""
+
+    index: int  #: number of the scene
+    kind: str  #: of the scene, as in `batchvet.simulate`
+    host: str  #: source_id of the true host; empty without a dip
+    in_table: bool  #: whether the neighbour table has the host
+    separation: float  #: host from target, arcsec
+    delta_mag: float  #: host minus target
+    snr: float  #: expected, all sectors
+    delta_chi2: float  #: expected, between the host and the star of the table that imitates it best
+    prf: str  #: one of PRF_KINDS
+    verdict: CandidateVerdict
+    error: FloatArray  #: joint offset minus truth, arcsec (east, north)
+    limit: FloatArray  #: Cramer-Rao covariance of the joint offset, arcsec²
+    sectors: tuple[SectorOutcome, ...]
+    evidence: tuple[SectorEvidence, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class SectorOutcome:
+    """One sector of a candidate."""
+
+    sector: int
+    snr: float  #: expected
+    error: FloatArray  #: offset minus truth, arcsec (east, north)
+    covariance: FloatArray  #: reported, arcsec²
+    limit: FloatArray  #: Cramer-Rao covariance, arcsec²
+
+
+def outcomes(
+    settings: SimulationSettings, scenes: range, prf: str, neighbours: bool = True
+) -> Iterator[tuple[Scene, dict[int, Stamp], Outcome]]:
+    """Simulate, localise and judge the first candidate of each scene."""
+    for index in scenes:
+        scene = draw_scene(settings, index)
+        stamps = {sector: simulate_stamp(scene, sector) for sector in scene.sectors}
+        yield scene, stamps, judge(scene, stamps, prf, neighbours)
+
+
+def judge(scene: Scene, stamps: dict[int, Stamp], prf: str, neighbours: bool = True) -> Outcome:
+    """Localise the scene's first candidate in all its sectors and compare with the truth."""
+    candidate, dip = scene.candidates[0], scene.dips[0]
+    found = {}
+    for sector, stamp in stamps.items():
+        try:
+            found[sector] = localize(
+                stamp,
+                candidate.ephemeris,
+                [other.ephemeris for other in scene.candidates[1:]],
+                scene.neighbours() if neighbours else None,
+                TargetPosition(scene.tic, candidate.ra, candidate.dec, candidate.pmra, candidate.pmdec, candidate.tmag),
+                prf_of(scene, sector, prf),
+                DEFAULT,
+                LocalizationSettings(),
+            )
+        except InsufficientData:
+            continue  # as a run would: a sector without a transit is no evidence
+    verdict = vet_candidate([one.evidence for one in found.values()])
+    host = dip.host
+    limits = {} if host is None else {s: cramer_rao(scene, s, host) for s in found}
+    truth = np.full(2, math.nan) if host is None else np.array(scene.offset_arcsec(host))
+    information = sum((np.linalg.inv(limit) for limit in limits.values()), np.zeros((2, 2)))
+    return Outcome(
+        index=scene.index,
+        kind=scene.kind,
+        host="" if host is None else str(scene.stars.source_id[host]),
+        in_table=host is not None and bool(scene.stars.known[host]),
+        separation=float(np.hypot(*truth)),
+        delta_mag=math.nan if host is None else float(scene.stars.tmag[host] - scene.stars.tmag[0]),
+        snr=math.sqrt(sum(scene.snr[dip.toi, s] ** 2 for s in found)),
+        delta_chi2=math.nan if host is None else distance_to_imitator(scene, tuple(found), host),
+        prf=prf,
+        verdict=verdict,
+        error=np.array([verdict.offset_ra_arcsec, verdict.offset_dec_arcsec]) - truth,
+        limit=np.linalg.inv(information) if limits else np.full((2, 2), math.nan),
+        sectors=tuple(_sector(scene, s, found[s], limits[s]) for s in limits),
+        evidence=tuple(one.evidence for one in found.values()),
+    )
+
+
+def _sector(scene: Scene, sector: int, one: SectorLocalization, limit: FloatArray) -> SectorOutcome:
+    truth = np.array(scene.offset_arcsec(scene.dips[0].host))
+    covariance = [
+        [one.offset_cov_ra_ra, one.offset_cov_ra_dec],
+        [one.offset_cov_ra_dec, one.offset_cov_dec_dec],
+    ]
+    error = np.array([one.offset_ra_arcsec, one.offset_dec_arcsec]) - truth
+    return SectorOutcome(sector, scene.snr[scene.dips[0].toi, sector], error, np.array(covariance), limit)
+
+
+def prf_of(scene: Scene, sector: int, kind: str) -> Prf | None:
+    """The PRF that the localisation is given."""
+    if kind == "empirical":
+        return None
+    pointing = scene.pointings[sector]
+    if kind == "official":
+        nodes = read_prf(Path(scene.settings.prf_directory), sector, pointing.camera, pointing.ccd)
+        row, col = pointing.row + (scene.shape[0] - 1) / 2, pointing.column + (scene.shape[1] - 1) / 2
+        return spoc_prf(nodes, row, col)
+    true = scene.prf(sector)
+    samples = true.coefficients
+    for axis in (0, 1):  # a cubic B-spline's value at its knots
+        samples = correlate1d(samples, [1 / 6, 4 / 6, 1 / 6], axis=axis, mode="constant")
+    return TabulatedPrf(samples, true.samples_per_pixel, "spoc", 0.01)
+
+
+def cramer_rao(scene: Scene, sector: int, star: int) -> FloatArray:
+    """Least covariance (arcsec², east and north) of the position of a dip of unknown flux on one star.
+
+    For the photon and read noise alone, with the true PRF and every star known; all transits of the sector.
+    """
+    images, noise = _star_images(scene, sector)
+    expected = scene.snr[scene.dips[0].toi, sector]
+    unit = images[star, :3] / noise  # value, d/dcol, d/drow
+    unit = unit.reshape(3, -1) * (expected / np.linalg.norm(unit[0]))
+    information = unit @ unit.T
+    covariance = np.linalg.inv(information)[1:, 1:]  # (col, row), pixel²
+    plane = scene.pointings[sector].plane
+    angle = math.radians(plane.angle_deg)
+    cos, sin = math.cos(angle), math.sin(angle)
+    sky = plane.scale_arcsec * np.array([[cos, -sin], [sin, cos]])
+    return sky @ covariance @ sky.T
+
+
+def distance_to_imitator(scene: Scene, sectors: tuple[int, ...], host: int) -> float:
+    """Least expected delta chi² between the host and any other star of the table that is bright enough."""
+    total = np.zeros(len(scene.stars))
+    flux = scene.stars.flux
+    for sector in sectors:
+        images, noise = _star_images(scene, sector)
+        unit = (images[:, 0] / noise).reshape(len(flux), -1)
+        norm = np.linalg.norm(unit, axis=1)
+        dip = scene.snr[scene.dips[0].toi, sector] / norm[host]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            best = np.where(norm > 0, (unit @ unit[host]) * dip / norm**2, 0.0)
+        best = np.minimum(best, 1.1 * flux)
+        total += np.sum((dip * unit[host] - best[:, None] * unit) ** 2, axis=1)
+    others = scene.stars.known.copy()
+    others[host] = False
+    return float(total[others].min(initial=math.inf))
+
+
+def _star_images(scene: Scene, sector: int) -> tuple[FloatArray, FloatArray]:
+    """Images and derivatives [star, 6, row, col] of unit fluxes, and the noise of a cadence [row, col]."""
+    column, row = scene.positions(sector)
+    images = scene.prf(sector).images(column, row, scene.shape)
+    light = np.tensordot(scene.stars.flux, images[:, 0], axes=1) + scene.pointings[sector].zodiacal
+    return images, noise_sigma(light, scene.timeline(sector))
