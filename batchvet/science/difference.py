@@ -16,7 +16,15 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.null_epochs import NoiseModel, NoiseSettings, measure_noise, null_windows
-from batchvet.science.transit_images import DipFit, SectorPixels, TransitImage, as_image, fit_dip
+from batchvet.science.transit_images import (
+    DipFit,
+    SectorPixels,
+    TransitImage,
+    as_image,
+    fit_dip,
+    pointing_response,
+    window_sums,
+)
 from batchvet.science.windows import Window, WindowLayout, WindowSettings, transit_windows
 
 FloatArray = NDArray[np.float64]
@@ -89,8 +97,7 @@ def difference_image(
     )
     if not windows:
         raise _no_transit(stamp, left_out)
-    fits = [fit_dip(pixels, window) for window in windows]
-    noise = _noise(stamp, pixels, fits, ephemeris, others, settings)
+    fits, noise = _fit_all(stamp, pixels, windows, ephemeris, others, settings)
     combined = combine(fits, noise)
     dof = len(noise.scatter) * (len(fits) - 1)
     flags = {
@@ -164,15 +171,18 @@ def _whitener(noise: NoiseModel) -> Callable[[FloatArray], FloatArray]:
     return lambda images: solve_triangular(factor, (images / deviation).T, lower=True).T
 
 
-def _noise(
+def _fit_all(
     stamp: Stamp,
     pixels: SectorPixels,
-    fits: Sequence[DipFit],
+    windows: Sequence[Window],
     ephemeris: Ephemeris,
     others: Sequence[Ephemeris],
     settings: DifferenceSettings,
-) -> NoiseModel:
-    """Noise at transit-free epochs; when they are few, at any epochs of data whose dips are filled in."""
+) -> tuple[list[DipFit], NoiseModel]:
+    """Dips of all transits, and the noise at transit-free epochs.
+
+    When those are few, any epochs of data whose dips are filled in serve.
+    """
     find = partial(
         null_windows,
         pixels,
@@ -183,7 +193,10 @@ def _noise(
         settings.windows,
         settings.noise,
     )
-    epochs, restore = find(), None
+    transits = [window_sums(pixels, window) for window in windows]
+    epochs = [window_sums(pixels, window) for window in find()]
+    response = pointing_response([*transits, *epochs])
+    fits = [fit_dip(sums, response) for sums in transits]
     if len(epochs) < settings.noise.few_epochs:
         everywhere = find(anywhere=True)
         if len(everywhere) > len(epochs):
@@ -191,9 +204,10 @@ def _noise(
             template = layout.template(np.nan_to_num(ephemeris.time_from_transit(pixels.time), nan=1e9))
             weights = np.array([1.0 / fit.leverage for fit in fits])
             dip = weights @ np.array([fit.flux for fit in fits]) / weights.sum()
-            epochs, restore = everywhere, (template, dip)
+            epochs = [window_sums(pixels, window, (template, dip)) for window in everywhere]
+    nulls = [fit_dip(sums, response) for sums in epochs]
     scatter = np.median([fit.scatter for fit in fits], axis=0)
-    return measure_noise(pixels, epochs, _mean_baseline(fits), scatter, settings.noise, restore)
+    return fits, measure_noise(pixels, nulls, _mean_baseline(fits), scatter, settings.noise)
 
 
 def _mean_baseline(fits: Sequence[DipFit]) -> FloatArray:

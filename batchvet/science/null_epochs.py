@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.transit_images import DipFit, SectorPixels, fit_dip
+from batchvet.science.transit_images import DipFit, SectorPixels
 from batchvet.science.windows import (
     Window,
     WindowLayout,
@@ -100,33 +100,29 @@ def null_windows(
 
 def measure_noise(
     pixels: SectorPixels,
-    windows: Sequence[Window],
+    fits: Sequence[DipFit],
     baseline: FloatArray,
     scatter: FloatArray,
     settings: NoiseSettings,
-    restore: tuple[FloatArray, FloatArray] | None = None,
 ) -> NoiseModel:
-    """Fit a dip where there is none and learn the covariance from what comes out.
+    """Learn the covariance from dips fitted where there is none.
 
     Parameters
     ----------
     pixels : SectorPixels
-    windows : sequence of Window
-        Transit-free epochs.
+    fits : sequence of DipFit
+        At transit-free epochs.
     baseline : array, e-/s, [live pixel]
         Out-of-transit image: jitter moves its gradients.
     scatter : array, (e-/s)², [live pixel]
         Of the transits' own fits; used, not below FLUX_ERR², when there are too few epochs.
     settings : NoiseSettings
-    restore : optional
-        As in `fit_dip`.
     """
     shapes = common_shapes(pixels, baseline)
-    if len(windows) < _LEAST_EPOCHS:
+    if len(fits) < _LEAST_EPOCHS:
         kappa = np.full(len(scatter), _UNMEASURED_KAPPA)
         scatter = np.maximum(scatter, pixels.error_variance)
-        return NoiseModel(scatter, kappa, shapes, np.zeros((shapes.shape[1],) * 2), len(windows))
-    fits: list[DipFit] = [fit_dip(pixels, window, restore) for window in windows]
+        return NoiseModel(scatter, kappa, shapes, np.zeros((shapes.shape[1],) * 2), len(fits))
     scatter = np.median([fit.scatter for fit in fits], axis=0)
     dips = np.array([fit.flux / np.sqrt(fit.leverage) for fit in fits])
     kappa = np.ones(len(scatter))
@@ -141,7 +137,7 @@ def measure_noise(
     deviation = np.sqrt(kappa * scatter)
     shapes = np.column_stack([shapes, extra * deviation[:, None]])
     return NoiseModel(
-        scatter, kappa, shapes, _shape_covariance(dips / deviation, shapes / deviation[:, None]), len(windows)
+        scatter, kappa, shapes, _shape_covariance(dips / deviation, shapes / deviation[:, None]), len(fits)
     )
 
 

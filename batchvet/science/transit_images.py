@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 _LEAST_FINITE = 0.9  # a pixel that is NaN more often is left out; else the cadences where it is NaN are
 _SAMPLED_CADENCES = 256  # enough for the mean of FLUX_ERR², which hardly changes within a sector
-_LEAST_MOTION = 1e-5  # pixels; a pointing column that moves less than this beyond the others explains nothing
+_LEAST_MOTION = 1e-5  # pixels; less motion than this explains nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,24 @@ class SectorPixels:
 
 
 @dataclass(frozen=True, eq=False)
+class WindowSums:
+    """All that the fits need of one window; the constant and the slope are projected out already.
+
+    r is the dip's template and p the two pointing columns after that, F the flux of a pixel.
+    """
+
+    n: int  #: cadences
+    template: float  #: r'r
+    template_flux: FloatArray  #: r'F, [live pixel]
+    motion: FloatArray  #: p'p, [2, 2]; zero without POS_CORR
+    motion_template: FloatArray  #: p'r, [2]
+    motion_flux: FloatArray  #: p'F, [2, live pixel]
+    power: FloatArray  #: F'F, [live pixel]
+    level: FloatArray  #: mean flux, e-/s, [live pixel]
+    mean_template: float  #: mean of m
+
+
+@dataclass(frozen=True, eq=False)
 class DipFit:
     """Least-squares dip of one window in every live pixel."""
 
@@ -92,8 +111,10 @@ class TransitImage:
     weight: float = 1.0  #: in the combination of all transits, 0 to 1
 
 
-def fit_dip(pixels: SectorPixels, window: Window, restore: tuple[FloatArray, FloatArray] | None = None) -> DipFit:
-    """Fit ``F = H beta``, ``H = [1, u, posx, posy, -m]``, to all pixels at once (SCIENCE 2a).
+def window_sums(
+    pixels: SectorPixels, window: Window, restore: tuple[FloatArray, FloatArray] | None = None
+) -> WindowSums:
+    """One pass over the window's pixels.
 
     Parameters
     ----------
@@ -101,33 +122,79 @@ def fit_dip(pixels: SectorPixels, window: Window, restore: tuple[FloatArray, Flo
     window : Window
     restore : (template [cadence], dip [live pixel]), optional
         Add template times dip first, so that a known dip is not seen.
-
-    Notes
-    -----
-    Solved by projection: with r the part of m that the other columns cannot explain, the dip is ``-r'F / r'r``.
-    A pointing column that the others explain is left out.
     """
     flux = pixels.values(window.cadences)
     if restore is not None:
         flux += restore[0][window.cadences, None] * restore[1]
     reference = flux[0].copy()
     flux -= reference  # the sums of squares below would lose the noise of a bright pixel otherwise
-    basis = _baseline_basis(window, pixels.pointing)
-    left = window.m - basis @ (basis.T @ window.m)
-    norm = left @ left
-    columns = np.column_stack([basis, left / np.sqrt(norm)])
-    coefficients = columns.T @ flux
-    dip = -coefficients[-1] / np.sqrt(norm)
-    n, k = columns.shape
-    residual = np.einsum("np,np->p", flux, flux) - np.einsum("kp,kp->p", coefficients, coefficients)
-    scatter = residual / max(n - k, 1)
-    baseline = reference + coefficients[0] / np.sqrt(n) + dip * window.m.mean()
-    return DipFit(dip, np.maximum(scatter, np.finfo(float).tiny), 1.0 / norm, baseline)
+    n = len(window.u)
+    slope = window.u - window.u.mean()
+    basis = np.column_stack([np.full(n, n**-0.5), slope / np.sqrt(slope @ slope)])
+    columns = window.m[:, None]
+    if pixels.pointing is not None:
+        pointing = pixels.pointing[window.cadences]
+        columns = np.column_stack([columns, pointing - pointing.mean(axis=0)])
+    columns = columns - basis @ (basis.T @ columns)
+    sums = np.column_stack([basis, columns]).T @ flux
+    inner = np.zeros((3, 3))
+    inner[: columns.shape[1], : columns.shape[1]] = columns.T @ columns
+    motion_flux = np.zeros((2, flux.shape[1]))
+    motion_flux[: len(sums) - 3] = sums[3:]
+    return WindowSums(
+        n=n,
+        template=float(inner[0, 0]),
+        template_flux=sums[2],
+        motion=inner[1:, 1:],
+        motion_template=inner[1:, 0],
+        motion_flux=motion_flux,
+        power=np.einsum("np,np->p", flux, flux) - sums[0] ** 2 - sums[1] ** 2,
+        level=reference + sums[0] * n**-0.5,
+        mean_template=float(window.m.mean()),
+    )
+
+
+def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:
+    """Flux per pixel of pointing motion, [2, live pixel], from many windows together.
+
+    A pixel's response is the gradient of the scene, the same all sector long: fitted once, it costs a short
+    window (18 cadences at 30 minutes) none of its few degrees of freedom. Dips are projected out.
+    """
+    motion, flux = np.zeros((2, 2)), np.zeros_like(windows[0].motion_flux)
+    for window in windows:
+        template = window.motion_template / window.template
+        motion += window.motion - np.outer(template, window.motion_template)
+        flux += window.motion_flux - np.outer(template, window.template_flux)
+    cadences = sum(window.n for window in windows)
+    size, axes = np.linalg.eigh(motion)
+    moving = size > _LEAST_MOTION**2 * cadences
+    return (axes[:, moving] / size[moving]) @ axes[:, moving].T @ flux
+
+
+def fit_dip(window: WindowSums, response: FloatArray) -> DipFit:
+    """The dip in every pixel: ``F = H beta``, ``H = [1, u, posx, posy, -m]`` (SCIENCE 2a).
+
+    The pointing columns' coefficients are those of the whole sector (`pointing_response`), the others the
+    window's own.
+    """
+    moved = response * window.motion_flux
+    power = window.power - 2.0 * moved.sum(axis=0) + np.sum(response * (window.motion @ response), axis=0)
+    template_flux = window.template_flux - window.motion_template @ response
+    dip = -template_flux / window.template
+    scatter = (power - dip * -template_flux) / max(window.n - 3, 1)
+    rounding = 1e-12 * (window.level**2 + np.max(window.level**2))  # of an image without any noise
+    return DipFit(
+        flux=dip,
+        scatter=np.maximum(scatter, rounding),
+        leverage=1.0 / window.template,
+        baseline=window.level + dip * window.mean_template,
+    )
 
 
 def transit_image(pixels: SectorPixels, window: Window) -> TransitImage:
-    """The image of one transit, with the white-noise variance of SCIENCE 2a."""
-    return as_image(pixels, window, fit_dip(pixels, window))
+    """The image of one transit by itself, with the white-noise variance of SCIENCE 2a."""
+    sums = window_sums(pixels, window)
+    return as_image(pixels, window, fit_dip(sums, pointing_response([sums])))
 
 
 def as_image(pixels: SectorPixels, window: Window, fit: DipFit, weight: float = 1.0) -> TransitImage:
@@ -141,25 +208,6 @@ def as_image(pixels: SectorPixels, window: Window, fit: DipFit, weight: float = 
         one_sided=window.one_sided,
         weight=weight,
     )
-
-
-def _baseline_basis(window: Window, pointing: FloatArray | None) -> FloatArray:
-    """Orthonormal columns [cadence, k] that span 1, u and the pointing's motion; the first is constant."""
-    n = len(window.u)
-    basis = np.empty((n, 4))
-    basis[:, 0] = 1.0 / np.sqrt(n)
-    slope = window.u - window.u.mean()
-    basis[:, 1] = slope / np.sqrt(slope @ slope)
-    size = 2
-    if pointing is not None:
-        for motion in pointing[window.cadences].T:
-            left = motion - motion.mean()
-            left = left - basis[:, :size] @ (basis[:, :size].T @ left)
-            norm = np.sqrt(left @ left)
-            if norm > _LEAST_MOTION * np.sqrt(n) and n > size + 2:
-                basis[:, size] = left / norm
-                size += 1
-    return basis[:, :size]
 
 
 def _finite_part(flux: NDArray[np.float32], good: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
