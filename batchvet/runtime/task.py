@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class VetSettings:
     checks: tuple[str, ...]
     quality_bitmask: int
     prf_directory: str | None = None  #: of official PRF files; None: the PRF is fitted
-    localization: LocalizationSettings = LocalizationSettings()
+    localization: LocalizationSettings = field(default_factory=LocalizationSettings)
 
 
 @dataclass(frozen=True)
@@ -326,8 +326,3 @@ def _plain(value: Any) -> Any:
 
 def _internal() -> Problem:
     return Problem("internal", f"a fault in batchvet, please report it: {traceback.format_exc(limit=-3)}")
-
-
-def batch_rows(tasks: Sequence[Task], common: Mapping[str, Any]) -> list[list[ResultRow]]:
-    """What a worker does with a batch: the rows of each task."""
-    return [vet_task(task, common["cache"], common["settings"]) for task in tasks]

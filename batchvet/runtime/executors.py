@@ -1,0 +1,42 @@
+"""How work is done: the interface, and the serial executor that all others are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: What is done with one item. Sent to workers, so a module's function or a frozen dataclass with ``__call__``.
+Work = Callable[[Item], Result]
+
+#: What stands for the result of an item whose worker died under it again and again.
+Lost = Callable[[Item], Result]
+
+
+class Executor(Protocol):
+    """Does `work` on every item and yields the results as they come, in any order."""
+
+    description: str  #: for people: where the work is done
+
+    def map(
+        self, work: Work[Item, Result], items: Sequence[Item], lost: Lost[Item, Result], batch_size: int
+    ) -> Iterator[tuple[Item, Result]]: ...
+
+
+class SerialExecutor:
+    """One item after another, in this process."""
+
+    description = "serial, in this process"
+
+    def map(
+        self,
+        work: Work[Item, Result],
+        items: Sequence[Item],
+        lost: Lost[Item, Result],
+        batch_size: int,
+    ) -> Iterator[tuple[Item, Result]]:
+        """Yield (item, result) in order; `lost` and `batch_size` are for those who have workers."""
+        for item in items:
+            yield item, work(item)
