@@ -15,7 +15,7 @@ from scipy.stats import chi2
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.null_epochs import NoiseModel, NoiseSettings, measure_noise, null_windows
+from batchvet.science.null_epochs import NoiseModel, NoiseSettings, common_shapes, measure_noise, null_windows
 from batchvet.science.transit_images import (
     DipFit,
     SectorPixels,
@@ -207,7 +207,8 @@ def _fit_all(
             epochs = [window_sums(pixels, window, (template, dip)) for window in everywhere]
     nulls = [fit_dip(sums, response) for sums in epochs]
     scatter = np.median([fit.scatter for fit in fits], axis=0)
-    return fits, measure_noise(pixels, nulls, _mean_baseline(fits), scatter, settings.noise)
+    shapes = common_shapes(pixels, _mean_baseline(fits), response)
+    return fits, measure_noise(pixels, nulls, shapes, scatter, settings.noise)
 
 
 def _mean_baseline(fits: Sequence[DipFit]) -> FloatArray:

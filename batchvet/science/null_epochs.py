@@ -101,7 +101,7 @@ def null_windows(
 def measure_noise(
     pixels: SectorPixels,
     fits: Sequence[DipFit],
-    baseline: FloatArray,
+    shapes: FloatArray,
     scatter: FloatArray,
     settings: NoiseSettings,
 ) -> NoiseModel:
@@ -112,13 +112,12 @@ def measure_noise(
     pixels : SectorPixels
     fits : sequence of DipFit
         At transit-free epochs.
-    baseline : array, e-/s, [live pixel]
-        Out-of-transit image: jitter moves its gradients.
+    shapes : array, [live pixel, 5]
+        From `common_shapes`.
     scatter : array, (e-/s)², [live pixel]
         Of the transits' own fits; used, not below FLUX_ERR², when there are too few epochs.
     settings : NoiseSettings
     """
-    shapes = common_shapes(pixels, baseline)
     if len(fits) < _LEAST_EPOCHS:
         kappa = np.full(len(scatter), _UNMEASURED_KAPPA)
         scatter = np.maximum(scatter, pixels.error_variance)
@@ -141,23 +140,24 @@ def measure_noise(
     )
 
 
-def common_shapes(pixels: SectorPixels, baseline: FloatArray) -> FloatArray:
+def common_shapes(pixels: SectorPixels, baseline: FloatArray, response: FloatArray) -> FloatArray:
     """T = [1, row, col, dI/drow, dI/dcol], [live pixel, 5]; rows and columns in stamp half-widths.
 
-    Differences of neighbouring pixels are wider than the true derivative by a pixel; what that misses of the
-    jitter is among the shapes that the epochs show themselves.
+    The gradients are what pixels were seen to do when the pointing moved (`pointing_response`); without POS_CORR
+    differences of neighbouring pixels stand in, which are wider than a derivative by a pixel.
     """
     rows, cols = np.divmod(pixels.live, pixels.shape[1])
-    image = pixels.image(baseline)
-    image = np.where(np.isfinite(image), image, np.nanmedian(image))
-    gradient_row, gradient_col = np.gradient(image)
+    gradients = response[::-1]  # POS_CORR is (column, row)
+    if pixels.pointing is None:
+        image = pixels.image(baseline)
+        image = np.where(np.isfinite(image), image, np.nanmedian(image))
+        gradients = [gradient.ravel()[pixels.live] for gradient in np.gradient(image)]
     return np.column_stack(
         [
             np.ones(len(rows)),
             2.0 * rows / (pixels.shape[0] - 1) - 1.0,
             2.0 * cols / (pixels.shape[1] - 1) - 1.0,
-            gradient_row.ravel()[pixels.live],
-            gradient_col.ravel()[pixels.live],
+            *gradients,
         ]
     )
 
@@ -208,7 +208,7 @@ def _pixel_inflation(samples: FloatArray) -> FloatArray:
     """Variance of each pixel's samples [n, pixel], outliers pulled in, drawn towards the stamp's typical one."""
     spread = np.median(np.abs(samples), axis=0) / 0.6745
     limit = np.sqrt(chi2.ppf(_TAIL, 1)) * np.maximum(spread, 1e-12)
-    variance = np.mean(np.clip(samples, -limit, limit) ** 2, axis=0) / 0.935
+    variance = np.mean(np.clip(samples, -limit, limit) ** 2, axis=0) / 0.955
     n = len(samples)
     typical = np.log(np.maximum(np.median(variance), 1e-12))
     own = np.log(np.maximum(variance, 1e-12))
