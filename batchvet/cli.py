@@ -1,0 +1,284 @@
+"""The command line: results on stdout, progress and errors on stderr, exit codes that scripts can use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from batchvet import __version__
+from batchvet.console import Bars, duration, print_json, print_table, size
+from batchvet.errors import BatchvetError, CacheError, ConfigError
+
+EXIT_INTERNAL, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
+_ROWS_SHOWN = 40
+
+_UsageError = typer.BadParameter.__base__  #: click's, wherever typer keeps it
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Whose dip is it? Pixel-level vetting of TESS Objects of Interest.",
+    epilog="Exit codes: 0 done; 1 internal error; 2 bad usage, configuration or catalogue; 3 finished, but some "
+    "tasks failed (they are rows); 130 interrupted, run again to go on.",
+)
+cache_app = typer.Typer(no_args_is_help=True, help="Look after the pixel cache.")
+app.add_typer(cache_app, name="cache")
+
+Config = Annotated[Path, typer.Argument(help="Configuration, YAML; configs/ has examples.", show_default=False)]
+RunDirectory = Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+KeepGoing = Annotated[bool, typer.Option(help="Leave bad catalogue rows out, into OUTPUT/rejects.csv.")]
+ExecutorName = Annotated[str | None, typer.Option(help="serial, or dask for workers on this machine.")]
+
+
+@app.callback(invoke_without_command=True)
+def version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Global options."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Where configuration, cache and run go.")] = Path("batchvet-demo"),
+    as_json: Json = False,
+) -> None:
+    """Vet the embedded sample of real TESS pixels."""
+    from batchvet.sample import write_sample
+
+    config = write_sample(output)
+    _run_and_report(config, as_json=as_json)
+
+
+@app.command()
+def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -> None:
+    """Say what would run: counts, cached and missing, bytes, time. Changes nothing."""
+    from batchvet.runtime.config import read_config
+    from batchvet.runtime.plan import make_plan
+
+    with Bars() as bars:
+        bars.start("Looking at files", None)
+        made = make_plan(read_config(config), keep_going=keep_going, progress=lambda n: bars.advance())
+    summary = made.summary()
+    if as_json:
+        print_json(summary)
+        return
+    print(f"{summary['candidates']} candidates of {summary['targets']} targets ({summary['layout']} catalogue)")
+    print(f"{summary['rows']} rows in {summary['tasks']} tasks, one for each target and sector")
+    print(f"  cached      {summary['tasks_cached']} tasks, {size(summary['bytes_cached'])}")
+    print(f"  to ingest   {summary['tasks_to_ingest']} tasks, {size(summary['bytes_to_ingest'])}")
+    print(f"  no pixels   {summary['tasks_missing']} tasks (missing or unreadable; they become rows)")
+    print(f"  rows done   {summary['rows_done']}, stale {summary['rows_stale']}, to do {summary['rows_to_do']}")
+    print(f"  time        about {duration(summary['estimated_seconds'])}")
+    if summary["rejected_candidates"]:
+        print(
+            f"  rejected    {summary['rejected_candidates']} catalogue rows, see {made.config.output / 'rejects.csv'}"
+        )
+
+
+@app.command()
+def ingest(config: Config, executor: ExecutorName = None, keep_going: KeepGoing = False, as_json: Json = False) -> None:
+    """Fill the cache only."""
+    from batchvet.runtime.run import ingest as fill_cache
+
+    with Bars() as bars:
+        done = fill_cache(config, executor=executor, keep_going=keep_going, progress=bars)
+    if as_json:
+        print_json(done)
+    else:
+        print(f"cached before {done['cached']}, ingested {done['ingested']}, without pixels {done['missing']}")
+        for failure in done["failed"]:
+            print(f"failed: TIC {failure['tic']}, sector {failure['sector']}: {failure['error']}")
+    if done["failed"]:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
+def run(
+    config: Config,
+    output: Annotated[Path | None, typer.Option(help="Instead of the configuration's output.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many targets.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="TIC:SECTOR", help="Only this task.")] = None,
+    executor: ExecutorName = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler.")] = None,
+    keep_going: KeepGoing = False,
+    retry_failed: Annotated[bool, typer.Option(help="Do rows again that ended in an error.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Vet the catalogue; on an output that has rows, go on where it stopped."""
+    _run_and_report(
+        config,
+        output=output,
+        limit=limit,
+        only=_task(only),
+        executor=executor,
+        scheduler=scheduler,
+        keep_going=keep_going,
+        retry_failed=retry_failed,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def status(run: RunDirectory, as_json: Json = False) -> None:
+    """Say what is done, what failed and why, what is stale and why, and what to type next."""
+    from batchvet.runtime.status import next_command, run_status
+
+    found = run_status(run)
+    if as_json:
+        print_json(found)
+        return
+    print(
+        f"{found['rows_done']} of {found['rows']} rows done, {found['rows_stale']} stale, {found['rows_to_do']} to do"
+    )
+    for why, n in found["stale"].items():
+        print(f"  stale: {n} because of {why}")
+    for name, n in found["status"].items():
+        print(f"  {name}: {n}")
+    for failure in found["failures"][:_ROWS_SHOWN]:
+        print(f"  {failure['status']}: TOI {failure['toi']}, sector {failure['sector']}: {failure['error']}")
+    if len(found["failures"]) > _ROWS_SHOWN:
+        print(f"  and {len(found['failures']) - _ROWS_SHOWN} more; --json lists all")
+    print(next_command(found))
+
+
+@app.command()
+def show(
+    run: RunDirectory, toi: Annotated[str, typer.Argument(help="Such as 5807.01.", metavar="TOI", show_default=False)]
+) -> None:
+    """Print one candidate as JSON, sector by sector."""
+    from batchvet.results.reader import open_run
+    from batchvet.results.views import show as shown
+
+    print_json(shown(open_run(run), toi))
+
+
+@cache_app.command("list")
+def cache_list(cache: Path, as_json: Json = False) -> None:
+    """List what the cache holds."""
+    rows = [
+        {
+            "TIC": entry.tic,
+            "sector": entry.sector,
+            "cadence [s]": entry.cadence_s,
+            "cadences": entry.n_cadences,
+            "MB": entry.size / 1e6,
+            "source": Path(entry.source).name,
+        }
+        for entry in sorted(_existing_cache(cache).index().values(), key=lambda e: e.key)
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+@cache_app.command("verify")
+def cache_verify(cache: Path, as_json: Json = False) -> None:
+    """Read every byte of the cache and name what is damaged."""
+    found = _existing_cache(cache)
+    with Bars() as bars:
+        bars.start("Reading the cache", None)
+        n_entries, damages = found.verify(lambda n: bars.advance())
+    if as_json:
+        print_json({"entries": n_entries, "damaged": [{"name": d.name, "reason": d.reason} for d in damages]})
+    else:
+        for damage in damages:
+            print(f"damaged: {damage.reason}")
+        print(f"{n_entries} entries read, {len(damages)} damaged")
+    if damages:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@cache_app.command("reindex")
+def cache_reindex(cache: Path, as_json: Json = False) -> None:
+    """Make the index anew from the entries."""
+    n_entries = len(_existing_cache(cache).reindex())
+    print_json({"entries": n_entries}) if as_json else print(f"{n_entries} entries")
+
+
+def _run_and_report(config: Path, *, as_json: bool, **options: Any) -> None:
+    from batchvet.results.views import counts, overview
+    from batchvet.runtime.run import run as vet_catalog
+
+    with Bars() as bars:
+        done = vet_catalog(config, progress=bars, **options)
+    summary = counts(done)
+    if as_json:
+        print_json(summary)
+    else:
+        print_table(overview(done, _ROWS_SHOWN))
+        if summary["rows"] > _ROWS_SHOWN:
+            print(f"... and {summary['rows'] - _ROWS_SHOWN} more rows")
+        _print_summary(summary, done.directory)
+    if summary["status"].get("error"):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _print_summary(summary: dict[str, Any], directory: Path) -> None:
+    def listed(counted: dict[str, int]) -> str:
+        return ", ".join(f"{n} {name}" for name, n in counted.items()) or "none"
+
+    print()
+    print(f"rows        {listed(summary['status'])}")
+    if summary["error_kind"]:
+        print(f"reasons     {listed(summary['error_kind'])}")
+    print(f"verdicts    {listed(summary['verdict'])}")
+    print(f"results     {directory}")
+    print(f"in pandas   pd.read_parquet({str(directory / 'sectors')!r})")
+    print(f"next        batchvet show {directory} TOI, or batchvet report {directory}")
+    if not summary["finished"]:
+        print(f"not all rows are there yet: batchvet status {directory}")
+
+
+def _task(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    tic, colon, sector = text.partition(":")
+    if not (colon and tic.strip().isdigit() and sector.strip().isdigit()):
+        raise ConfigError(f"--only: {text!r} is not TIC:SECTOR, such as 188646744:83")
+    return int(tic), int(sector)
+
+
+def _existing_cache(location: Path):
+    from batchvet.pixels.cache import Cache
+
+    if "://" not in str(location) and not location.is_dir():
+        raise ConfigError(f"{location}: no such cache; 'batchvet ingest CONFIG' makes one")
+    return Cache(location)
+
+
+def main() -> None:
+    """Run the command line; whatever users do wrong ends in one line and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = app(standalone_mode=False)
+    except _UsageError as error:
+        error.show()
+        code = EXIT_USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        print("interrupted; what is done is kept, the same command goes on", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except BatchvetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_INTERNAL if isinstance(error, CacheError) else EXIT_USAGE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        if os.environ.get("BATCHVET_TRACEBACK"):
+            traceback.print_exc()
+        else:
+            print("please report it; BATCHVET_TRACEBACK=1 shows where", file=sys.stderr)
+        code = EXIT_INTERNAL
+    sys.exit(code if isinstance(code, int) else 0)

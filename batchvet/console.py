@@ -1,0 +1,162 @@
+"""What people see: progress on stderr, tables and JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+_PLAIN_SECONDS = 10.0  #: between lines of progress where there is no terminal
+
+
+class Bars:
+    """Progress as a bar on a terminal, as a line now and then elsewhere; always on stderr."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("[red]{task.fields[failed]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._phase = ""
+        self._task: Any = None
+        self._begin()
+
+    def __enter__(self) -> Bars:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._line()
+        if self._console.is_terminal:
+            self._bars.stop()
+
+    def start(self, phase: str, total: int | None) -> None:
+        self._line()
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+        self._begin(phase, total)
+        self._task = self._bars.add_task(phase, total=total, rate="", failed="")
+
+    def advance(self, n: int = 1, failed: int = 0) -> None:
+        self._done += n
+        self._failed += failed
+        rate = self._done / max(time.monotonic() - self._started, 1e-3)
+        text = f"{self._failed} failed" if self._failed else ""
+        self._bars.update(self._task, advance=n, rate=f"{rate:.1f}/s", failed=text)
+        if time.monotonic() - self._said > _PLAIN_SECONDS:
+            self._line()
+
+    def say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _begin(self, phase: str = "", total: int | None = None) -> None:
+        self._phase, self._total = phase, total
+        self._done = self._failed = 0
+        self._started = self._said = time.monotonic()
+
+    def _line(self) -> None:
+        """One line of plain text on how far the phase is, where there is no terminal to draw on."""
+        if self._console.is_terminal or not self._done:
+            return
+        self._said = time.monotonic()
+        elapsed = self._said - self._started
+        rate = self._done / max(elapsed, 1e-3)
+        text = f"{self._phase}: {self._done}"
+        if self._total is not None:
+            text += f" of {self._total}"
+            if self._done < self._total:
+                text += f", {duration((self._total - self._done) / rate)} left"
+        text += f", {rate:.1f}/s, {duration(elapsed)}"
+        if self._failed:
+            text += f", {self._failed} failed"
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def print_table(rows: Sequence[dict[str, Any]], *, title: str = "") -> None:
+    """A table on stdout: drawn on a terminal, tab-aligned plain text in a pipe."""
+    if not rows:
+        print("nothing to show")
+        return
+    names = list(rows[0])
+    cells = [[_cell(row[name]) for name in names] for row in rows]
+    console = Console()
+    if console.is_terminal:
+        table = Table(title=title or None, header_style="bold")
+        for name, value in zip(names, rows[0].values(), strict=True):
+            numeric = isinstance(value, int | float)
+            table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+        return
+    widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
+    for row in [names, *cells]:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout with sorted keys; what could not be measured is null."""
+    json.dump(plain(value), sys.stdout, indent=2, sort_keys=True, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: numpy types unwrapped, NaN and missing values null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value
+
+
+def duration(seconds: float) -> str:
+    """Such as ``12 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(n_bytes: float) -> str:
+    """Such as ``12.3 MB``, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def _cell(value: Any) -> str:
+    value = plain(value)
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.0f}"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return " ".join(str(item) for item in value)
+    return str(value)

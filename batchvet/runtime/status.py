@@ -1,0 +1,52 @@
+"""How far a run is, and what to type next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from batchvet.errors import RunError
+from batchvet.results.reader import open_run
+from batchvet.runtime.config import RunConfig
+from batchvet.runtime.plan import make_plan
+
+
+def run_status(directory: str | Path) -> dict[str, Any]:
+    """Rows done, failed, stale and to do, with the reasons.
+
+    Raises
+    ------
+    RunError
+        The directory is not a run, or its configuration cannot be used any more.
+    CatalogError
+        The catalogue that it was made from cannot be read any more.
+    """
+    run = open_run(directory)
+    try:
+        config = RunConfig(**run.plan["config"]).model_copy(update={"output": Path(directory)})
+    except (ValidationError, KeyError, TypeError) as error:
+        raise RunError(f"{directory}/plan.json: not a configuration; run 'batchvet run CONFIG' again") from error
+    plan = make_plan(config, keep_going=(Path(directory) / "rejects.csv").exists())
+    sectors = run.sectors
+    failed = sectors[sectors["status"] != "ok"]
+    summary = plan.summary()
+    return {
+        "run": str(directory),
+        "finished": run.is_finished and not summary["rows_to_do"],
+        **{name: summary[name] for name in ("rows", "rows_done", "rows_stale", "rows_to_do", "estimated_seconds")},
+        "stale": dict(Counter(" and ".join(why) for why in plan.stale.values())),
+        "status": {name: int(n) for name, n in sectors["status"].value_counts().sort_index().items()},
+        "failures": failed[["toi", "tic", "sector", "status", "error_kind", "error"]].to_dict("records"),
+    }
+
+
+def next_command(status: dict[str, Any]) -> str:
+    """What to type next, as a sentence."""
+    if status["rows_to_do"]:
+        return "next: batchvet run CONFIG goes on where it stopped"
+    if status["status"].get("error"):
+        return "finished; batchvet run CONFIG --retry-failed tries the failed ones again"
+    return f"finished; next: batchvet report {status['run']}"
