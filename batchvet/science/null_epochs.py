@@ -22,11 +22,12 @@ from batchvet.science.windows import (
 
 FloatArray = NDArray[np.float64]
 
-_KAPPA_ITERATIONS = 3
+_KAPPA_ITERATIONS = 5
 _LEAST_EPOCHS = 12  # below, a covariance is not measured but assumed
 _UNMEASURED_KAPPA = 2.0  # variance inflation assumed then: typical of red noise in real sectors
 _TAIL = 0.975  # an epoch beyond this quantile counts as if it were there: scattered light comes in bursts
 _PRIOR_EPOCHS = 40.0  # weight of the stamp's typical kappa against a pixel's own
+_LEAST_UNSHARED = 0.01  # share of a pixel's scatter that is its own, when the file has no FLUX_ERR
 _LEAST_PIXEL_KAPPA = 0.8  # of a single pixel; cutting all at 1 would keep only the upward errors of a hundred
 
 
@@ -38,7 +39,7 @@ class NoiseSettings:
     few_epochs: int = 30  #: fewer of them: the dips are filled in and epochs anywhere are used
     grid_per_duration: float = 6.0  #: candidate epochs per duration
     full_coverage: float = 0.8  #: cadences of a window, over those of an unbroken one
-    most_components: int = 3  #: further common shapes found in the epochs themselves
+    most_components: int = 5  #: further common shapes found in the epochs themselves
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,11 @@ def measure_noise(
         kappa = np.full(len(scatter), _UNMEASURED_KAPPA)
         scatter = np.maximum(scatter, pixels.error_variance)
         return NoiseModel(scatter, kappa, shapes, np.zeros((shapes.shape[1],) * 2), len(fits))
-    scatter = np.median([fit.scatter for fit in fits], axis=0)
+    # What pixels share, jitter first of all, must not hide in the variance of single pixels: start from the
+    # pipeline's error, which does not know of it, or let the pixels shrink to what is not shared.
+    known = bool(np.all(pixels.error_variance > 0))
+    scatter = pixels.error_variance if known else np.median([fit.scatter for fit in fits], axis=0)
+    least = _LEAST_PIXEL_KAPPA if known else _LEAST_UNSHARED
     dips = np.array([fit.flux / np.sqrt(fit.leverage) for fit in fits])
     kappa = np.ones(len(scatter))
     for _ in range(_KAPPA_ITERATIONS):
@@ -132,7 +137,7 @@ def measure_noise(
         left = white - white @ basis @ basis.T
         freedom = np.maximum(1.0 - np.einsum("pk,pk->p", basis, basis), 0.05)
         kappa = kappa * _pixel_inflation(left / np.sqrt(freedom))
-        kappa = np.maximum(kappa / min(np.median(kappa), 1.0), _LEAST_PIXEL_KAPPA)
+        kappa = np.maximum(kappa / (min(np.median(kappa), 1.0) if known else 1.0), least)
     deviation = np.sqrt(kappa * scatter)
     shapes = np.column_stack([shapes, extra * deviation[:, None]])
     return NoiseModel(
@@ -170,10 +175,9 @@ def _shared_basis(white: FloatArray, shapes: FloatArray, most: int) -> tuple[Flo
     """
     basis = _orthonormal(shapes)
     left = _winsorised(white - white @ basis @ basis.T)
-    left /= np.sqrt(np.maximum(np.mean(left**2, axis=0), 1.0))  # a single noisy pixel is kappa's, not shared
     n, pixels = left.shape
     _, singular, vectors = np.linalg.svd(left, full_matrices=False)
-    edge = (1.0 + np.sqrt(2.0 * pixels / n)) ** 2
+    edge = (1.0 + np.sqrt(2.0 * pixels / n)) ** 2 * np.median(np.mean(left**2, axis=0))
     count = int(np.count_nonzero(singular[:most] ** 2 / n > 1.3 * edge))
     extra = vectors[:count].T
     return _orthonormal(np.column_stack([basis, extra])), extra
