@@ -23,10 +23,10 @@ FloatArray = NDArray[np.float64]
 #: Systematic position error of an empirical PRF, pixels per axis: 0.4" rms on official PRFs of four CCDs.
 EMPIRICAL_POSITION_ERROR = 0.02
 
-_DEGREES = ((0, 1), (1, 0), (0, 3), (1, 2), (2, 1), (3, 0))  # of row and column, in each q_k
+_TERMS = 6  # q_k: u, v, u³, v u², v² u, v³ with u along columns and v along rows
 _SCALE = 1.5  # pixels at which the q_k begin to saturate
-_START = np.array([np.log(1.2), 0.0, 0.0, np.log(1.5), *np.zeros(len(_DEGREES))])
-_PRIOR = np.array([0.5, 0.4, 0.4, 1.0, *np.full(len(_DEGREES), 0.3)])  # 1 sigma of the shape about _START
+_START = np.array([np.log(1.2), 0.0, 0.0, np.log(1.5), *np.zeros(_TERMS)])
+_PRIOR = np.array([0.5, 0.4, 0.4, 1.0, *np.full(_TERMS, 0.3)])  # 1 sigma of the shape about _START
 _ORIGIN_PRIOR = 0.5  # pixels
 _QUADRATURE = 3  # Gauss-Legendre points a pixel and axis in the fit
 _SAMPLES = 8  # a pixel, in the table; even, for Simpson's rule
@@ -34,10 +34,13 @@ _HALF_WIDTH = 8  # pixels, of the table
 _SIMPSON = np.array([1, 4, 2, 4, 2, 4, 2, 4, 1]) / (3.0 * _SAMPLES)
 _SHAPING = 4  # brightest stars that shape the PRF
 _SHAPING_FLUX = 0.05  # of the brightest one's light; fainter stars follow by their magnitudes
+_FOLLOWING = 12  # most of those
+_FOLLOWING_FLUX = 5e-3  # of the brightest one's light; what is fainter hardly matters to the shape
 _RELATIVE_ERROR = 0.01  # of a pixel's flux, what this form cannot follow
 _ABSOLUTE_ERROR = 0.0015  # of the brightest pixel, stars that no table has
 _ROBUST_SIGMAS = 4.0
 _ITERATIONS = 12
+_REDRAWN = 2  # accepted steps after which the faint stars' light is drawn again
 _CONVERGED = 1e-3  # relative fall of chi²
 
 
@@ -96,7 +99,8 @@ def _parts(shape: FloatArray, y: FloatArray, x: FloatArray) -> tuple[FloatArray,
     moffat = inverse * (beta - 1.0) / np.pi * (1.0 + squared) ** (-beta)
     damping = 1.0 / np.sqrt(1.0 + (x2 + y2) / _SCALE**2)
     v, u = y[:, None] / _SCALE * damping, x[None, :] / _SCALE * damping
-    odd = np.stack([v**i * u**j for i, j in _DEGREES])
+    v2, vu, u2 = v * v, v * u, u * u
+    odd = np.stack([u, v, u2 * u, vu * u, vu * v, v2 * v])
     return moffat, odd, (squared, stretch, shear, inverse, beta)
 
 
@@ -144,7 +148,7 @@ class _ShapeFit:
         self.shaping = [stars[i] for i in inside[:_SHAPING] if expected[i] >= _SHAPING_FLUX * brightest]
         chosen = {star.source_id for star in self.shaping}
         others = [(expected[i] / brightest, stars[i]) for i in order if stars[i].source_id not in chosen]
-        self.others = [(ratio, star) for ratio, star in others if ratio > 2e-3][:15]
+        self.others = [(ratio, star) for ratio, star in others if ratio > _FOLLOWING_FLUX][:_FOLLOWING]
         self.prior_mean = np.concatenate([[0.0, 0.0], _START])
         self.prior_weight = np.concatenate([[_ORIGIN_PRIOR, _ORIGIN_PRIOR], _PRIOR]) ** -2.0
         self.robust = np.ones(self.image.size)
@@ -152,7 +156,9 @@ class _ShapeFit:
     def solve(self) -> FloatArray:
         """Best shape parameters."""
         parameters, damping = self.prior_mean.copy(), 1e-3
+        self._draw_others(parameters)
         now = self._linearise(parameters)
+        accepted = 0
         for _ in range(_ITERATIONS):
             offset = parameters - self.prior_mean
             normal = now.jacobian.T @ now.jacobian + np.diag(self.prior_weight)
@@ -168,6 +174,9 @@ class _ShapeFit:
             parameters, damping = trial, damping / 10.0
             if converged:
                 break
+            if accepted < _REDRAWN:
+                self._draw_others(parameters)
+            accepted += 1
             self.robust = np.minimum(1.0, _ROBUST_SIGMAS / np.maximum(np.abs(then.residual), 1e-9))
             now = self._linearise(parameters)
         return parameters[2:]
@@ -176,10 +185,7 @@ class _ShapeFit:
         origin, shape = parameters[:2], parameters[2:]
         cubes = [self._star(shape, star.row + origin[0], star.col + origin[1]) for star in self.shaping]
         images = np.array([cube[0] for cube in cubes])
-        for ratio, star in self.others:  # tied to the brightest star by magnitude
-            images[0] += ratio * self._integrated(
-                _surface(shape, *self._points(star.row + origin[0], star.col + origin[1]))
-            )
+        images[0] += self.following  # tied to the brightest star by magnitude
         weight = np.sqrt(self.robust) / self.error
         linear = np.column_stack([images.T, self.plane]) * weight[:, None]
         basis, triangle = np.linalg.qr(linear)
@@ -191,6 +197,14 @@ class _ShapeFit:
         jacobian -= basis @ (basis.T @ jacobian)
         offset = parameters - self.prior_mean
         return _Linearisation(residual, jacobian, float(residual @ residual + offset**2 @ self.prior_weight))
+
+    def _draw_others(self, parameters: FloatArray) -> None:
+        """Light of the stars that follow the brightest one, for its flux 1."""
+        (row, col), shape = parameters[:2], parameters[2:]
+        self.following = np.zeros(self.image.size)
+        for ratio, star in self.others:
+            surface = _surface(shape, *self._points(star.row + row, star.col + col))
+            self.following += ratio * self._integrated(surface)
 
     def _star(self, shape: FloatArray, row: float, col: float) -> FloatArray:
         """Image of a star and derivatives by its row, its column and the shape, [3 + parameter, good pixel]."""

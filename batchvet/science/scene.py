@@ -24,6 +24,7 @@ _PLANE_ERROR = 0.002  # of the brightest pixel: faint stars that no table has
 _ROBUST_SIGMAS = 4.0  # a pixel beyond counts as a star that the table lacks
 _ITERATIONS = 6
 _LARGEST_STEP = 0.5  # pixels
+_CONVERGED = 1e-3  # pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,8 @@ def fit_scene(image: FloatArray, image_error: FloatArray, stars: Sequence[Star],
         prf = fit_empirical_prf(np.where(good, image, np.nan), image_error, stars)
     fit = _SceneFit(image, image_error, good, stars, prf)
     for _ in range(_ITERATIONS):
-        fit.step()
+        if fit.step() < _CONVERGED:
+            break
     return fit.scene(saturated)
 
 
@@ -103,8 +105,8 @@ class _SceneFit:
         solution = np.linalg.lstsq(design, self.image / self.error, rcond=None)[0]
         return np.maximum(solution[0], 1e-6) * self.expected
 
-    def step(self) -> None:
-        """One Gauss-Newton step in zero point, fluxes and plane together."""
+    def step(self) -> float:
+        """One Gauss-Newton step in zero point, fluxes and plane together; the zero point's change in pixels."""
         n = len(self.stars)
         cube = self.prf.images_and_gradients(self.rows + self.delta[0], self.cols + self.delta[1], self.shape)
         images, by_row, by_col = cube[:, :, self.good]
@@ -130,6 +132,7 @@ class _SceneFit:
         self.robust = np.minimum(1.0, (_ROBUST_SIGMAS / np.maximum(np.abs(residual), 1e-12)) ** 2)
         freedom = max(self.image.size - 5 - min(n, self.image.size // 2), 1)
         self.chi2_reduced = float(np.sum(residual**2) / freedom)
+        return float(np.abs(solution[:2]).max())
 
     def _flux_prior(self) -> FloatArray:
         """Expected fluxes: the catalogue's proportions at the scale that the fitted fluxes have."""
