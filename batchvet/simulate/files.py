@@ -19,13 +19,22 @@ from batchvet.simulate.detector import READ_NOISE, Exposure
 
 Card = tuple[str, Any] | tuple[str, Any, str]
 
-_IMAGE_COLUMNS = {
-    "RAW_CNTS": ("J", "count", "raw pixel counts"),
-    "FLUX": ("E", "e-/s", "calibrated pixel flux"),
-    "FLUX_ERR": ("E", "e-/s", "1-sigma calibrated uncertainty"),
-    "FLUX_BKG": ("E", "e-/s", "calibrated background flux"),
-    "FLUX_BKG_ERR": ("E", "e-/s", "1-sigma calibrated background uncertainty"),
+#: Unit and display format of each column; those of images carry a WCS each.
+_COLUMNS = {
+    "TIME": ("BJD - 2457000, days", "D14.7"),
+    "TIMECORR": ("d", "E14.7"),
+    "CADENCENO": (None, "I10"),
+    "RAW_CNTS": ("count", "I8"),
+    "FLUX": ("e-/s", "E14.7"),
+    "FLUX_ERR": ("e-/s", "E14.7"),
+    "FLUX_BKG": ("e-/s", "E14.7"),
+    "FLUX_BKG_ERR": ("e-/s", "E14.7"),
+    "QUALITY": (None, "B16.16"),
+    "POS_CORR1": ("pixel", "E14.7"),
+    "POS_CORR2": ("pixel", "E14.7"),
 }
+_IMAGES = ("RAW_CNTS", "FLUX", "FLUX_ERR", "FLUX_BKG", "FLUX_BKG_ERR")
+_INTEGERS = ("CADENCENO", "RAW_CNTS", "QUALITY")
 
 
 def file_name(stamp: Stamp, compressed: bool = False) -> str:
@@ -110,11 +119,14 @@ def _primary(stamp: Stamp) -> fits.PrimaryHDU:
 
 def _pixels(exposure: Exposure) -> fits.BinTableHDU:
     stamp = exposure.stamp
-    rows, cols = stamp.shape
-    image = (rows, cols)
-    layout = [("TIME", ">f8"), ("TIMECORR", ">f4"), ("CADENCENO", ">i4")]
-    layout += [(name, ">i4" if kind[0] == "J" else ">f4", image) for name, kind in _IMAGE_COLUMNS.items()]
-    layout += [("QUALITY", ">i4"), ("POS_CORR1", ">f4"), ("POS_CORR2", ">f4")]
+    layout = [
+        (
+            name,
+            ">f8" if name == "TIME" else ">i4" if name in _INTEGERS else ">f4",
+            stamp.shape if name in _IMAGES else (),
+        )
+        for name in _COLUMNS
+    ]
     table = np.empty(len(stamp.time), dtype=layout)
     table["TIME"], table["TIMECORR"] = stamp.time, 0.0
     table["CADENCENO"], table["QUALITY"] = stamp.cadenceno, stamp.quality
@@ -123,29 +135,16 @@ def _pixels(exposure: Exposure) -> fits.BinTableHDU:
     table["FLUX_BKG_ERR"] = 0.1 * np.nanmin(stamp.flux_err)
     pos_corr = np.full((len(table), 2), np.nan) if stamp.pos_corr is None else stamp.pos_corr
     table["POS_CORR1"], table["POS_CORR2"] = pos_corr.T
-    return fits.BinTableHDU(data=table, header=_pixels_header(stamp, list(table.dtype.names)), name="PIXELS")
-
-
-def _pixels_header(stamp: Stamp, names: list[str]) -> fits.Header:
-    rows, cols = stamp.shape
-    units = {"TIME": "BJD - 2457000, days", "TIMECORR": "d", "POS_CORR1": "pixel", "POS_CORR2": "pixel"}
-    cards: list[Card] = []
-    for number, name in enumerate(names, start=1):
-        cards.append((f"TTYPE{number}", name))
-        if name in _IMAGE_COLUMNS:
-            kind, unit, title = _IMAGE_COLUMNS[name]
-            cards[-1] = (f"TTYPE{number}", name, f"column title: {title}")
-            cards += [(f"TFORM{number}", f"{rows * cols}{kind}"), (f"TUNIT{number}", unit)]
-            cards.append((f"TDIM{number}", f"({cols},{rows})", "column dimensions: pixel aperture array"))
-            if kind == "J":
-                cards.append((f"TNULL{number}", -1, "column null value indicator"))
-            cards += _column_wcs(stamp, number)
-        else:
-            form = {"TIME": "D", "CADENCENO": "J", "QUALITY": "J"}.get(name, "E")
-            cards.append((f"TFORM{number}", form))
-            if name in units:
-                cards.append((f"TUNIT{number}", units[name]))
-    return fits.Header([*cards, *_identity(stamp), *_position(stamp), *_timing(stamp)])
+    cards = [card for n, name in enumerate(_COLUMNS, 1) if name in _IMAGES for card in _column_wcs(stamp, n)]
+    header = fits.Header([*cards, *_identity(stamp), *_position(stamp), *_timing(stamp)])
+    hdu = fits.BinTableHDU(data=table, header=header, name="PIXELS")
+    for name, (unit, display) in _COLUMNS.items():
+        column = hdu.columns[name]
+        column.disp = display
+        if unit is not None:
+            column.unit = unit
+    hdu.columns["RAW_CNTS"].null = -1
+    return hdu
 
 
 def _position(stamp: Stamp) -> list[Card]:

@@ -22,6 +22,7 @@ FloatArray = NDArray[np.float64]
 
 _SAMPLES = 8  # per pixel, even, so that Simpson's rule integrates a pixel
 _HALF_WIDTH = 8  # pixels from the centre to the edge of a simulated table
+_FADE = 5.5  # pixels from the centre where the wings begin to fade
 _SIMPSON = np.array([1, 4, 2, 4, 2, 4, 2, 4, 1]) / (3.0 * _SAMPLES)
 
 #: Order of the images that :meth:`TabulatedPrf.images` gives: value, then derivatives by the star's position.
@@ -114,6 +115,8 @@ def family_table(family: str, camera: int, ccd: int, column: float, row: float) 
         profile = _moffats(grid, radius, angle, own)
     else:
         raise ConfigError(f"simulate: PRF family {family!r} is not known; use gaussians or moffats.")
+    fade = 0.5 + 0.5 * np.cos(np.pi * np.clip((np.hypot(grid[:, None], grid) - _FADE) / (_HALF_WIDTH - _FADE), 0, 1))
+    profile = profile * fade  # no step at the end of the table, which a moving star would drag along
     for axis in (0, 1):
         profile = correlate1d(profile, _SIMPSON, axis=axis, mode="constant")
     half = _SAMPLES // 2
@@ -153,8 +156,8 @@ def _components(grid: FloatArray, angle: float, parts: list[Component]) -> list[
 def _gaussians(grid: FloatArray, radius: float, angle: float, own: FloatArray) -> FloatArray:
     r = radius
     parts = [
-        (0.55, 0.62 + 0.10 * r, 0.60 + 0.03 * r + 0.03 * own[0], 0.0, 0.0),
-        (0.28, 0.95 + 0.30 * r, 0.85 + 0.08 * r, 0.25 * r + 0.08 * own[1], 0.10 * own[2]),
+        (0.55, 0.50 + 0.12 * r, 0.48 + 0.05 * r + 0.03 * own[0], 0.0, 0.0),
+        (0.28, 0.90 + 0.30 * r, 0.80 + 0.08 * r, 0.25 * r + 0.08 * own[1], 0.10 * own[2]),
         (0.12, 1.60 + 0.30 * r, 1.20 + 0.10 * own[3], 0.70 * r + 0.15 * own[4], 0.20 * own[5]),
         (0.05, 2.60, 2.60 + 0.30 * own[6], 0.40 * own[7], 0.0),
     ]

@@ -11,7 +11,7 @@ from batchvet.catalog.candidate import Candidate, Neighbour, julian_year
 from batchvet.simulate.prf import TabulatedPrf, table_for
 from batchvet.simulate.settings import PrfFunction, SimulationSettings
 from batchvet.simulate.sky import TangentPlane, moved, offsets
-from batchvet.simulate.timeline import SECTOR_DAYS, Timeline, sector_start, timeline
+from batchvet.simulate.timeline import Timeline, observed_span, timeline
 from batchvet.simulate.transit import Dip
 
 FloatArray = NDArray[np.float64]
@@ -126,7 +126,8 @@ class Scene:
 
 def mid_epoch(sector: int) -> float:
     """Julian year of the middle of a sector."""
-    return julian_year(sector_start(sector) + SECTOR_DAYS / 2)
+    (start, _), (_, stop) = observed_span(sector)
+    return julian_year((start + stop) / 2)
 
 
 def star_positions(stars: Stars, pointing: Pointing) -> tuple[FloatArray, FloatArray]:

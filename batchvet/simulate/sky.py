@@ -1,4 +1,4 @@
-"""Tangent-plane geometry and proper motion of many stars at once."""
+"""Tangent-plane geometry and proper motion of many stars; on its own, so that it can catch the analysis out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The light of a scene's stars on the pixels: PRFs, motion, variability and dips; no noise yet.
 
 Motion is a second-order Taylor expansion of each star's image about its mean position. A star moved by 0.1 px is
-then wrong by about 1e-4 of its flux in the worst pixel, by 0.03 px less than 5e-6. Only momentum dumps, whose
+then wrong by at most 4e-4 of its flux in any pixel, moved by 0.03 px by at most 1e-5. Only momentum dumps, whose
 cadences are flagged, move farther.
 """
 
