@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
-from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes
+from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, unpack
 from batchvet.pixels.stamp import Stamp
 
 CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"  #: the file was changed after its checksum was written
@@ -44,55 +45,69 @@ def read_tpf(path: str | Path) -> Stamp:
     TESS Science Data Products Description Document (EXP-TESS-ARC-ICD-0014), section 5.
     """
     content, sha256 = read_bytes(path)
+    return _stamp(content, sha256, path)
+
+
+def read_tpf_bytes(packed: bytes, name: str) -> Stamp:
+    """As :func:`read_tpf`, of a file's bytes; `name` is where they come from, and says whose pixels they should be."""
+    return _stamp(unpack(packed, name), hashlib.sha256(packed).hexdigest(), name)
+
+
+def _stamp(content: bytes, sha256: str, path: str | Path) -> Stamp:
     hdus, checksums_match = open_fits(content, path)
     with hdus:
-        primary = hdus[0].header
-        identity = checked_identity(path, primary)
-        if identity.sector is None:
-            raise StampError(f"{path}: neither header nor name gives a sector", kind="layout")
-        table = _pixel_table(hdus, path)
-        flux_column = table.columns.names.index("FLUX") + 1
-        flux = _cube(table, "FLUX", path)
-        if not np.isfinite(flux).any():
-            raise StampError(f"{path}: no pixel has a finite flux in any cadence", kind="no_pixels")
-        n_cadences, rows, cols = flux.shape
-        time = _time(table)
-        aperture_header, aperture = _aperture(hdus, (rows, cols), path)
-        wcs_header = wcs_keywords.agreed(
-            wcs_keywords.from_flux_column(table.header, flux_column),
-            wcs_keywords.from_aperture(aperture_header),
-            (rows, cols),
-            str(path),
-        )
-        header = table.header
         flags = () if checksums_match else (CHECKSUM_MISMATCH,)
-        if _includes_background(primary, header):
-            flags += (BACKGROUND_INCLUDED,)
-        return Stamp(
-            tic=identity.tic or 0,
-            sector=identity.sector,
-            camera=int(primary.get("CAMERA") or 0),
-            ccd=int(primary.get("CCD") or 0),
-            cadence_s=cadence_seconds(time, header),
-            time=time,
-            flux=flux,
-            flux_err=_cube(table, "FLUX_ERR", path) if "FLUX_ERR" in table.columns.names else None,
-            quality=_column(table, "QUALITY", np.int32, n_cadences, default=0),
-            cadenceno=_column(table, "CADENCENO", np.int32, n_cadences, default=None),
-            pos_corr=_pos_corr(table),
-            aperture=aperture,
-            wcs_header=wcs_header,
-            column=_corner(header, aperture_header, flux_column, 1),
-            row=_corner(header, aperture_header, flux_column, 2),
-            ra=_number(primary.get("RA_OBJ")),
-            dec=_number(primary.get("DEC_OBJ")),
-            pmra=_number(primary.get("PMRA")),
-            pmdec=_number(primary.get("PMDEC")),
-            tmag=_number(primary.get("TESSMAG")),
-            source=str(path),
-            sha256=sha256,
-            flags=flags,
-        )
+        return stamp_of_hdus(hdus, path, sha256=sha256, flags=flags)
+
+
+def stamp_of_hdus(hdus: fits.HDUList, path: str | Path, *, sha256: str = "", flags: tuple[str, ...] = ()) -> Stamp:
+    """The stamp of an open target pixel file, all its cadences. Raises as :func:`read_tpf`."""
+    primary = hdus[0].header
+    identity = checked_identity(path, primary)
+    if identity.sector is None:
+        raise StampError(f"{path}: neither header nor name gives a sector", kind="layout")
+    table = _pixel_table(hdus, path)
+    flux_column = table.columns.names.index("FLUX") + 1
+    flux = _cube(table, "FLUX", path)
+    if not np.isfinite(flux).any():
+        raise StampError(f"{path}: no pixel has a finite flux in any cadence", kind="no_pixels")
+    n_cadences, rows, cols = flux.shape
+    time = _time(table)
+    aperture_header, aperture = _aperture(hdus, (rows, cols), path)
+    wcs_header = wcs_keywords.agreed(
+        wcs_keywords.from_flux_column(table.header, flux_column),
+        wcs_keywords.from_aperture(aperture_header),
+        (rows, cols),
+        str(path),
+    )
+    header = table.header
+    if _includes_background(primary, header):
+        flags += (BACKGROUND_INCLUDED,)
+    return Stamp(
+        tic=identity.tic or 0,
+        sector=identity.sector,
+        camera=int(primary.get("CAMERA") or 0),
+        ccd=int(primary.get("CCD") or 0),
+        cadence_s=cadence_seconds(time, header),
+        time=time,
+        flux=flux,
+        flux_err=_cube(table, "FLUX_ERR", path) if "FLUX_ERR" in table.columns.names else None,
+        quality=_column(table, "QUALITY", np.int32, n_cadences, default=0),
+        cadenceno=_column(table, "CADENCENO", np.int32, n_cadences, default=None),
+        pos_corr=_pos_corr(table),
+        aperture=aperture,
+        wcs_header=wcs_header,
+        column=_corner(header, aperture_header, flux_column, 1),
+        row=_corner(header, aperture_header, flux_column, 2),
+        ra=_number(primary.get("RA_OBJ")),
+        dec=_number(primary.get("DEC_OBJ")),
+        pmra=_number(primary.get("PMRA")),
+        pmdec=_number(primary.get("PMDEC")),
+        tmag=_number(primary.get("TESSMAG")),
+        source=str(path),
+        sha256=sha256,
+        flags=flags,
+    )
 
 
 def cadence_seconds(time: NDArray[np.float64], header: fits.Header) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from batchvet.catalog.candidate import Candidate
 from batchvet.pixels.cache import Cache, CacheEntry
 from batchvet.pixels.directory import DirectorySource
 from batchvet.pixels.entry import StampKey
+from batchvet.pixels.s3_source import open_s3_source
 from batchvet.pixels.sources import Offer, Source, best_offers, cadence_rank
-from batchvet.runtime.config import RunConfig, short_hash
+from batchvet.runtime.config import RunConfig, S3Settings, short_hash
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,26 @@ class AvailablePixels:
         targets: Mapping[int, Sequence[Candidate]],
         progress: Callable[[int], None] | None = None,
     ) -> AvailablePixels:
-        """Look into the cache and ask every source; the first source that has a (target, sector) is taken."""
+        """Look into the cache and ask every source; the first source that has a (target, sector) is taken.
+
+        A remote source is asked for nothing that the cache or a source before it has.
+        """
         cache = Cache(config.cache)
-        positions = {tic: (group[0].ra, group[0].dec) for tic, group in targets.items()}
+        entries = cache.index()
+        cached = {(entry.tic, entry.sector) for entry in entries.values()}
+        wanted = {tic: _wanted_sectors(group, config) for tic, group in targets.items()}
         offers: dict[tuple[int, int], Offer] = {}
         for source in open_sources(config, cache, progress):
-            for key, offer in best_offers(source.offers(positions)).items():
-                if key not in offers or (offers[key].error and not offer.error):
+            have = cached | {key for key, offer in offers.items() if not offer.error} if source.remote else set()
+            lacking = _lacking(wanted, have)
+            if not lacking:
+                continue
+            positions = {tic: (targets[tic][0].ra, targets[tic][0].dec) for tic in lacking}
+            sectors = {tic: several for tic, several in lacking.items() if several is not None}
+            for key, offer in best_offers(source.offers(positions, sectors)).items():
+                if key not in have and (key not in offers or (offers[key].error and not offer.error)):
                     offers[key] = offer
-        return cls(cache.index(), offers)
+        return cls(entries, offers)
 
     def sectors(self, tic: int) -> tuple[int, ...]:
         """Sectors with pixels of a target, sorted."""
@@ -92,7 +104,36 @@ def open_sources(config: RunConfig, cache: Cache, progress: Callable[[int], None
     ConfigError
         One of them cannot be used.
     """
-    return [DirectorySource(source.directory, cache.storage, progress) for source in config.sources]
+    sources: list[Source] = []
+    for settings in config.sources:
+        if isinstance(settings, S3Settings):
+            sources.append(open_s3_source(**settings.s3.model_dump()))
+        else:
+            sources.append(DirectorySource(settings.directory, cache.storage, progress))
+    return sources
+
+
+def _wanted_sectors(group: Sequence[Candidate], config: RunConfig) -> frozenset[int] | None:
+    """Sectors asked for of a target; None when that depends on which have pixels."""
+    wanted: set[int] = set()
+    for candidate in group:
+        if not candidate.sectors and config.sectors == "all":
+            return None
+        known = candidate.sectors or config.sectors
+        wanted.update(s for s in known if config.sectors == "all" or s in config.sectors)
+    return frozenset(wanted)
+
+
+def _lacking(
+    wanted: Mapping[int, frozenset[int] | None], have: Set[tuple[int, int]]
+) -> dict[int, frozenset[int] | None]:
+    """Of the wanted sectors those that are not there, by target; a target that lacks nothing is left out."""
+    lacking = {}
+    for tic, sectors in wanted.items():
+        still = None if sectors is None else frozenset(s for s in sectors if (tic, s) not in have)
+        if still is None or still:
+            lacking[tic] = still
+    return lacking
 
 
 def _cached(entry: CacheEntry) -> Found:

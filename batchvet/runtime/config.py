@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
@@ -14,6 +14,7 @@ from batchvet.errors import ConfigError
 from batchvet.pixels.quality import parse_bitmask
 
 Check = Literal["V08", "V09", "V10", "localization"]
+ALL_CHECKS: tuple[Check, ...] = get_args(Check)
 
 
 class _Model(BaseModel):
@@ -60,7 +61,7 @@ class RunConfig(_Model):
     cache: str = "cache"  #: directory of the pixel cache
     sources: tuple[DirectorySettings, ...] = ()  #: asked in this order for what the cache lacks
     sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"
-    checks: tuple[Check, ...] = ("V08", "V09", "V10", "localization")
+    checks: tuple[Check, ...] = ALL_CHECKS
     prf: str = "auto"  #: auto, empirical, or a directory of SPOC PRF files
     quality_bitmask: Annotated[int, BeforeValidator(_bitmask)] = Field(default="default", validate_default=True)
     cluster: ClusterSettings = ClusterSettings()

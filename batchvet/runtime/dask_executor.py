@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import FIRST_COMPLETED, Client, Future, KilledWorker, wait
+from distributed import Client, Future, KilledWorker, wait
 
 from batchvet.errors import RunError
 from batchvet.runtime.executors import Item, Lost, Result, Work
@@ -106,7 +106,8 @@ class DaskExecutor:
         without_workers = 0.0
         while True:
             try:
-                return list(wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).done)
+                with self._client.as_current():
+                    return list(wait(futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED").done)
             except TimeoutError:
                 without_workers = 0.0 if self._client.nthreads() else without_workers + _POLL_SECONDS
                 if without_workers > self._worker_timeout_s:

@@ -30,7 +30,7 @@ class IngestFile:
         """Read the offered file and commit its stamp; a bad file gives the reason, nothing half done."""
         offer = task.offer
         try:
-            stamp = read_offered_file(offer)
+            stamp = offer.source.read(offer) if offer.source else read_offered_file(offer)
             entry = Cache(self.cache).write(stamp, source_size=offer.size, source_mtime_ns=offer.mtime_ns, replace=True)
         except BatchvetError as error:
             return Ingested(None, Problem(error.kind, str(error)))
