@@ -53,7 +53,8 @@ def draw_pointing(
 ) -> Pointing:
     """Where one sector's detector sees a target: near the middle of the stamp, anywhere on a CCD, at any roll."""
     rng = stream(settings.seed, index, sector, 0)
-    camera, ccd = _ccds(settings, sector)[int(rng.integers(len(_ccds(settings, sector))))]
+    ccds = ccds_of(settings, sector)
+    camera, ccd = ccds[int(rng.integers(len(ccds)))]
     ra, dec = stars.at(mid_epoch(sector))
     centre_row, centre_col = (shape[0] - 1) / 2, (shape[1] - 1) / 2
     plane = TangentPlane(
@@ -81,7 +82,8 @@ def draw_pointing(
     )
 
 
-def _ccds(settings: SimulationSettings, sector: int) -> list[tuple[int, int]]:
+def ccds_of(settings: SimulationSettings, sector: int) -> list[tuple[int, int]]:
+    """Cameras and CCDs to choose from: all, or those with official PRF files that hold in this sector."""
     if settings.prf_directory is None:
         return [(camera, ccd) for camera in range(1, 5) for ccd in range(1, 5)]
     start = "start_s0001" if sector <= 3 else "start_s0004"

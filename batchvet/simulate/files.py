@@ -144,6 +144,7 @@ def _pixels(exposure: Exposure) -> fits.BinTableHDU:
         if unit is not None:
             column.unit = unit
     hdu.columns["RAW_CNTS"].null = -1
+    hdu.update_header()  # astropy would do it when writing, after the checksum was taken
     return hdu
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from batchvet.errors import ConfigError
 from batchvet.simulate.detector import expose
-from batchvet.simulate.draw import draw_scene
+from batchvet.simulate.draw import ccds_of, draw_scene
 from batchvet.simulate.files import write_target_pixel_file
 from batchvet.simulate.scene import Scene, mid_epoch
 from batchvet.simulate.settings import SimulationSettings
@@ -97,6 +97,8 @@ def simulate(
     settings = SimulationSettings.of(
         seed=seed, sectors=tuple(sectors), cadence_s=cadence_s, scenario=scenario, **options
     )
+    for sector in settings.sectors:
+        ccds_of(settings, sector)  # complains before anything is written
     directory = Path(directory)
     _prepare(directory, overwrite)
     files = _make(settings, targets, directory, compressed, workers, progress)

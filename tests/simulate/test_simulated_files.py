@@ -180,6 +180,7 @@ def test_stars_can_have_the_official_prf(tmp_path, shared_data):
     assert str(shared_data / "prf") in made.config.read_text()
     with pytest.raises(ConfigError, match="start_s0001"):
         simulate(tmp_path / "wrong", targets=1, sectors=1, prf_directory=shared_data / "wasp126")
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_only_a_previous_simulation_is_overwritten(tmp_path):
