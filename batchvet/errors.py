@@ -55,11 +55,29 @@ class CacheError(BatchvetError, OSError):
     kind = "cache"
 
 
+class ArchiveError(BatchvetError, OSError):
+    """A server on the network did not give what was asked for: run again later, or name another source.
+
+    ``kind`` says why: ``unreachable`` (it may pass), ``refused``, ``interrupted``, or what is wrong with the file that
+    it sent, as for :class:`StampError`.
+    """
+
+    kind = "archive"
+
+    def __init__(self, message: str, *, kind: str | None = None) -> None:
+        super().__init__(message)
+        if kind is not None:
+            self.kind = kind
+
+    def __reduce__(self):  # keeps kind when an error crosses a process boundary
+        return _rebuild, (type(self), str(self), self.kind)
+
+
 class RunError(BatchvetError, RuntimeError):
     """A run directory cannot be opened, resumed or written: choose another one or mend it."""
 
     kind = "run"
 
 
-def _rebuild(cls: type[StampError], message: str, kind: str) -> StampError:
+def _rebuild(cls: type[Exception], message: str, kind: str) -> Exception:
     return cls(message, kind=kind)

@@ -1,0 +1,197 @@
+"""MAST as a source: asked once for each target, and what it answered is remembered with its date."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchvet.errors import CacheError
+from batchvet.network import Politeness
+from batchvet.pixels.mast_search import TARGETS_PER_QUESTION, TESSCUT, MastSearch, Product
+from batchvet.pixels.sources import Offer, cadence_rank, read_offered_file
+from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.storage import Storage
+
+
+@dataclass(frozen=True)
+class MastChoice:
+    """Which of several products of a target in a sector to take, and what to ask for at all."""
+
+    authors: tuple[str, ...] = ("SPOC",)  #: in the order of preference
+    exptimes: tuple[int, ...] = ()  #: s, in the order of preference; empty: all, 120 s first, 20 s, then the shortest
+    cutout_pixels: int = 0  #: side of a TESScut cut-out where there is no stamp; 0: none
+    remember_days: float = 30.0  #: before a target is asked for again
+
+    def preferred(self, products: Iterable[Product]) -> dict[tuple[int, int], Product]:
+        """One product for each (TIC, sector): by author, then by exposure, a cut-out last; then the name that sorts
+        last, which of a SPOC product is the one made last."""
+        best: dict[tuple[int, int], Product] = {}
+        for product in sorted(products, key=lambda p: p.location, reverse=True):
+            rank = self._rank(product)
+            if rank is None:
+                continue
+            key = product.tic, product.sector
+            if key not in best or rank < self._rank(best[key]):
+                best[key] = product
+        return best
+
+    def _rank(self, product: Product) -> tuple[int, tuple[int, int]] | None:
+        """Sorts the product to prefer first; None when it is not wanted."""
+        if product.author == TESSCUT:
+            return (len(self.authors), (0, 0)) if self.cutout_pixels else None
+        if product.author not in self.authors:
+            return None
+        if not self.exptimes:
+            return self.authors.index(product.author), cadence_rank(product.cadence_s)
+        if product.cadence_s not in self.exptimes:
+            return None
+        return self.authors.index(product.author), (self.exptimes.index(product.cadence_s), 0)
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """A row of what is kept: a product, or (sector 0) that the archive has none for the target."""
+
+    tic: int
+    asked: str  #: UTC, ISO
+    sector: int
+    author: str
+    cadence_s: int
+    location: str
+    size: int
+
+    @property
+    def product(self) -> Product:
+        return Product(self.tic, self.sector, self.author, self.cadence_s, self.location, self.size)
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """Reads an offer of the network from the file that was fetched for it."""
+
+    path: str
+
+    def read(self, offer: Offer) -> Stamp:
+        """The stamp, which names the archive's address as its source. Raises StampError."""
+        on_disk = replace(offer, location=self.path, source=None)
+        return replace(read_offered_file(on_disk), source=offer.location)
+
+
+class MastSource:
+    """Stamps that MAST has.
+
+    Parameters
+    ----------
+    choice : MastChoice
+    kept_in : Storage
+        Where answers are remembered, usually the cache's.
+    ask : bool
+        Whether to ask the archive for targets it has not been asked for; :attr:`not_asked` holds them otherwise.
+    refresh : bool
+        Ask again for every target, whatever is remembered.
+    politeness : Politeness, optional
+    progress : callable, optional
+        Called with the number of targets asked for so far.
+    """
+
+    remote = True  #: asked only for what the cache and the sources before it lack
+
+    def __init__(
+        self,
+        choice: MastChoice,
+        kept_in: Storage,
+        *,
+        ask: bool = True,
+        refresh: bool = False,
+        politeness: Politeness | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.choice = choice
+        self.not_asked: frozenset[int] = frozenset()  #: targets of the last call of `offers` that are not known
+        self._kept_in = kept_in
+        self._ask = ask
+        self._refresh = refresh
+        self._search = MastSearch(politeness)
+        self._progress = progress or (lambda n: None)
+        asked_for = f"{sorted(choice.authors)} {choice.cutout_pixels}"
+        self._name = f"sources/mast-{hashlib.sha256(asked_for.encode()).hexdigest()[:16]}.parquet"
+
+    def offers(
+        self, targets: Mapping[int, tuple[float, float]], sectors: Mapping[int, Collection[int]] | None = None
+    ) -> Iterator[Offer]:
+        """The preferred product of each target in each sector; MAST lists all sectors, wanted or not.
+
+        Raises
+        ------
+        ArchiveError
+            The archive did not answer; what it has answered is remembered.
+        """
+        remembered = self._remembered()
+        oldest = (datetime.now(UTC) - timedelta(days=self.choice.remember_days)).isoformat()
+        unknown = [
+            tic
+            for tic in sorted(targets)
+            if tic not in remembered or (self._ask and (self._refresh or remembered[tic][0].asked < oldest))
+        ]
+        if self._ask and unknown:
+            self._learn(unknown, targets, remembered)
+            unknown = []
+        self.not_asked = frozenset(unknown)
+        known = (row.product for tic in targets for row in remembered.get(tic, ()) if row.sector)
+        for product in self.choice.preferred(known).values():
+            yield Offer(product.tic, product.sector, product.cadence_s, product.location, product.size)
+
+    def _learn(
+        self,
+        tics: Sequence[int],
+        targets: Mapping[int, tuple[float, float]],
+        remembered: dict[int, list[_Remembered]],
+    ) -> None:
+        """Ask for `tics` and remember the answers, some at a time."""
+        for start in range(0, len(tics), TARGETS_PER_QUESTION):
+            several = tics[start : start + TARGETS_PER_QUESTION]
+            products = self._search.stamps(several, self.choice.authors)
+            if self.choice.cutout_pixels:
+                for tic in several:
+                    if all(map(math.isfinite, targets[tic])):
+                        products += self._search.cutouts(tic, *targets[tic], self.choice.cutout_pixels)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            answers: dict[int, list[_Remembered]] = {tic: [] for tic in several}
+            for p in products:
+                answers.setdefault(p.tic, []).append(
+                    _Remembered(p.tic, now, p.sector, p.author, p.cadence_s, p.location, p.size)
+                )
+            nothing = {tic: [_Remembered(tic, now, 0, "", 0, "", 0)] for tic, rows in answers.items() if not rows}
+            remembered |= answers | nothing
+            self._remember(remembered)
+            self._progress(start + len(several))
+
+    def _remembered(self) -> dict[int, list[_Remembered]]:
+        try:
+            columns = pq.read_table(io.BytesIO(self._kept_in.read(self._name))).to_pydict()
+            rows = [_Remembered(*row) for row in zip(*(columns[f.name] for f in fields(_Remembered)), strict=True)]
+        except (CacheError, pa.ArrowException, KeyError):
+            return {}  # nothing is remembered yet, or it is damaged: the archive is asked again
+        known: dict[int, list[_Remembered]] = {}
+        for row in rows:
+            known.setdefault(row.tic, []).append(row)
+        return known
+
+    def _remember(self, remembered: Mapping[int, list[_Remembered]]) -> None:
+        rows = [asdict(row) for tic in sorted(remembered) for row in remembered[tic]]
+        table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(_Remembered)}, schema=_SCHEMA)
+        file = io.BytesIO()
+        pq.write_table(table, file, compression="zstd")
+        self._kept_in.put(self._name, file.getvalue(), lambda content: None, replace=True)
+
+
+_SCHEMA = pa.schema(
+    [pa.field(f.name, pa.string() if f.type == "str" else pa.int64(), nullable=False) for f in fields(_Remembered)]
+)
