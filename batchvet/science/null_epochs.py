@@ -26,6 +26,7 @@ _KAPPA_ITERATIONS = 5
 _LEAST_EPOCHS = 12  # below, a covariance is not measured but assumed
 _UNMEASURED_KAPPA = 2.0  # variance inflation assumed then: typical of red noise in real sectors
 _TAIL = 0.975  # an epoch beyond this quantile counts as if it were there: scattered light comes in bursts
+_FAR_TAIL = 0.999  # the same for the amplitudes of shared shapes, whose tails are real: transits see them too
 _PRIOR_EPOCHS = 40.0  # weight of the stamp's typical kappa against a pixel's own
 _LEAST_UNSHARED = 0.01  # share of a pixel's scatter that is its own, when the file has no FLUX_ERR
 _LEAST_PIXEL_KAPPA = 0.8  # of a single pixel; cutting all at 1 would keep only the upward errors of a hundred
@@ -152,11 +153,12 @@ def common_shapes(pixels: SectorPixels, baseline: FloatArray, response: FloatArr
     differences of neighbouring pixels stand in, which are wider than a derivative by a pixel.
     """
     rows, cols = np.divmod(pixels.live, pixels.shape[1])
-    gradients = response[::-1]  # POS_CORR is (column, row)
     if pixels.pointing is None:
         image = pixels.image(baseline)
         image = np.where(np.isfinite(image), image, np.nanmedian(image))
         gradients = [gradient.ravel()[pixels.live] for gradient in np.gradient(image)]
+    else:
+        gradients = [response[1], response[0]]  # POS_CORR is (column, row)
     return np.column_stack(
         [
             np.ones(len(rows)),
@@ -193,18 +195,20 @@ def _orthonormal(columns: FloatArray) -> FloatArray:
 def _shape_covariance(white: FloatArray, shapes: FloatArray) -> FloatArray:
     """Covariance of the shapes' amplitudes over the epochs beyond what white noise gives them."""
     basis = _orthonormal(shapes)
-    amplitudes = _winsorised(white @ basis)
-    excess = amplitudes.T @ amplitudes / len(amplitudes) - np.eye(basis.shape[1])
+    amplitudes = _winsorised(white @ basis, _FAR_TAIL)
+    independent = 0.5 * len(amplitudes)  # epochs overlap
+    predictive = 1.0 + (basis.shape[1] + 1) / independent  # what the covariance's own error adds
+    excess = predictive * amplitudes.T @ amplitudes / len(amplitudes) - np.eye(basis.shape[1])
     values, vectors = np.linalg.eigh(excess)
     to_shapes = np.linalg.pinv(shapes) @ basis @ vectors
     return (to_shapes * np.maximum(values, 0.0)) @ to_shapes.T
 
 
-def _winsorised(samples: FloatArray) -> FloatArray:
+def _winsorised(samples: FloatArray, tail: float = _TAIL) -> FloatArray:
     """Samples [n, k] with those beyond the tail's distance pulled back to it."""
     spread = np.median(np.abs(samples), axis=0) / 0.6745
     distance = np.sum((samples / np.maximum(spread, 1e-12)) ** 2, axis=1)
-    limit = chi2.ppf(_TAIL, samples.shape[1]) * max(np.median(distance) / samples.shape[1], 1.0)
+    limit = chi2.ppf(tail, samples.shape[1]) * max(np.median(distance) / samples.shape[1], 1.0)
     return samples * np.minimum(1.0, np.sqrt(limit / np.maximum(distance, 1e-12)))[:, None]
 
 

@@ -29,7 +29,7 @@ class SectorPixels:
     usable: NDArray[np.bool_]  #: finite time and flux and none of the unwanted flags, [cadence]
     flux: NDArray[np.float32]  #: e-/s, all pixels, [cadence, row * col]
     error_variance: FloatArray  #: mean FLUX_ERR², (e-/s)², zero when unknown, [live pixel]
-    pointing: FloatArray | None  #: POS_CORR, pixels, [cadence, 2]; None when missing or all zero
+    pointing: FloatArray | None  #: column, row, their squares and product, from POS_CORR, [cadence, 5]; or None
 
     @classmethod
     def of(cls, stamp: Stamp, bitmask: int) -> SectorPixels:
@@ -74,15 +74,15 @@ class SectorPixels:
 class WindowSums:
     """All that the fits need of one window; the constant and the slope are projected out already.
 
-    r is the dip's template and p the two pointing columns after that, F the flux of a pixel.
+    r is the dip's template and p the pointing columns after that, F the flux of a pixel.
     """
 
     n: int  #: cadences
     template: float  #: r'r
     template_flux: FloatArray  #: r'F, [live pixel]
-    motion: FloatArray  #: p'p, [2, 2]; zero without POS_CORR
-    motion_template: FloatArray  #: p'r, [2]
-    motion_flux: FloatArray  #: p'F, [2, live pixel]
+    motion: FloatArray  #: p'p, [p, p]; empty without POS_CORR
+    motion_template: FloatArray  #: p'r, [p]
+    motion_flux: FloatArray  #: p'F, [p, live pixel]
     power: FloatArray  #: F'F, [live pixel]
     level: FloatArray  #: mean flux, e-/s, [live pixel]
     mean_template: float  #: mean of m
@@ -137,17 +137,14 @@ def window_sums(
         columns = np.column_stack([columns, pointing - pointing.mean(axis=0)])
     columns = columns - basis @ (basis.T @ columns)
     sums = np.column_stack([basis, columns]).T @ flux
-    inner = np.zeros((3, 3))
-    inner[: columns.shape[1], : columns.shape[1]] = columns.T @ columns
-    motion_flux = np.zeros((2, flux.shape[1]))
-    motion_flux[: len(sums) - 3] = sums[3:]
+    inner = columns.T @ columns
     return WindowSums(
         n=n,
         template=float(inner[0, 0]),
         template_flux=sums[2],
         motion=inner[1:, 1:],
         motion_template=inner[1:, 0],
-        motion_flux=motion_flux,
+        motion_flux=sums[3:],
         power=np.einsum("np,np->p", flux, flux) - sums[0] ** 2 - sums[1] ** 2,
         level=reference + sums[0] * n**-0.5,
         mean_template=float(window.m.mean()),
@@ -155,20 +152,25 @@ def window_sums(
 
 
 def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:
-    """Flux per pixel of pointing motion, [2, live pixel], from many windows together.
+    """Flux per pointing column, [p, live pixel], from many windows together.
 
-    A pixel's response is the gradient of the scene, the same all sector long: fitted once, it costs a short
-    window (18 cadences at 30 minutes) none of its few degrees of freedom. Dips are projected out.
+    A pixel's response is the scene's gradient and curvature, the same all sector long: fitted once, it costs a
+    short window (18 cadences at 30 minutes) none of its few degrees of freedom. Dips are projected out.
     """
-    motion, flux = np.zeros((2, 2)), np.zeros_like(windows[0].motion_flux)
+    motion, flux = np.zeros_like(windows[0].motion), np.zeros_like(windows[0].motion_flux)
     for window in windows:
         template = window.motion_template / window.template
         motion += window.motion - np.outer(template, window.motion_template)
         flux += window.motion_flux - np.outer(template, window.template_flux)
     cadences = sum(window.n for window in windows)
-    size, axes = np.linalg.eigh(motion)
-    moving = size > _LEAST_MOTION**2 * cadences
-    return (axes[:, moving] / size[moving]) @ axes[:, moving].T @ flux
+    spread = np.sqrt(np.diag(motion))  # pixels for the motion, pixels² for its squares
+    moving = spread > np.array([1.0, 1.0, *[_LEAST_MOTION] * 3])[: len(spread)] * _LEAST_MOTION * cadences**0.5
+    response = np.zeros_like(flux)
+    if moving.any():
+        scaled = motion[np.ix_(moving, moving)] / np.outer(spread[moving], spread[moving])
+        solution = np.linalg.pinv(scaled, rcond=1e-8, hermitian=True) @ (flux[moving] / spread[moving, None])
+        response[moving] = solution / spread[moving, None]
+    return response
 
 
 def fit_dip(window: WindowSums, response: FloatArray) -> DipFit:
@@ -229,11 +231,12 @@ def _finite_part(flux: NDArray[np.float32], good: NDArray[np.bool_]) -> tuple[ND
 def _pointing(stamp: Stamp, usable: NDArray[np.bool_]) -> FloatArray | None:
     if stamp.pos_corr is None:
         return None
-    pointing = np.asarray(stamp.pos_corr, dtype=np.float64)
-    known = np.isfinite(pointing).all(axis=1) & usable
-    if np.count_nonzero(known) < 0.5 * np.count_nonzero(usable) or not pointing[known].any():
+    motion = np.asarray(stamp.pos_corr, dtype=np.float64)
+    known = np.isfinite(motion).all(axis=1) & usable
+    if np.count_nonzero(known) < 0.5 * np.count_nonzero(usable) or not motion[known].any():
         return None
-    return pointing
+    col, row = (motion - np.median(motion[known], axis=0)).T
+    return np.column_stack([col, row, col * col, col * row, row * row])
 
 
 def _error_variance(stamp: Stamp, usable: NDArray[np.bool_]) -> FloatArray:
