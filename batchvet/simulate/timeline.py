@@ -120,11 +120,11 @@ def _attitude(
     into_leg = (since_start - leg_start[leg]) / DUMP_DAYS
     attitude = np.empty((n, 3))
     for axis, scale in enumerate((1.0, 1.0, 4e-6 / 0.006)):  # roll: 4e-6 rad is 0.008 px two thousand pixels away
-        drift = rng.normal(0, 0.015) * phase + rng.normal(0, 0.008) * phase**2
+        drift = rng.normal(0, 0.02) * phase + rng.normal(0, 0.008) * phase**2
         legs = rng.normal(0, 0.004, leg.max() + 1)[leg] + rng.normal(0, 0.006, leg.max() + 1)[leg] * into_leg
         memory = np.exp(-step / 0.05)
-        walk = lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.normal(0, 0.004, n))
-        white = rng.normal(0, 0.006 * min(1.0, np.sqrt(120 / 86400 / step)), n)
+        walk = lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.normal(0, 0.0025, n))
+        white = rng.normal(0, 0.007 * min(1.0, np.sqrt(120 / 86400 / step)), n)
         attitude[:, axis] = scale * (drift + legs + walk + white)
     smear = np.zeros(n)
     diluted = min(1.0, 480 / 86400 / step)  # a dump fills only a part of a long cadence
