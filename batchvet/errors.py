@@ -55,6 +55,12 @@ class CacheError(BatchvetError, OSError):
     kind = "cache"
 
 
+class StorageError(CacheError):
+    """The place where a cache lies cannot be reached or refuses; nothing is known against its entries: run again."""
+
+    kind = "storage"
+
+
 class ArchiveError(BatchvetError, OSError):
     """A server on the network did not give what was asked for: run again later, or name another source.
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchvet.errors import CacheError, StampError
+from batchvet.errors import CacheError, StampError, StorageError
 from batchvet.pixels.entry import StampKey, decode, encode, read_attributes
 from batchvet.pixels.stamp import Stamp
-from batchvet.pixels.storage import Listed, LocalStorage, Storage
+from batchvet.pixels.storage import Listed, Storage, open_storage
+
+Found = TypeVar("Found")
 
 SUFFIX = ".zarr.zip"
 INDEX = "index.parquet"
@@ -56,12 +60,17 @@ class Cache:
 
     Parameters
     ----------
-    location : path or Storage
-        Made when first written to.
+    location : path, ``s3://bucket/prefix``, or Storage
+        A directory is made when first written to; a bucket must be there.
+
+    Raises
+    ------
+    ConfigError
+        An address that cannot be used.
     """
 
     def __init__(self, location: str | Path | Storage) -> None:
-        self.storage: Storage = LocalStorage(location) if isinstance(location, str | Path) else location
+        self.storage: Storage = open_storage(location) if isinstance(location, str | Path) else location
 
     @property
     def location(self) -> str:
@@ -106,18 +115,25 @@ class Cache:
         """All entries. What is listed counts; the index file only saves opening each one.
 
         Entries that cannot be opened are left out: :meth:`verify` names them.
+
+        Raises
+        ------
+        StorageError
+            The place cannot be reached or refuses, as in every method.
         """
         known = {entry.key.name: entry for entry in self._read_index()}
         entries: dict[StampKey, CacheEntry] = {}
-        changed = False
+        unknown: list[Listed] = []
         for listed in self.storage.list(SUFFIX):
             entry = known.get(listed.name)
             if entry is None or (entry.size, entry.version) != (listed.size, listed.version):
-                entry = self._open_entry(listed)
-                changed = True
+                unknown.append(listed)
+            else:
+                entries[entry.key] = entry
+        for entry in self._each(self._open_entry, unknown):
             if entry is not None:
                 entries[entry.key] = entry
-        if changed or len(entries) != len(known):
+        if entries != {entry.key: entry for entry in known.values()}:
             self._write_index(entries.values())
         return entries
 
@@ -136,16 +152,31 @@ class Cache:
         """
         damages: list[Damage] = []
         n_entries = 0
-        for listed in self.storage.list(SUFFIX):
+        for damage in self._each(self._look_for_damage, list(self.storage.list(SUFFIX))):
             n_entries += 1
-            try:
-                stamp = decode(self.storage.read(listed.name), listed.name)
-                _check_identity(StampKey.of(stamp), listed.name, listed.name)
-            except (CacheError, StampError) as error:
-                damages.append(Damage(listed.name, str(error)))
+            if damage is not None:
+                damages.append(damage)
             if progress:
                 progress(n_entries)
         return n_entries, damages
+
+    def _each(self, look: Callable[[Listed], Found], several: Iterable[Listed]) -> Iterator[Found]:
+        """`look` at each, as many at once as the storage likes, in order."""
+        if self.storage.parallel == 1:
+            yield from map(look, several)
+            return
+        with ThreadPoolExecutor(self.storage.parallel) as pool:
+            yield from pool.map(look, several)
+
+    def _look_for_damage(self, listed: Listed) -> Damage | None:
+        try:
+            stamp = decode(self.storage.read(listed.name), listed.name)
+            _check_identity(StampKey.of(stamp), listed.name, listed.name)
+        except StorageError:
+            raise
+        except (CacheError, StampError) as error:
+            return Damage(listed.name, str(error))
+        return None
 
     def _open_entry(self, listed: Listed) -> CacheEntry | None:
         try:
@@ -153,6 +184,8 @@ class Cache:
                 attributes = read_attributes(file, listed.name)
             entry = _entry(listed, attributes)
             _check_identity(entry.key, listed.name, listed.name)
+        except StorageError:
+            raise
         except CacheError:
             return None
         return entry
@@ -162,6 +195,8 @@ class Cache:
             content = self.storage.read(INDEX)
             columns = pq.read_table(io.BytesIO(content)).to_pydict()
             yield from (CacheEntry(*row) for row in zip(*(columns[f.name] for f in fields(CacheEntry)), strict=True))
+        except StorageError:
+            raise
         except (CacheError, pa.ArrowException, KeyError):
             return  # missing, of another version or damaged: it is rebuilt
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchvet.errors import CacheError, ConfigError, StampError
+from batchvet.errors import CacheError, ConfigError, StampError, StorageError
 from batchvet.pixels.fits_file import checked_identity, identity_from_name, read_head
 from batchvet.pixels.sources import SAME_TARGET_ARCSEC, Offer, read_offered_file
 from batchvet.pixels.stamp import Stamp
@@ -56,6 +56,8 @@ class DirectorySource:
         The directory does not exist.
     """
 
+    remote = False
+
     def __init__(
         self,
         directory: str | Path,
@@ -70,7 +72,9 @@ class DirectorySource:
         digest = hashlib.sha256(str(self.directory.resolve()).encode()).hexdigest()[:16]
         self._index_name = f"sources/directory-{digest}.parquet"
 
-    def offers(self, targets: Mapping[int, tuple[float, float]]) -> Iterator[Offer]:
+    def offers(
+        self, targets: Mapping[int, tuple[float, float]], sectors: Mapping[int, Collection[int]] | None = None
+    ) -> Iterator[Offer]:
         """Files for `targets`; files of other targets and files without a TIC near none of them are passed over."""
         finder = _NearestTarget(targets)
         for found in self.files():
@@ -117,6 +121,8 @@ class DirectorySource:
         try:
             columns = pq.read_table(io.BytesIO(self._index_storage.read(self._index_name))).to_pydict()
             return [FoundFile(*row) for row in zip(*(columns[f.name] for f in fields(FoundFile)), strict=True)]
+        except StorageError:
+            raise
         except (CacheError, pa.ArrowException, KeyError):
             return []  # missing, of another version or damaged: it is made anew
 

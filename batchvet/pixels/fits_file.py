@@ -51,6 +51,20 @@ def identity_from_name(path: str | Path) -> Identity:
     return Identity(None, None)
 
 
+def cadence_from_name(path: str | Path, sector: int) -> int:
+    """Cadence (s) that a file's name means; 0 when it says none.
+
+    SPOC's fast files are of 20 s, the others of 120 s; TESS-SPOC has the cadence of the full-frame images: 30 min to
+    sector 26, 10 min to sector 55, then 200 s.
+    """
+    name = Path(path).name
+    if name.startswith("hlsp_tess-spoc_"):
+        return 1800 if sector <= 26 else 600 if sector <= 55 else 200
+    if name.startswith("tess") and "_tp.fits" in name:
+        return 120
+    return 20 if name.startswith("tess") and "_fast-tp.fits" in name else 0
+
+
 def identity_from_headers(primary: fits.Header) -> Identity:
     """TIC and sector from a primary header: TICID, else OBJECT; SECTOR."""
     tic = _whole(primary.get("TICID"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -27,6 +27,8 @@ class Offer:
     date: str = ""  #: when the file was made, ISO, from its header
     error_kind: str = ""  #: why it cannot be used, when that is known already
     error: str = ""
+    source: Source | None = None  #: who reads it, in whichever process; None: a file on disk
+    etag: str = ""  #: what a store says of the object's content
 
     @property
     def fingerprint(self) -> str:
@@ -35,10 +37,17 @@ class Offer:
 
 
 class Source(Protocol):
-    """Something that has stamps."""
+    """Something that has stamps. One that stands in offers is a small frozen dataclass: it travels to workers."""
 
-    def offers(self, targets: Mapping[int, tuple[float, float]]) -> Iterable[Offer]:
-        """Files for `targets`, a TIC number to its position (deg, epoch 2000.0, NaN when not known)."""
+    remote: bool  #: asked only for what the cache and the sources before it lack
+
+    def offers(
+        self, targets: Mapping[int, tuple[float, float]], sectors: Mapping[int, Collection[int]] | None = None
+    ) -> Iterable[Offer]:
+        """Files for `targets`, a TIC number to its position (deg, epoch 2000.0, NaN when not known).
+
+        `sectors` are those wanted of a target, where that is known; a source may leave out all others.
+        """
         ...
 
     def read(self, offer: Offer) -> Stamp:
@@ -79,7 +88,17 @@ def read_offered_file(offer: Offer) -> Stamp:
     """
     if offer.error:
         raise StampError(offer.error, kind=offer.error_kind)
-    stamp = read_tpf(offer.location)
+    return checked(read_tpf(offer.location), offer)
+
+
+def checked(stamp: Stamp, offer: Offer) -> Stamp:
+    """The stamp when it is what was offered; one that knows no TIC is taken to be the target's.
+
+    Raises
+    ------
+    StampError
+        Kind ``identity``.
+    """
     if stamp.tic == 0:
         return replace(stamp, tic=offer.tic)
     if (stamp.tic, stamp.sector) != (offer.tic, offer.sector):

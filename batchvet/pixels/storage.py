@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from batchvet.errors import CacheError
+from batchvet.errors import CacheError, ConfigError
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Storage(Protocol):
     """A place for whole objects."""
 
     location: str
+    parallel: int  #: questions that are worth asking at once
 
     def list(self, suffix: str) -> Iterator[Listed]: ...
 
@@ -37,6 +38,8 @@ class Storage(Protocol):
 
 class LocalStorage:
     """A directory on a file system that renames atomically."""
+
+    parallel = 1
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
@@ -89,6 +92,24 @@ class LocalStorage:
             raise CacheError(f"{final}: cannot be written ({error.strerror})") from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def open_storage(location: str | Path) -> Storage:
+    """A directory, or a bucket by its ``s3://`` address.
+
+    Raises
+    ------
+    ConfigError
+        Another kind of address, or one that cannot be used.
+    """
+    scheme, slashes, _ = str(location).partition("://")
+    if not slashes:
+        return LocalStorage(location)
+    if scheme != "s3":
+        raise ConfigError(f"cache: {scheme}:// is not known; name a directory or s3://bucket/prefix")
+    from batchvet.pixels.storage_s3 import S3Storage  # what it stands on is an optional extra
+
+    return S3Storage(str(location))
 
 
 def sync_directory(directory: Path) -> None:

@@ -4,27 +4,98 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from batchvet.errors import ConfigError
+from batchvet.pixels.bucket import check_place
 from batchvet.pixels.quality import parse_bitmask
+from batchvet.pixels.s3_source import PUBLIC_BUCKET
+from batchvet.pixels.storage import open_storage
 
 Check = Literal["V08", "V09", "V10", "localization"]
 ALL_CHECKS: tuple[Check, ...] = get_args(Check)
 
 
+@contextmanager
+def _as_value_error() -> Iterator[None]:
+    """Lets pydantic collect what a check of ours says."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def relative_to(self, base: Path) -> Self:
+        """The same with its paths taken from `base`."""
+        return self
 
 
 class DirectorySettings(_Model):
     """A directory of target pixel files."""
 
     directory: Path
+
+    def relative_to(self, base: Path) -> Self:
+        return self.model_copy(update={"directory": base / self.directory})
+
+
+class S3Place(_Model):
+    """Where in an S3 store. Credentials come from the environment only."""
+
+    bucket: str = PUBLIC_BUCKET
+    prefix: str | None = None  #: None: tess/public/tid in the public bucket, else the whole bucket
+    anonymous: bool = False  #: ask unsigned, as public buckets allow
+    endpoint: str | None = None  #: https://host of a store that is not AWS; None: the environment's
+    region: str | None = None  #: None: the environment's
+    etag_md5: bool = True  #: false for a bucket encrypted by KMS, whose ETags are not MD5 sums
+
+    @model_validator(mode="after")
+    def _usable(self) -> S3Place:
+        with _as_value_error():
+            check_place(self.bucket, self.prefix or "", self.endpoint)
+        return self
+
+
+class S3Settings(_Model):
+    """The public TESS bucket, or any bucket with target pixel files under their archive's names."""
+
+    s3: S3Place
+
+
+def _kind_of_source(settings: Any) -> str | None:
+    """Which source is meant: the one whose name is among the keys."""
+    names = settings if isinstance(settings, dict) else getattr(settings, "model_fields_set", ())
+    return next((name for name in ("directory", "s3") if name in names), None)
+
+
+SourceSettings = Annotated[
+    Annotated[DirectorySettings, Tag("directory")] | Annotated[S3Settings, Tag("s3")],
+    Discriminator(
+        _kind_of_source,
+        custom_error_type="source",
+        custom_error_message="name one of directory and s3",
+    ),
+]
 
 
 class ClusterSettings(_Model):
@@ -47,10 +118,14 @@ class ClusterSettings(_Model):
 
 
 def _bitmask(value: Any) -> int:
-    try:
+    with _as_value_error():
         return parse_bitmask(value)
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
+
+
+def _cache_location(value: str) -> str:
+    with _as_value_error():
+        open_storage(value)
+    return value
 
 
 class RunConfig(_Model):
@@ -58,8 +133,8 @@ class RunConfig(_Model):
 
     catalog: Path  #: candidates: own columns, ExoFOP or NASA archive
     neighbours: Path | None = None  #: table of stars around the targets
-    cache: str = "cache"  #: directory of the pixel cache
-    sources: tuple[DirectorySettings, ...] = ()  #: asked in this order for what the cache lacks
+    cache: Annotated[str, AfterValidator(_cache_location)] = "cache"  #: directory or s3:// address of the pixel cache
+    sources: tuple[SourceSettings, ...] = ()  #: asked in this order for what the cache lacks
     sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"
     checks: tuple[Check, ...] = ALL_CHECKS
     prf: str = "auto"  #: auto, empirical, or a directory of SPOC PRF files
@@ -125,7 +200,7 @@ def _relative_to(config: RunConfig, base: Path) -> RunConfig:
             "catalog": base / config.catalog,
             "neighbours": base / config.neighbours if config.neighbours else None,
             "cache": config.cache if "://" in config.cache else str(base / config.cache),
-            "sources": tuple(s.model_copy(update={"directory": base / s.directory}) for s in config.sources),
+            "sources": tuple(source.relative_to(base) for source in config.sources),
             "prf": config.prf if config.prf in ("auto", "empirical") else str(base / config.prf),
             "output": base / config.output,
             "cluster": cluster,
