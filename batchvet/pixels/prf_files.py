@@ -8,9 +8,11 @@ later ones ``start_s0004``.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -97,12 +99,15 @@ def _assemble(folder: Path, tables: Mapping[tuple[int, int], NDArray[np.float64]
 def _read_node(path: Path, place: tuple[int, int]) -> tuple[NDArray[np.float64], int]:
     """Table and samples per pixel of one file, checked against its own header and its name."""
     from astropy.io import fits
+    from astropy.utils.exceptions import AstropyUserWarning
 
     try:
-        with fits.open(path, memmap=False) as hdus:
-            header, data = hdus[0].header, hdus[0].data
-            table = None if data is None else np.ascontiguousarray(data, dtype=np.float64)
-    except (OSError, TypeError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", AstropyUserWarning)  # how astropy reports a truncated file
+            with fits.open(BytesIO(path.read_bytes()), memmap=False) as hdus:
+                header, data = hdus[0].header, hdus[0].data
+                table = None if data is None else np.ascontiguousarray(data, dtype=np.float64)
+    except (OSError, TypeError, ValueError, AstropyUserWarning) as error:
         raise ConfigError(f"{path} is not a readable FITS file ({error}): download it again") from error
     sampling = int(header.get("NSAMP", 0))
     if table is None or table.ndim != 2 or sampling < 1 or not np.isfinite(table).all() or table.max() <= 0:

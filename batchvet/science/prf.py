@@ -70,7 +70,9 @@ class TabulatedPrf:
 
     @cached_property
     def _coefficients(self) -> FloatArray:
-        return spline_filter(np.pad(np.asarray(self.table, dtype=np.float64), _PAD), order=3)
+        coefficients = spline_filter(np.pad(np.asarray(self.table, dtype=np.float64), _PAD), order=3)
+        coefficients[[0, -1]] = coefficients[:, [0, -1]] = 0.0
+        return coefficients
 
     def image(self, row: float, col: float, shape: tuple[int, int]) -> FloatArray:
         """Image [row, col] of a star of flux 1 at (row, col)."""
