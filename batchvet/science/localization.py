@@ -32,10 +32,8 @@ class LocalizationSettings:
     """What may be chosen about the localisation; the defaults are what the calibration was made with."""
 
     difference: DifferenceSettings = field(default_factory=DifferenceSettings)  #: windows, noise
-    grid_step: float = 0.25  #: pixels, search for the dip
-    map_step: float = 0.5  #: pixels, stored likelihood
+    grid_step: float = 0.5  #: pixels, search for the dip and stored likelihood; around the dip it is finer
     wcs_error_arcsec: float = 0.1  #: 1 sigma per axis, of star positions relative to each other on the stamp
-    gaussian_snr: float = 8.0  #: below, the covariance is the likelihood's second moment
     artefact_spread: float = 5.0  #: an artefact's shapes are this many times those of transit-free epochs
     max_stars: int = 60  #: stars kept as possible hosts
 
@@ -125,8 +123,8 @@ def localize(
     scene = fit_scene(difference.out_of_transit, difference.out_of_transit_error, stars, prf)
     variance = np.where(scene.saturated, np.nan, difference.variance)
     image = NoisyImage.build(difference.flux, variance, difference.shapes, difference.shape_cov)
-    grid = SignificanceMap.build(image, scene.prf, settings.grid_step)
-    source = fit_point_source(image, grid, scene.prf, settings.gaussian_snr)
+    grid = SignificanceMap.of_stamp(image, scene.prf, settings.grid_step)
+    source = fit_point_source(image, grid, scene.prf)
     sky = LocalSky.at(stamp, ra, dec)
     evidence = _evidence(stamp, difference, scene, image, grid, source, sky, settings)
     evidence = replace(
@@ -160,8 +158,7 @@ def _evidence(
     pixel = math.sqrt(abs(np.linalg.det(sky.to_sky)))
     independent = scene.prf.position_error_pixels**2 + (settings.wcs_error_arcsec / pixel) ** 2
     systematic = scene.delta_cov + independent * np.eye(2)
-    coarse = grid.thinned(settings.map_step)
-    every_second = coarse.thinned(2 * settings.map_step)
+    peak = source.peak
     hosts = _possible_hosts(scene, image, source, settings.max_stars)
     return SectorEvidence(
         sector=stamp.sector,
@@ -190,12 +187,20 @@ def _evidence(
         prf_source=scene.prf.name,
         has_neighbours=True,
         flags=(),
-        map_start=coarse.start,
-        map_step=coarse.step,
-        map_rows=coarse.values.shape[0],
-        map_cols=coarse.values.shape[1],
-        significance_map=coarse.values,
-        information_map=every_second.information,
+        map_row=grid.start[0],
+        map_col=grid.start[1],
+        map_step=settings.grid_step,
+        map_rows=grid.values.shape[0],
+        map_cols=grid.values.shape[1],
+        significance_map=grid.values,
+        information_map=grid.information[::2, ::2],
+        peak_row=peak.start[0],
+        peak_col=peak.start[1],
+        peak_row_step=peak.step[0],
+        peak_col_step=peak.step[1],
+        peak_rows=peak.values.shape[0],
+        peak_cols=peak.values.shape[1],
+        peak_map=peak.values,
         **hosts,
     )
 

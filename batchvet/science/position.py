@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import maximum_filter
 
 from batchvet.science.prf import Prf
 
 FloatArray = NDArray[np.float64]
 
-_MOMENT_RADIUS = 2.5  # pixels around the best position: a farther maximum is for the hosts' likelihood to weigh
-_MINIMA = 3  # maxima of the significance map that are refined
+_MAXIMA = 3  # of the significance map that are refined
+_PEAK_NODES = 21  # of the fine grid around the best position, each way
+_PEAK_SIGMAS = 4.0  # half width of it, in standard deviations
+_PEAK_REACH = 2.5  # pixels: a farther maximum is for the hosts' likelihood to weigh
+_PEAK_ITERATIONS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +71,7 @@ class NoisyImage:
 
     def score_and_information(self, prf: Prf, rows: FloatArray, cols: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Score [star, 3] and information [star, 3, 3] of flux, row and column of stars of unit flux."""
-        stacks = [np.stack(prf.image_and_gradient(r, c, self.shape)) for r, c in zip(rows, cols, strict=True)]
-        images = np.array(stacks)
+        images = np.moveaxis(prf.images_and_gradients(rows, cols, self.shape), 0, 1)
         return self.score(images), self.information(images)
 
     def significance(self, images: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -89,41 +91,43 @@ class NoisyImage:
 class SignificanceMap:
     """Signal to noise S of a dip at every node of a grid; log likelihood against no dip: max(S, 0)²/2."""
 
-    start: float  #: pixel of the first node, rows and columns
-    step: float  #: pixels
+    start: FloatArray  #: (row, col) of the first node
+    step: FloatArray  #: (row, col), pixels
     values: FloatArray  #: [row, col]
     information: FloatArray  #: of the dip's flux, 1/(e-/s)², [row, col]
 
     @classmethod
-    def build(cls, image: NoisyImage, prf: Prf, step: float) -> SignificanceMap:
-        """On a grid over the stamp and one pixel around it."""
-        rows, cols = (np.arange(-1.0, size + 0.5 * step, step) for size in image.shape)
-        return cls(-1.0, step, *image.significance(prf.grid_images(rows, cols, image.shape)))
+    def build(
+        cls, image: NoisyImage, prf: Prf, start: ArrayLike, step: ArrayLike, size: tuple[int, int]
+    ) -> SignificanceMap:
+        """On a grid of `size` nodes from `start` (row, col) in steps of `step` (pixels)."""
+        start, step = np.asarray(start, dtype=float), np.asarray(step, dtype=float)
+        rows, cols = (start[axis] + step[axis] * np.arange(size[axis]) for axis in (0, 1))
+        return cls(start, step, *image.significance(prf.grid_images(rows, cols, image.shape)))
 
-    def thinned(self, step: float) -> SignificanceMap:
-        """Every so manyth node, for a step that is a multiple of this one's."""
-        every = max(1, round(step / self.step))
-        thin = (slice(None, None, every),) * 2
-        return SignificanceMap(self.start, self.step * every, self.values[thin], self.information[thin])
+    @classmethod
+    def of_stamp(cls, image: NoisyImage, prf: Prf, step: float) -> SignificanceMap:
+        """Over the stamp and one pixel around it."""
+        size = tuple(round((n + 1) / step) + 1 for n in image.shape)
+        return cls.build(image, prf, (-1.0, -1.0), (step, step), size)
 
     def maxima(self) -> FloatArray:
         """Positions (row, col) of the highest local maxima, best first, [n, 2]."""
         peaks = np.argwhere(self.values == maximum_filter(self.values, size=3))
-        order = np.argsort(-self.values[tuple(peaks.T)], kind="stable")[:_MINIMA]
+        order = np.argsort(-self.values[tuple(peaks.T)], kind="stable")[:_MAXIMA]
         return self.start + self.step * peaks[order]
 
-    def moments(self, row: float, col: float, noise_scale: float) -> tuple[FloatArray, FloatArray]:
-        """Mean (row, col) and covariance (pixel²) of the likelihood around a position."""
-        rows, cols = np.meshgrid(
-            *(self.start + self.step * np.arange(size) for size in self.values.shape), indexing="ij"
-        )
+    def moments(self, noise_scale: float) -> tuple[FloatArray, FloatArray]:
+        """Mean (row, col) and covariance (pixel²) of the likelihood, chi² divided by `noise_scale`."""
+        rows, cols = (self.start[axis] + self.step[axis] * np.arange(self.values.shape[axis]) for axis in (0, 1))
         log_like = 0.5 * np.maximum(self.values, 0.0) ** 2 / noise_scale
-        near = np.hypot(rows - row, cols - col) <= _MOMENT_RADIUS
-        weight = np.where(near, np.exp(log_like - log_like[near].max()), 0.0)
+        weight = np.exp(log_like - log_like.max())
         weight /= weight.sum()
-        mean = np.array([(weight * rows).sum(), (weight * cols).sum()])
-        residual = np.stack([rows - mean[0], cols - mean[1]])
-        return mean, np.einsum("irc,jrc,rc->ij", residual, residual, weight)
+        mean = np.array([weight.sum(axis=1) @ rows, weight.sum(axis=0) @ cols])
+        drow, dcol = rows - mean[0], cols - mean[1]
+        cross = drow @ weight @ dcol
+        covariance = np.array([[weight.sum(axis=1) @ drow**2, cross], [cross, weight.sum(axis=0) @ dcol**2]])
+        return mean, covariance + np.diag((0.1 * self.step) ** 2)  # never singular
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,29 +140,37 @@ class PointSource:
     flux: float  #: e-/s; never negative
     snr: float
     chi2_reduced: float
+    peak: SignificanceMap  #: the likelihood around it, finely
 
 
-def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf, gaussian_snr: float) -> PointSource:
-    """Refine the map's best maxima and take the best of them (SCIENCE 2d).
+def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> PointSource:
+    """Refine the map's best maxima, take the best, and measure the likelihood around it (SCIENCE 2d).
+
+    Position and covariance are the likelihood's own moments at any signal to noise. The curvature at the maximum
+    is not enough: a faint dip's likelihood is wide and skew, and so is that of a dip on a bright star whose
+    jitter looks like a shift.
 
     Parameters
     ----------
     image : NoisyImage
     grid : SignificanceMap
-        Of the same image and PRF.
+        Of the same image and PRF, over the whole stamp.
     prf : Prf
-    gaussian_snr : float
-        Below this signal to noise the likelihood is not Gaussian: position and covariance are its moments.
     """
     fits = [_refine(image, prf, *start) for start in grid.maxima()]
     row, col, flux, snr, covariance = max(fits, key=lambda fit: fit[3])
     chi2_reduced = (image.chi2 - snr**2) / max(image.n_pixels - 3, 1)
     scale = max(1.0, chi2_reduced)
-    if snr < gaussian_snr:
-        (row, col), covariance = grid.moments(row, col, scale)
-    else:
-        covariance = covariance * scale
-    return PointSource(float(row), float(col), covariance, flux, snr, chi2_reduced)
+    mean, covariance = np.array([row, col]), covariance * scale
+    for _ in range(_PEAK_ITERATIONS):
+        sigma = np.clip(np.sqrt(np.diag(covariance)), 1e-4, _PEAK_REACH / _PEAK_SIGMAS)
+        step = 2 * _PEAK_SIGMAS * sigma / (_PEAK_NODES - 1)
+        peak = SignificanceMap.build(image, prf, mean - _PEAK_SIGMAS * sigma, step, (_PEAK_NODES, _PEAK_NODES))
+        mean, covariance = peak.moments(scale)
+        settled = np.sqrt(np.diag(covariance)) / sigma
+        if np.all((settled > 0.7) & (settled < 1.2)):
+            break
+    return PointSource(float(mean[0]), float(mean[1]), covariance, flux, snr, chi2_reduced, peak)
 
 
 def _refine(image: NoisyImage, prf: Prf, row: float, col: float) -> tuple[float, float, float, float, FloatArray]:

@@ -18,10 +18,7 @@ FloatArray = NDArray[np.float64]
 BROAD = 0.05
 #: Sectors agree on the dip's flux to this fraction: cameras, apertures and templates differ.
 FLUX_SCATTER = 0.05
-#: Below this signal to noise a sector's likelihood is taken from its map, above from its fit near the fit.
-GAUSSIAN_SNR = 8.0
 
-_NEAR_FIT = 0.75  # pixels within which a Gaussian describes the likelihood around a significant fit
 _WINDOW = 5.0  # half width of the fine grid, in standard deviations
 _NODES = 41  # of the fine grid, each way
 _COARSE_STEP = 4.0  # arcsec
@@ -40,11 +37,9 @@ class SectorSky:
 
     @cached_property
     def _splines(self) -> tuple[FloatArray, FloatArray]:
-        scale = self.evidence.noise_scale
-        return (
-            spline_filter(self.evidence.significance_map / np.sqrt(scale), order=3),
-            self.evidence.information_map / scale,
-        )
+        """Coefficients of the maps of the whole stamp and of the peak."""
+        found, root = self.evidence, np.sqrt(self.evidence.noise_scale)
+        return spline_filter(found.significance_map / root), spline_filter(found.peak_map / root)
 
     @cached_property
     def broad_log_likelihood(self) -> float:
@@ -63,22 +58,21 @@ class SectorSky:
     def dip(self, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Signal to noise S of a dip at `offsets` [..., 2] and 1/sigma of its flux, each [...]."""
         found = self.evidence
-        shift = offsets @ self._pixel_from_sky.T
-        pixels = np.moveaxis(shift + np.array([found.target_row, found.target_col]), -1, 0)
-        nodes = (pixels - found.map_start) / found.map_step
-        significance, information = self._splines
-        snr = map_coordinates(significance, nodes, order=3, prefilter=False, mode="constant")
-        weight = np.sqrt(np.maximum(map_coordinates(information, nodes / 2, order=1, mode="nearest"), 0.0))
-        if found.snr >= GAUSSIAN_SNR:
-            own = found.snr / np.sqrt(found.noise_scale)
-            squares = _mahalanobis2(offsets - found.offset, found.offset_covariance)
-            near = np.hypot(pixels[0] - found.row, pixels[1] - found.col) < _NEAR_FIT
-            fitted = np.sqrt(np.maximum(own**2 - squares, 0.0))
-            return np.where(near, fitted, snr), weight
+        target = np.array([found.target_row, found.target_col])
+        pixels = np.moveaxis(offsets @ self._pixel_from_sky.T + target, -1, 0)
+        row, col = (pixels[0] - found.map_row) / found.map_step, (pixels[1] - found.map_col) / found.map_step
+        whole, peak = self._splines
+        snr = map_coordinates(whole, (row, col), prefilter=False, mode="constant")
+        flux_information = map_coordinates(found.information_map, (row / 2, col / 2), order=1, mode="nearest")
+        near_row = (pixels[0] - found.peak_row) / found.peak_row_step
+        near_col = (pixels[1] - found.peak_col) / found.peak_col_step
+        near = (near_row >= 0) & (near_row <= found.peak_rows - 1)
+        near &= (near_col >= 0) & (near_col <= found.peak_cols - 1)
+        snr[near] = map_coordinates(peak, (near_row[near], near_col[near]), prefilter=False)
         factor, _ = self._widening
-        best = max(float(found.significance_map.max()), 0.0) / np.sqrt(found.noise_scale)
+        best = max(float(found.peak_map.max()), 0.0) / np.sqrt(found.noise_scale)
         widened = np.sqrt(np.maximum(best**2 - factor * (best**2 - snr**2), 0.0))
-        return np.where(snr > 0, widened, snr), weight
+        return np.where(snr > 0, widened, snr), np.sqrt(np.maximum(flux_information / found.noise_scale, 0.0))
 
     def log_likelihood(self, snr: FloatArray, weight: FloatArray, flux: FloatArray) -> FloatArray:
         """Of a dip of `flux` where it has signal to noise `snr` and 1/sigma `weight`, against no dip."""
@@ -166,8 +160,3 @@ def _joint_snr(sectors: Sequence[SectorSky], offset: FloatArray) -> float:
     dips = [sector.dip(offset[None]) for sector in sectors]
     score = sum(float((snr * weight)[0]) for snr, weight in dips)
     return score / max(np.sqrt(sum(float(weight[0]) ** 2 for _, weight in dips)), 1e-300)
-
-
-def _mahalanobis2(offsets: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Squared distance [...] of offsets [..., 2] in standard deviations."""
-    return np.einsum("...i,ij,...j->...", offsets, np.linalg.inv(covariance), offsets)
