@@ -25,7 +25,7 @@ from batchvet.science.localization import (
 )
 from batchvet.science.prf import Prf, TabulatedPrf, spoc_prf
 from batchvet.simulate import Scene, SimulationSettings, draw_scene, simulate_stamp
-from batchvet.simulate.detector import noise_sigma
+from batchvet.simulate.detector import POINTING_ERROR, noise_sigma
 
 FloatArray = NDArray[np.float64]
 
@@ -145,14 +145,19 @@ def prf_of(scene: Scene, sector: int, kind: str) -> Prf | None:
 def cramer_rao(scene: Scene, sector: int, star: int) -> FloatArray:
     """Least covariance (arcsec², east and north) of the position of a dip of unknown flux on one star.
 
-    For the photon and read noise alone, with the true PRF and every star known; all transits of the sector.
+    For photon and read noise and the error of POS_CORR, with the true PRF and every star known; all transits of
+    the sector. What POS_CORR does not tell of the pointing moves every star: on a bright one, and for a shallow
+    dip, it looks like a shift of the dip.
     """
     images, noise = _star_images(scene, sector)
     expected = scene.snr[scene.dips[0].toi, sector]
-    unit = images[star, :3] / noise  # value, d/dcol, d/drow
-    unit = unit.reshape(3, -1) * (expected / np.linalg.norm(unit[0]))
-    information = unit @ unit.T
-    covariance = np.linalg.inv(information)[1:, 1:]  # (col, row), pixel²
+    unit = (images[star, :3] / noise).reshape(3, -1)  # value, d/dcol, d/drow
+    unit *= expected / np.linalg.norm(unit[0])
+    moved = np.tensordot(scene.stars.flux, images[:, 1:3], axes=1) / noise
+    known = scene.settings.pos_corr == "measured" and scene.settings.jitter > 0
+    moved = moved.reshape(2, -1) * (POINTING_ERROR if known else 0.0)
+    shared = moved.T @ np.linalg.solve(np.eye(2) + moved @ moved.T, moved @ unit.T)
+    covariance = np.linalg.inv(unit @ (unit.T - shared))[1:, 1:]  # (col, row), pixel²
     plane = scene.pointings[sector].plane
     angle = math.radians(plane.angle_deg)
     cos, sin = math.cos(angle), math.sin(angle)

@@ -22,8 +22,10 @@ POSITION_FLOOR_ARCSEC = 1.0
 ATTRIBUTION_FLOOR_ARCSEC = 1.0
 #: What SPOC's data validation adds to the error of an offset (Twicken et al. 2018).
 CLASSICAL_FLOOR_ARCSEC = 2.5
-#: Stars closer to the target than this, in errors of the joint position, are one group with it (SCIENCE 2f).
+#: Stars closer to the target than this, in errors of the joint position, are one group with it (SCIENCE 2f), but
+#: only so near that no deeper dip or further sector would tell them apart: farther ones leave it ambiguous.
 GROUP_SIGMA = 2.0
+GROUP_ARCSEC = 4.0
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,10 @@ def sector_consistency(evidence: Sequence[SectorEvidence], joint: NDArray[np.flo
 def _unresolved(
     hosts: Sequence[PossibleHost], target: PossibleHost, covariance: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Which stars, the target included, lie within `GROUP_SIGMA` of the target."""
+    """Which stars, the target included, are one group with the target."""
     apart = np.array([[host.east - target.east, host.north - target.north] for host in hosts])
     squares = np.einsum("ni,ij,nj->n", apart, np.linalg.inv(covariance), apart)
-    return squares < GROUP_SIGMA**2
+    return (squares < GROUP_SIGMA**2) & (np.hypot(*apart.T) < GROUP_ARCSEC)
 
 
 def _likely(hosts: Sequence[PossibleHost], p_hosts: NDArray[np.float64]) -> tuple[HostCandidate, ...]:

@@ -11,6 +11,7 @@ INCONCLUSIVE = "INCONCLUSIVE"
 
 LEAST_SNR = 5.0
 LEAST_CONSISTENCY = 1e-3
+FAR_SIGMA = 3.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ def decide(given: VerdictInput) -> tuple[str, tuple[str, ...]]:
     flags = tuple(name for name, present in obstacles.items() if present)
     if flags:
         return INCONCLUSIVE, flags
-    if given.p_target_group >= 0.95 and given.p_target >= given.p_best_other:
+    # An offset that the target cannot explain speaks for a star that no table has.
+    explained = not given.offset_sigma > FAR_SIGMA
+    if given.p_target_group >= 0.95 and given.p_target >= given.p_best_other and explained:
         return ON_TARGET, ()
-    if given.p_target <= 0.01 and (given.p_best_other >= 0.95 or given.offset_sigma > 3.0):
+    if given.p_target <= 0.01 and (given.p_best_other >= 0.95 or not explained):
         return OFF_TARGET, ()
     return AMBIGUOUS, ()
