@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchvet.errors import CacheError, StampError, StorageError
-from batchvet.pixels.entry import StampKey, decode, encode, read_attributes
+from batchvet.pixels.entry import StampKey, check_seal, decode, encode, read_attributes
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.storage import Listed, Storage, open_storage
 
@@ -170,7 +170,9 @@ class Cache:
 
     def _look_for_damage(self, listed: Listed) -> Damage | None:
         try:
-            stamp = decode(self.storage.read(listed.name), listed.name)
+            content = self.storage.read(listed.name)
+            check_seal(content, listed.name)
+            stamp = decode(content, listed.name)
             _check_identity(StampKey.of(stamp), listed.name, listed.name)
         except StorageError:
             raise

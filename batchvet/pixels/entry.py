@@ -7,6 +7,7 @@ order, 15.7 MB and 17 ms for plain zstd, 13.0 MB and 10 ms for lz4.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -43,6 +44,7 @@ _SCALARS = (
     "tmag",
 )
 _ARRAYS = ("time", "flux", "flux_err", "quality", "cadenceno", "pos_corr", "aperture")
+_SEAL, _SEAL_DIGITS = b"sha256 ", 64  #: comment of the zip file: the sum of all bytes before its digits
 _EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)  #: fixed, so that the same stamp gives the same bytes
 
 
@@ -94,7 +96,20 @@ def encode(stamp: Stamp, source_size: int = 0, source_mtime_ns: int = 0) -> byte
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for member in sorted(members):
             archive.writestr(zipfile.ZipInfo(member, _EPOCH_OF_ZIP), members[member].to_bytes())
-    return file.getvalue()
+        archive.comment = _SEAL + b"0" * _SEAL_DIGITS
+    sealed = file.getvalue()[:-_SEAL_DIGITS]
+    return sealed + hashlib.sha256(sealed).hexdigest().encode()
+
+
+def check_seal(content: bytes, name: str) -> None:
+    """See that not a bit of an entry has changed since it was written, be it one that no reader looks at.
+
+    Raises
+    ------
+    CacheError
+    """
+    if hashlib.sha256(content[:-_SEAL_DIGITS]).hexdigest().encode() != content[-_SEAL_DIGITS:]:
+        raise CacheError(f"{name}: not as it was written; {_MEND}")
 
 
 def decode(content: bytes, name: str, *, with_errors: bool = True) -> Stamp:
@@ -167,6 +182,8 @@ def _write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
 
 
 def _attributes(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+        raise zipfile.BadZipFile("a member is packed")
     attributes = json.loads(archive.read("zarr.json"))["attributes"]
     if attributes.get("format") != FORMAT:
         raise CacheError(f"{name}: not a batchvet cache entry; move it out of the cache")

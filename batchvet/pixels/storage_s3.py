@@ -12,7 +12,7 @@ from batchvet.pixels.bucket import Bucket, Patience
 from batchvet.pixels.storage import Listed
 
 #: Holds the directory and the attributes of an entry, which lie at its end: one request opens it.
-_TAIL_BYTES = 64 * 1024
+_TAIL_BYTES = 128 * 1024
 
 
 class S3Storage:
