@@ -110,7 +110,7 @@ def difference_image(
     shapes[pixels.live] = noise.shapes
     return DifferenceImage(
         flux=pixels.image(combined.flux),
-        variance=pixels.image(noise.kappa * noise.scatter * combined.leverage),
+        variance=pixels.image(noise.variance * combined.leverage),
         shapes=shapes,
         shape_cov=noise.shape_cov * combined.leverage,
         out_of_transit=pixels.image(_mean_baseline(fits)),
@@ -165,7 +165,7 @@ def combine(fits: Sequence[DipFit], noise: NoiseModel) -> Combination:
 
 def _whitener(noise: NoiseModel) -> Callable[[FloatArray], FloatArray]:
     """Function that turns images [n, live pixel] into ones of unit covariance, per unit of leverage."""
-    covariance = np.diag(noise.kappa * noise.scatter) + noise.shapes @ noise.shape_cov @ noise.shapes.T
+    covariance = np.diag(noise.variance) + noise.shapes @ noise.shape_cov @ noise.shapes.T
     deviation = np.sqrt(np.diag(covariance))
     factor = np.linalg.cholesky(covariance / np.outer(deviation, deviation))
     return lambda images: solve_triangular(factor, (images / deviation).T, lower=True).T

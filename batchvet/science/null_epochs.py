@@ -29,7 +29,7 @@ _TAIL = 0.975  # an epoch beyond this quantile counts as if it were there: scatt
 _FAR_TAIL = 0.999  # the same for the amplitudes of shared shapes, whose tails are real: transits see them too
 _PRIOR_EPOCHS = 40.0  # weight of the stamp's typical kappa against a pixel's own
 _LEAST_UNSHARED = 0.01  # share of a pixel's scatter that is its own, when the file has no FLUX_ERR
-_LEAST_PIXEL_KAPPA = 0.8  # of a single pixel; cutting all at 1 would keep only the upward errors of a hundred
+_LEAST_PIXEL_KAPPA = 0.8  # of a single pixel, over the stamp's typical one: below is chance
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class NoiseSettings:
 
 @dataclass(frozen=True, eq=False)
 class NoiseModel:
-    """Covariance of a dip fit: ``leverage * (diag(kappa scatter) + T Lambda T')``.
+    """Covariance of a dip fit: ``leverage * (diag(variance) + T Lambda T')``.
 
     Everything is per unit of the fit's leverage, so that it serves windows with fewer or more cadences.
     """
 
-    scatter: FloatArray  #: variance of one cadence, (e-/s)², [live pixel]
-    kappa: FloatArray  #: inflation of the white noise, typically at least 1, [live pixel]
+    variance: FloatArray  #: kappa v: of each pixel alone, per unit of leverage, (e-/s)², [live pixel]
+    scatter: FloatArray  #: typical variance of one cadence, to compare windows with, (e-/s)², [live pixel]
     shapes: FloatArray  #: T: 1, row, col, dI/drow, dI/dcol and what else the epochs share, [live pixel, k]
     shape_cov: FloatArray  #: Lambda, [k, k], per unit of leverage
     n_epochs: int  #: epochs it was measured on
@@ -121,29 +121,28 @@ def measure_noise(
     settings : NoiseSettings
     """
     if len(fits) < _LEAST_EPOCHS:
-        kappa = np.full(len(scatter), _UNMEASURED_KAPPA)
-        scatter = np.maximum(scatter, pixels.error_variance)
-        return NoiseModel(scatter, kappa, shapes, np.zeros((shapes.shape[1],) * 2), len(fits))
+        variance = _UNMEASURED_KAPPA * np.maximum(scatter, pixels.error_variance)
+        return NoiseModel(variance, scatter, shapes, np.zeros((shapes.shape[1],) * 2), len(fits))
     # What pixels share, jitter first of all, must not hide in the variance of single pixels: start from the
     # pipeline's error, which does not know of it, or let the pixels shrink to what is not shared.
+    scatter = np.median([fit.scatter for fit in fits], axis=0)
     known = bool(np.all(pixels.error_variance > 0))
-    scatter = pixels.error_variance if known else np.median([fit.scatter for fit in fits], axis=0)
+    white_variance = pixels.error_variance if known else scatter
     least = _LEAST_PIXEL_KAPPA if known else _LEAST_UNSHARED
     dips = np.array([fit.flux / np.sqrt(fit.leverage) for fit in fits])
     kappa = np.ones(len(scatter))
     for _ in range(_KAPPA_ITERATIONS):
-        deviation = np.sqrt(kappa * scatter)
+        deviation = np.sqrt(kappa * white_variance)
         white = dips / deviation
         basis, extra = _shared_basis(white, shapes / deviation[:, None], settings.most_components)
         left = white - white @ basis @ basis.T
         freedom = np.maximum(1.0 - np.einsum("pk,pk->p", basis, basis), 0.05)
         kappa = kappa * _pixel_inflation(left / np.sqrt(freedom))
-        kappa = np.maximum(kappa / (min(np.median(kappa), 1.0) if known else 1.0), least)
-    deviation = np.sqrt(kappa * scatter)
+        kappa = np.maximum(kappa, least * (np.median(kappa) if known else 1.0))
+    deviation = np.sqrt(kappa * white_variance)
     shapes = np.column_stack([shapes, extra * deviation[:, None]])
-    return NoiseModel(
-        scatter, kappa, shapes, _shape_covariance(dips / deviation, shapes / deviation[:, None]), len(fits)
-    )
+    shape_cov = _shape_covariance(dips / deviation, shapes / deviation[:, None])
+    return NoiseModel(deviation**2, scatter, shapes, shape_cov, len(fits))
 
 
 def common_shapes(pixels: SectorPixels, baseline: FloatArray, response: FloatArray) -> FloatArray:

@@ -28,7 +28,7 @@ def dip_image(depth=DEPTH):
 
 
 def made_stamp(
-    *, seed=0, jitter=0.0, noise=10.0, depth=DEPTH, cadence_s=600.0, days=26.0, ephemeris=EPHEMERIS, dtype=np.float32
+    *, seed=0, jitter=0.0, noise=10.0, depth=DEPTH, cadence_s=600.0, days=25.5, ephemeris=EPHEMERIS, dtype=np.float32
 ) -> Stamp:
     """A sector of one star at (5, 5) whose dips are trapezoids with an ingress of 0.15 of the duration."""
     rng = np.random.default_rng(seed)
