@@ -1,0 +1,190 @@
+"""What stands on a candidate's page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from batchvet.report.drawing import sector_drawings, sky_drawing
+from batchvet.report.flags import FAILURES, VERDICTS, base_of, explain
+from batchvet.report.view import SectorView, SkyView, names, number, sector_view, sky_view, text
+from batchvet.report.words import display_name, plain, probability, sector_caption, shown
+
+Row = Mapping[str, Any]
+
+#: Columns that are told elsewhere on the page, or that lead to it.
+_NOT_IN_TABLES = {"toi", "tic", "sector", "error", "host_candidates"}
+#: Columns about where a row comes from.
+_PROVENANCE = ("seconds", "software_version", "source_file")
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateRows:
+    """All rows of one candidate."""
+
+    toi: str
+    candidate: Row | None  #: of the table `candidates`; None while the run is not finished
+    sectors: list[Row]
+    images: list[Row]
+    units: Mapping[str, str]  #: column -> unit
+    text: Mapping[str, str]  #: column -> sentence
+
+    @property
+    def tic(self) -> int:
+        rows = [self.candidate] if self.candidate is not None else self.sectors
+        return int(rows[0]["tic"])
+
+    @property
+    def verdict(self) -> str:
+        return text(self.candidate, "verdict") if self.candidate is not None else ""
+
+    @cached_property
+    def views(self) -> list[SectorView]:
+        """Each sector as it is drawn."""
+        images = {int(image["sector"]): image for image in self.images}
+        return [sector_view(row, images.get(int(row["sector"])), self.candidate) for row in self.sectors]
+
+    @cached_property
+    def sky(self) -> SkyView:
+        """The sky as it is drawn."""
+        candidate = self.candidate if self.candidate is not None else {"toi": self.toi, "tic": self.tic}
+        return sky_view(candidate, self.sectors, self.images)
+
+    def flags(self) -> dict[str, list[str]]:
+        """Every flag, and where it was raised."""
+        found: dict[str, list[str]] = {}
+        for flag in names(self.candidate, "flags") if self.candidate is not None else ():
+            found.setdefault(flag, []).append("all sectors")
+        for row in self.sectors:
+            for flag in names(row, "flags"):
+                found.setdefault(flag, []).append(f"sector {int(row['sector'])}")
+        return found
+
+
+def candidate_context(rows: CandidateRows, command: str) -> dict[str, Any]:
+    """What the template of a candidate's page is filled with.
+
+    Parameters
+    ----------
+    rows : CandidateRows
+    command : str
+        With ``{tic}`` and ``{sector}`` where the row's go.
+    """
+    return {
+        "toi": display_name(rows.toi),
+        "tic": rows.tic,
+        "verdict": rows.verdict,
+        "verdict_text": VERDICTS.get(rows.verdict, "The candidate has not been judged."),
+        "sky": sky_drawing(rows.sky),
+        "key_figures": _key_figures(rows.candidate or {}),
+        "hosts": _hosts(rows.candidate or {}),
+        "flags": [_flag(flag, where) for flag, where in rows.flags().items()],
+        "sectors": [_sector(row, view, command) for row, view in zip(rows.sectors, rows.views, strict=True)],
+        "has_images": bool(rows.images),
+        "tables": list(_tables(rows)),
+    }
+
+
+def _key_figures(row: Row) -> list[dict[str, str]]:
+    def of(name: str) -> float:
+        return number(row, name)
+
+    east, north = of("offset_ra_arcsec"), of("offset_dec_arcsec")
+    errors = [math.sqrt(of(f"offset_cov_{axes}")) for axes in ("ra_ra", "dec_dec")] if math.isfinite(east) else []
+    figures = [
+        ("Target's probability", probability(of("p_target"))),
+        ("Offset from the target", _with_unit(of("offset_arcsec"), "″")),
+        ("Significance of the offset", _with_unit(of("significance_sigma"), " σ")),
+        ("Sectors used", f"{shown(row.get('n_sectors_used'))} of {shown(row.get('n_sectors'))}"),
+        ("Classical offset (DV)", _with_unit(of("dv_offset_arcsec"), "″")),
+        ("Its significance", _with_unit(of("dv_significance_sigma"), " σ")),
+        ("Chance that sectors agree so little", probability(of("sector_consistency_p"))),
+    ]
+    if errors:
+        figures.insert(2, ("East", f"{plain(east)} ± {plain(errors[0])}″"))
+        figures.insert(3, ("North", f"{plain(north)} ± {plain(errors[1])}″"))
+    return [{"label": label, "shown": value} for label, value in figures]
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return plain(value) + (unit if math.isfinite(value) else "")
+
+
+def _hosts(row: Row) -> list[dict[str, str]]:
+    hosts = row.get("host_candidates")
+    return [
+        {
+            "source_id": host["source_id"],
+            "probability": probability(host["probability"]),
+            "separation": plain(host["separation_arcsec"]),
+            "depth": _depth(host["depth_required"]),
+        }
+        for host in (() if hosts is None else hosts)
+    ]
+
+
+def _depth(fraction: float | None) -> str:
+    if fraction is None or not math.isfinite(fraction):
+        return "–"
+    if fraction > 1.0:
+        return "more than all its light"
+    return f"{plain(100 * fraction)} %" if fraction >= 0.001 else f"{plain(1e6 * fraction)} ppm"
+
+
+def _flag(flag: str, where: list[str]) -> dict[str, str]:
+    places = "" if where == ["all sectors"] else ", ".join(where)
+    return {"name": flag, "where": places, "text": explain(flag) or "A flag that this version does not know."}
+
+
+def _sector(row: Row, view: SectorView, command: str) -> dict[str, Any]:
+    kind = text(row, "error_kind")
+    return {
+        "number": view.sector,
+        "status": view.status,
+        "failure": (FAILURES.get(kind, kind) + ":").capitalize() if kind else "",
+        "reason": view.reason,
+        "caption": sector_caption(view) if view.images else "",
+        "drawings": sector_drawings(view),
+        "command": command.format(tic=view.tic, sector=view.sector),
+    }
+
+
+def _tables(rows: CandidateRows) -> Iterable[dict[str, Any]]:
+    """Every number with its unit, in groups."""
+    if rows.candidate is not None:
+        columns = [name for name in rows.candidate if name not in _NOT_IN_TABLES]
+        yield _table("All sectors together", columns, [rows.candidate], ["all sectors"], rows.units)
+    if not rows.sectors:
+        return
+    headings = [f"sector {int(row['sector'])}" for row in rows.sectors]
+    columns = [name for name in rows.sectors[0] if name not in _NOT_IN_TABLES]
+    groups: dict[str, list[str]] = {"Sector by sector": []}
+    for name in columns:
+        groups.setdefault(_group(name), []).append(name)
+    for title, members in groups.items():
+        yield _table(title, members, rows.sectors, headings, rows.units)
+
+
+def _group(name: str) -> str:
+    if name in _PROVENANCE or name.endswith("_hash"):
+        return "Provenance"
+    prefix = name.split("_", 1)[0]
+    checks = {"v08": "V08, centroid shift", "v09": "V09, difference image", "v10": "V10, aperture dependence"}
+    return checks.get(prefix, "Sector by sector")
+
+
+def _table(
+    title: str, columns: list[str], rows: list[Row], headings: list[str], units: Mapping[str, str]
+) -> dict[str, Any]:
+    lines = [
+        {"name": name, "unit": units.get(name, ""), "cells": [shown(row.get(name)) for row in rows]} for name in columns
+    ]
+    return {"title": title, "headings": headings, "lines": lines}
+
+
+def base_flags(rows: CandidateRows) -> list[str]:
+    """A candidate's flags without what they say in brackets, each once."""
+    return list(dict.fromkeys(base_of(flag) for flag in rows.flags()))

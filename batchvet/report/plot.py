@@ -1,0 +1,163 @@
+"""From a run to a figure: in a notebook, or as a file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+import batchvet
+from batchvet.errors import ConfigError, RunError
+from batchvet.pixels.storage import write_atomically
+from batchvet.report.figures import candidate_figure, draw_panel, draw_sky, sector_figure
+from batchvet.report.style import PANELS, RC
+from batchvet.report.view import SectorView, SkyView, sector_view, sky_view
+
+Row = Mapping[str, Any]
+
+FORMATS = (".png", ".pdf", ".svg")
+
+
+class Results(Protocol):
+    """What a figure needs of a run."""
+
+    directory: Path
+
+    @property
+    def candidates(self) -> pd.DataFrame: ...
+    @property
+    def images(self) -> pd.DataFrame: ...
+    def of(self, toi: str) -> pd.DataFrame: ...
+
+
+def plot(
+    run: Results, toi: str, sector: int | None = None, *, ax: Axes | None = None, panel: str = "difference"
+) -> Axes | NDArray[np.object_]:
+    """Draw one sector of a candidate, or all of them and the joint position on the sky.
+
+    Parameters
+    ----------
+    run : Run
+    toi : str
+    sector : int, optional
+        Without it: all sectors.
+    ax : Axes, optional
+        Draw one panel there: with `sector` the image named by `panel`, without it the sky.
+    panel : {"difference", "snr", "out_of_transit", "depth_ppm"}
+
+    Returns
+    -------
+    Axes, or an array of all axes of a new figure
+        Nothing is shown; a notebook does that by itself.
+
+    Raises
+    ------
+    RunError
+        The run has no such candidate, sector or image.
+    """
+    views, sky = views_of(run, toi)
+    if sector is None:
+        return plot_candidate(views, sky, ax=ax)
+    return plot_sector(_one(run, toi, views, sector), ax=ax, panel=panel)
+
+
+def plot_sector(view: SectorView, *, ax: Axes | None = None, panel: str = "difference") -> Axes | NDArray[np.object_]:
+    """Draw one sector: one panel on `ax`, or all of them in a new figure. See :func:`plot`."""
+    if panel not in PANELS:
+        raise ConfigError(f"panel {panel!r}: choose from {', '.join(PANELS)}")
+    if ax is None:
+        return _axes_of(sector_figure(view, _shown_figure))
+    if panel not in view.images:
+        reason = view.reason or f"the row has only {', '.join(view.images) or 'no images'}"
+        raise RunError(f"{view.toi}, sector {view.sector}: no image {panel!r} to plot; {reason}")
+    with matplotlib.rc_context(RC):
+        return draw_panel(ax, view, panel)
+
+
+def plot_candidate(views: list[SectorView], sky: SkyView, *, ax: Axes | None = None) -> Axes | NDArray[np.object_]:
+    """Draw all sectors: the sky on `ax`, or everything in a new figure. See :func:`plot`."""
+    if ax is None:
+        return _axes_of(candidate_figure(views, sky, _shown_figure))
+    with matplotlib.rc_context(RC):
+        return draw_sky(ax, sky)
+
+
+def save_plot(run: Results, toi: str, sector: int | None, path: str | Path) -> Path:
+    """Write the figure of one sector, or of all, to a PNG, PDF or SVG file.
+
+    Raises
+    ------
+    RunError
+        The run has no such candidate or sector.
+    ConfigError
+        The file name ends in something else.
+    """
+    views, sky = views_of(run, toi)
+    figure = candidate_figure(views, sky) if sector is None else sector_figure(_one(run, toi, views, sector))
+    return save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure at once: the file is whole or it is not there.
+
+    Raises
+    ------
+    ConfigError
+        The file name ends in something else than .png, .pdf or .svg.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f"{path}: a figure's name ends in {', '.join(FORMATS)}")
+    kind = path.suffix.lower()[1:]
+    name = {"png": "Software", "pdf": "Creator", "svg": "Creator"}[kind]
+    content = io.BytesIO()
+    with matplotlib.rc_context(RC):
+        figure.savefig(content, format=kind, metadata={name: f"batchvet {batchvet.__version__}"})
+    write_atomically(path, content.getvalue())
+    return path
+
+
+def views_of(run: Results, toi: str) -> tuple[list[SectorView], SkyView]:
+    """Every sector of a candidate and its sky, as they are drawn.
+
+    Raises
+    ------
+    RunError
+        The run has no such candidate.
+    """
+    sectors = run.of(toi).to_dict("records")
+    name = sectors[0]["toi"]
+    images = run.images[run.images["toi"] == name].to_dict("records")
+    candidates = run.candidates[run.candidates["toi"] == name].to_dict("records")
+    candidate: Row | None = candidates[0] if candidates else None
+    by_sector = {int(image["sector"]): image for image in images}
+    views = [sector_view(row, by_sector.get(int(row["sector"])), candidate) for row in sectors]
+    return views, sky_view(candidate or {"toi": name, "tic": sectors[0]["tic"]}, sectors, images)
+
+
+def _one(run: Results, toi: str, views: list[SectorView], sector: int) -> SectorView:
+    found = {view.sector: view for view in views}
+    if sector not in found:
+        has = ", ".join(str(number) for number in sorted(found))
+        raise RunError(f"{run.directory}: candidate {toi} has no sector {sector} in this run; it has {has}")
+    return found[sector]
+
+
+def _shown_figure(**options: Any) -> Figure:
+    """A figure that a notebook shows by itself."""
+    from matplotlib import pyplot  # only here: batch work keeps no figures alive
+
+    return pyplot.figure(**options)
+
+
+def _axes_of(figure: Figure) -> NDArray[np.object_]:
+    axes = [axes for part in [figure, *figure.subfigs] for axes in part.axes if axes.axison]
+    return np.array(list(dict.fromkeys(axes)), dtype=object)

@@ -1,0 +1,160 @@
+"""A run directory with candidates of every kind, written row by row without running any check."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from batchvet.results.reader import Run, open_run
+from batchvet.results.schema import CANDIDATES_SCHEMA, FORMAT_VERSION, TABLES
+from batchvet.results.writer import write_table
+
+#: What a candidate of a made run can be.
+KINDS = ("on_target", "off_target", "crowded", "no_table", "skipped", "failed")
+
+_SCALE = 21.0  #: arcsec a pixel
+_ROLL = math.radians(25.0)
+_SKY = _SCALE * np.array([[math.cos(_ROLL), -math.sin(_ROLL)], [math.sin(_ROLL), math.cos(_ROLL)]])
+_SHAPE = (11, 13)  #: rows, columns
+_TARGET = (6.2, 4.9)  #: column, row
+_HASHES = {name: name[:6] * 2 for name in ("stamp_hash", "candidate_hash", "neighbours_hash", "settings_hash")}
+
+
+def make_run(directory: Path, tois: dict[str, str], sectors: tuple[int, ...] = (14, 15, 41)) -> Run:
+    """Write and open a run.
+
+    Parameters
+    ----------
+    directory : path
+    tois : dict
+        Candidate's name -> its kind, one of KINDS.
+    sectors : tuple of int
+    """
+    rows: dict[str, list[dict[str, Any]]] = {"sectors": [], "images": [], "candidates": []}
+    for number, (toi, kind) in enumerate(tois.items()):
+        rng = np.random.default_rng(number)
+        stars = _stars(kind, rng)
+        tic = 1000 + number
+        offset = np.array(stars[1][1:3]) if kind == "off_target" else np.zeros(2)
+        for sector in sectors:
+            row, image = _sector(toi, tic, sector, kind, stars, offset, rng)
+            rows["sectors"].append(row)
+            if image is not None:
+                rows["images"].append(image)
+        rows["candidates"].append(_candidate(toi, tic, kind, stars, offset, len(sectors)))
+    for table in ("sectors", "images"):
+        write_table(directory / table / "part-0.parquet", rows[table], TABLES[table], {})
+    write_table(directory / "candidates.parquet", rows["candidates"], CANDIDATES_SCHEMA, {})
+    plan = {
+        "format_version": FORMAT_VERSION,
+        "software_version": "0.1.0",
+        "n_rows": len(rows["sectors"]),
+        "config": {"catalog": "toi.csv", "sources": [{"directory": "tpfs"}], "quality_bitmask": 175},
+        "hashes": {"catalog_sha256": "0f" * 32},
+    }
+    (directory / "plan.json").write_text(json.dumps(plan))
+    return open_run(directory)
+
+
+def _stars(kind: str, rng: np.random.Generator) -> list[tuple[str, float, float, float]]:
+    """Name, arcsec east and north of the target, TESS magnitude; the target first."""
+    target = [("target <&> star", 0.0, 0.0, 9.5)]
+    if kind == "no_table":
+        return target
+    n = 45 if kind == "crowded" else 4
+    east, north = rng.uniform(-110, 110, (2, n))
+    faint = rng.uniform(11, 17, n)
+    others = [(f"Gaia {100 + i}", float(east[i]), float(north[i]), float(faint[i])) for i in range(n)]
+    return [*target, ("Gaia 7", 40.0, 26.0, 10.5), *others]
+
+
+def _pixel(east: float, north: float) -> np.ndarray:
+    """Stamp column and row of an offset from the target."""
+    return np.linalg.solve(_SKY, [east, north]) + _TARGET
+
+
+def _spot(col: float, row: float) -> np.ndarray:
+    y, x = np.mgrid[: _SHAPE[0], : _SHAPE[1]]
+    return np.exp(-((x - col) ** 2 + (y - row) ** 2) / 1.6)
+
+
+def _sector(
+    toi: str, tic: int, sector: int, kind: str, stars: list, offset: np.ndarray, rng: np.random.Generator
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    identity = {"toi": toi, "tic": tic, "sector": sector}
+    known = {**_HASHES, "software_version": "0.1.0", "seconds": 0.3}
+    if kind == "skipped":
+        why = f"TOI {toi}: no usable cadence in transit in sector {sector}"
+        row = {"status": "skipped", "flags": ["INSUFFICIENT_DATA"], "error_kind": "no_cadence_in_transit", "error": why}
+        return {**identity, **row, **known, "v09_status": "skipped"}, None
+    if kind == "failed":
+        why = f"tpfs/tess-s{sector:04d}-{tic}.fits: 1,203,200 bytes of 4,001,100; fetch it again"
+        row = {"status": "error", "flags": [], "error_kind": "truncated", "error": why, "v09_status": "error"}
+        return {**identity, **row, **known}, None
+
+    out = 20.0 + sum(10 ** (-0.4 * (t - 10)) * 4000 * _spot(*_pixel(e, n)) for _, e, n, t in stars)
+    error = 0.02 * np.sqrt(out)
+    measured = offset + rng.normal(0, 0.6, 2)
+    difference = 8.0 * _spot(*_pixel(*measured)) + rng.normal(0, error)
+    difference[0, 0] = np.nan
+    places = [_pixel(e, n) for _, e, n, _ in stars]
+    source = _pixel(*measured)
+    aperture = np.where(_spot(*_TARGET) > 0.2, 3, 1)
+    flags = ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["DIFFIMG_UNRELIABLE"]
+    length = float(np.hypot(*measured))
+    row = {
+        **identity, **known, "camera": 2, "ccd": 3, "cadence_s": 120.0, "n_cadences": 17000, "n_in_transit": 244,
+        "n_transits": 2, "status": "ok", "flags": flags, "error_kind": "", "error": "",
+        "v09_status": "ok", "v09_flags": flags, "v09_max_depth_ppm": 224066.93494969374,
+        "v09_max_depth_pixel_row": 9, "v09_max_depth_pixel_col": 2, "v09_localization_reliable": False,
+        "target_offset_arcsec": length, "target_offset_pixels": length / _SCALE,
+        "offset_ra_arcsec": measured[0], "offset_dec_arcsec": measured[1], "offset_cov_ra_ra": 1.1,
+        "offset_cov_ra_dec": 0.4, "offset_cov_dec_dec": 0.7, "significance_sigma": length, "difference_snr": 12.5,
+        "prf_source": "empirical", "localization_flags": [],
+    }  # fmt: skip
+    image = {
+        **identity, "n_rows": _SHAPE[0], "n_cols": _SHAPE[1], "column": 1620, "row": 388,
+        "difference": difference.ravel(), "difference_error": error.ravel(), "out_of_transit": out.ravel(),
+        "depth_ppm": (1e6 * difference / out).ravel(), "aperture": aperture.ravel(),
+        "source_col": source[0], "source_row": source[1], "target_col": _TARGET[0], "target_row": _TARGET[1],
+        "east_per_col": _SKY[0, 0], "east_per_row": _SKY[0, 1], "north_per_col": _SKY[1, 0],
+        "north_per_row": _SKY[1, 1], "star_id": [s[0] for s in stars], "star_col": [p[0] for p in places],
+        "star_row": [p[1] for p in places], "star_tmag": [s[3] for s in stars],
+    }  # fmt: skip
+    return row, image
+
+
+def _candidate(toi: str, tic: int, kind: str, stars: list, offset: np.ndarray, n_sectors: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"toi": toi, "tic": tic, "n_sectors": n_sectors, "n_sectors_used": n_sectors}
+    if kind in ("skipped", "failed"):
+        return row | {
+            "n_sectors_used": 0,
+            "verdict": "INCONCLUSIVE",
+            "host_candidates": [],
+            "flags": ["NO_VALID_TRANSIT"],
+        }
+    off = kind == "off_target"
+    host = {"source_id": stars[1 if off else 0][0], "probability": 0.97, "separation_arcsec": float(np.hypot(*offset))}
+    return row | {
+        "verdict": "OFF_TARGET" if off else "ON_TARGET",
+        "p_target": 0.002 if off else 0.9995,
+        "best_host_id": host["source_id"],
+        "p_best_host": 0.97,
+        "host_candidates": [host | {"depth_required": 0.0123}],
+        "offset_arcsec": float(np.hypot(*offset)),
+        "offset_ra_arcsec": float(offset[0]),
+        "offset_dec_arcsec": float(offset[1]),
+        "offset_cov_ra_ra": 1.0,
+        "offset_cov_ra_dec": 0.1,
+        "offset_cov_dec_dec": 1.2,
+        "significance_sigma": 20.0 if off else 0.0,
+        "dv_offset_arcsec": float(np.hypot(*offset)),
+        "dv_significance_sigma": 9.0 if off else 0.0,
+        "sector_consistency_p": 0.4,
+        "flags": ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["UNRESOLVED_NEIGHBOUR"],
+        "calibration_version": "1",
+    }
