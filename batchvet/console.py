@@ -54,12 +54,12 @@ class Bars:
         self._begin(phase, total)
         self._task = self._bars.add_task(phase, total=total, rate="", failed="")
 
-    def advance(self, n: int = 1, failed: int = 0) -> None:
+    def advance(self, n: int = 1, failed: int = 0, n_bytes: int = 0) -> None:
         self._done += n
         self._failed += failed
-        rate = self._done / max(time.monotonic() - self._started, 1e-3)
+        self._bytes += n_bytes
         text = f"{self._failed} failed" if self._failed else ""
-        self._bars.update(self._task, advance=n, rate=f"{rate:.1f}/s", failed=text)
+        self._bars.update(self._task, advance=n, rate=self._rate(), failed=text)
         if time.monotonic() - self._said > _PLAIN_SECONDS:
             self._line()
 
@@ -68,8 +68,14 @@ class Bars:
 
     def _begin(self, phase: str = "", total: int | None = None) -> None:
         self._phase, self._total = phase, total
-        self._done = self._failed = 0
+        self._done = self._failed = self._bytes = 0
         self._started = self._said = time.monotonic()
+
+    def _rate(self) -> str:
+        """Things a second, and of what came over the network how much, altogether and a second."""
+        elapsed = max(time.monotonic() - self._started, 1e-3)
+        rate = f"{self._done / elapsed:.1f}/s"
+        return f"{rate}, {size(self._bytes)}, {size(self._bytes / elapsed)}/s" if self._bytes else rate
 
     def _line(self) -> None:
         """One line of plain text on how far the phase is, where there is no terminal to draw on."""
@@ -83,7 +89,7 @@ class Bars:
             text += f" of {self._total}"
             if self._done < self._total:
                 text += f", {duration((self._total - self._done) / rate)} left"
-        text += f", {rate:.1f}/s, {duration(elapsed)}"
+        text += f", {self._rate()}, {duration(elapsed)}"
         if self._failed:
             text += f", {self._failed} failed"
         self._console.print(text, highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt, stop_when_event_set
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 import batchvet
 from batchvet.errors import ArchiveError
@@ -82,11 +82,8 @@ class Host:
         retrying = Retrying(
             retry=retry_if_exception_type(PassingFault),
             stop=stop_after_attempt(self.politeness.attempts) | stop_when_event_set(self._closed),
-            wait=wait_exponential_jitter(
-                initial=self.politeness.first_wait_s,
-                max=self.politeness.longest_wait_s,
-                jitter=self.politeness.first_wait_s,
-            ),
+            wait=wait_exponential(multiplier=self.politeness.first_wait_s, max=self.politeness.longest_wait_s)
+            + wait_random(0, self.politeness.first_wait_s),
             sleep=sleep_using_event(self._closed),
             reraise=True,
         )
@@ -134,6 +131,7 @@ class CarefulSession(requests.Session):
             asked, wanted = urlsplit(resp.url), urlsplit(requests.compat.urljoin(resp.url, target))
             both_here = asked.hostname in _LOOPBACK and wanted.hostname in _LOOPBACK
             if not (wanted.scheme == "https" or wanted.hostname == asked.hostname or both_here):
+                resp.close()
                 raise requests.exceptions.InvalidURL(f"is redirected to {wanted.scheme}://{wanted.hostname}, not https")
         return target
 

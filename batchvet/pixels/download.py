@@ -149,6 +149,13 @@ class Downloader:
         """Break off what is being fetched; what has come stays for the next time."""
         self._closed.set()
         self._host.close()
+        self._hang_up()
+
+    def __enter__(self) -> Downloader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def _work(self, to_do: queue.SimpleQueue[Wanted | None], done: queue.SimpleQueue[Fetched]) -> None:
         while (wanted := to_do.get()) is not None and not self._closed.is_set():
@@ -159,6 +166,7 @@ class Downloader:
             except OSError as error:  # a full disk, a directory that cannot be written
                 reason = ArchiveError(f"{wanted.name}: cannot be kept in {self.directory} ({error.strerror})")
                 done.put(Fetched(wanted, error=reason))
+        self._hang_up()
 
     def _transfer(self, wanted: Wanted, partial: Path) -> None:
         """Bring `partial` to its full length, from where it broke off if the server still has the same file."""
@@ -226,6 +234,11 @@ class Downloader:
         if not hasattr(self._own, "session"):
             self._own.session = CarefulSession()
         return self._own.session
+
+    def _hang_up(self) -> None:
+        """Close this thread's connections."""
+        if hasattr(self._own, "session"):
+            self._own.session.close()
 
     @contextmanager
     def _alone_with(self, partial: Path) -> Iterator[Path]:

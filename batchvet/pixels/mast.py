@@ -84,6 +84,11 @@ class Downloaded:
         return replace(read_offered_file(on_disk), source=offer.location)
 
 
+def to_download(offer: Offer) -> bool:
+    """Whether the offer's file has to be downloaded before it can be read."""
+    return offer.source is None and not offer.error and offer.location.startswith(("mast:", "tesscut:"))
+
+
 class MastSource:
     """Stamps that MAST has.
 

@@ -90,8 +90,11 @@ class MastSearch:
         ------
         ArchiveError
         """
+        from astropy.coordinates import SkyCoord
+
+        place = SkyCoord(ra, dec, unit="deg")
         sectors = self.ask(
-            lambda: self._tesscut.get_sectors(coordinates=f"{ra!r} {dec!r}"), f"asking TESScut for sectors of TIC {tic}"
+            lambda: self._tesscut.get_sectors(coordinates=place), f"asking TESScut for sectors of TIC {tic}"
         )
         return [
             Product(
@@ -100,7 +103,7 @@ class MastSearch:
                 author=TESSCUT,
                 cadence_s=0,
                 location=f"tesscut:tess-s{int(row['sector']):04d}-{row['camera']}-{row['ccd']}"
-                f"_{ra:.6f}_{dec:.6f}_{pixels}x{pixels}_astrocut.fits",
+                f"_{tic:016d}_{ra:.6f}_{dec:.6f}_{pixels}x{pixels}_astrocut.fits",
             )
             for row in sectors
         ]
@@ -160,7 +163,7 @@ def download_url(location: str) -> str:
 
     if not location.startswith("tesscut:"):
         return f"{conf.server}/api/v0.1/Download/file?uri={quote(location, safe=':/')}"
-    name, ra, dec, size, _ = location.removeprefix("tesscut:").split("_")
+    name, _, ra, dec, size, _ = location.removeprefix("tesscut:").split("_")
     pixels = size.split("x")[0]
     asked = {"ra": ra, "dec": dec, "y": pixels, "x": pixels, "units": "px", "sector": int(name.split("-")[1][1:])}
     return f"{conf.server}/tesscut/api/v0.1/astrocut?{urlencode(asked)}"

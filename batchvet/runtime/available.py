@@ -11,9 +11,10 @@ from batchvet.catalog.candidate import Candidate
 from batchvet.pixels.cache import Cache, CacheEntry
 from batchvet.pixels.directory import DirectorySource
 from batchvet.pixels.entry import StampKey
+from batchvet.pixels.mast import MastChoice, MastSource
 from batchvet.pixels.s3_source import open_s3_source
 from batchvet.pixels.sources import Offer, Source, best_offers, cadence_rank
-from batchvet.runtime.config import RunConfig, S3Settings, short_hash
+from batchvet.runtime.config import MastSourceSettings, RunConfig, S3Settings, short_hash
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,14 @@ class Found:
 class AvailablePixels:
     """The cache's entries and the sources' offers for the targets of a catalogue."""
 
-    def __init__(self, entries: Mapping[StampKey, CacheEntry], offers: Mapping[tuple[int, int], Offer]) -> None:
+    def __init__(
+        self,
+        entries: Mapping[StampKey, CacheEntry],
+        offers: Mapping[tuple[int, int], Offer],
+        not_asked: Set[int] = frozenset(),
+    ) -> None:
         self._offers = offers
+        self.not_asked = not_asked  #: targets that an archive would have to be asked for
         self._entries: dict[tuple[int, int], list[CacheEntry]] = {}
         for entry in entries.values():
             self._entries.setdefault((entry.tic, entry.sector), []).append(entry)
@@ -53,17 +60,37 @@ class AvailablePixels:
         config: RunConfig,
         targets: Mapping[int, Sequence[Candidate]],
         progress: Callable[[int], None] | None = None,
+        *,
+        ask: bool = True,
+        refresh: bool = False,
     ) -> AvailablePixels:
         """Look into the cache and ask every source; the first source that has a (target, sector) is taken.
 
         A remote source is asked for nothing that the cache or a source before it has.
+
+        Parameters
+        ----------
+        config : RunConfig
+        targets : mapping of TIC number to candidates
+        progress : callable, optional
+            Called with the number of files looked at, or targets asked for, so far.
+        ask : bool
+            Whether archives are asked for targets of which nothing is remembered; else these are `not_asked`.
+        refresh : bool
+            Ask archives again for all targets.
+
+        Raises
+        ------
+        ArchiveError
+            An archive did not answer.
         """
         cache = Cache(config.cache)
         entries = cache.index()
         cached = {(entry.tic, entry.sector) for entry in entries.values()}
         wanted = {tic: _wanted_sectors(group, config) for tic, group in targets.items()}
         offers: dict[tuple[int, int], Offer] = {}
-        for source in open_sources(config, cache, progress):
+        not_asked: set[int] = set()
+        for source in open_sources(config, cache, progress, ask=ask, refresh=refresh):
             have = cached | {key for key, offer in offers.items() if not offer.error} if source.remote else set()
             lacking = _lacking(wanted, have)
             if not lacking:
@@ -73,7 +100,9 @@ class AvailablePixels:
             for key, offer in best_offers(source.offers(positions, sectors)).items():
                 if key not in have and (key not in offers or (offers[key].error and not offer.error)):
                     offers[key] = offer
-        return cls(entries, offers)
+            if isinstance(source, MastSource):
+                not_asked |= source.not_asked
+        return cls(entries, offers, not_asked)
 
     def sectors(self, tic: int) -> tuple[int, ...]:
         """Sectors with pixels of a target, sorted."""
@@ -87,6 +116,9 @@ class AvailablePixels:
             return _cached(entries[0])
         if offer is None:
             where = f"of TIC {tic}" if not sector else f"of TIC {tic} in sector {sector}"
+            if tic in self.not_asked:
+                text = f"no pixels {where} yet, and the archive has not been asked"
+                return Found("not asked", problem=Problem("not_asked", text))
             return Found("missing", problem=Problem("missing_tpf", f"no pixels {where} in the cache or any source"))
         for entry in entries:
             if _same_file(entry, offer):
@@ -96,8 +128,15 @@ class AvailablePixels:
         return Found(short_hash(offer.fingerprint), offer=offer, size=offer.size)
 
 
-def open_sources(config: RunConfig, cache: Cache, progress: Callable[[int], None] | None = None) -> list[Source]:
-    """The configured sources, in order.
+def open_sources(
+    config: RunConfig,
+    cache: Cache,
+    progress: Callable[[int], None] | None = None,
+    *,
+    ask: bool = True,
+    refresh: bool = False,
+) -> list[Source]:
+    """The configured sources, in order; parameters as of :meth:`AvailablePixels.find`.
 
     Raises
     ------
@@ -108,6 +147,11 @@ def open_sources(config: RunConfig, cache: Cache, progress: Callable[[int], None
     for settings in config.sources:
         if isinstance(settings, S3Settings):
             sources.append(open_s3_source(**settings.s3.model_dump()))
+        elif isinstance(settings, MastSourceSettings):
+            mast = settings.mast
+            choice = MastChoice(mast.author, mast.exptime, mast.size if mast.tesscut else 0, mast.remember_days)
+            how = {"ask": ask, "refresh": refresh, "politeness": mast.politeness, "progress": progress}
+            sources.append(MastSource(choice, cache.storage, **how))
         else:
             sources.append(DirectorySource(settings.directory, cache.storage, progress))
     return sources

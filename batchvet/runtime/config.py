@@ -20,10 +20,12 @@ from pydantic import (
     PositiveInt,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from batchvet.errors import ConfigError
+from batchvet.network import Politeness
 from batchvet.pixels.bucket import check_place
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.s3_source import PUBLIC_BUCKET
@@ -82,18 +84,42 @@ class S3Settings(_Model):
     s3: S3Place
 
 
+class MastSettings(_Model):
+    """What to take from MAST, and how to ask for it."""
+
+    author: tuple[str, ...] = ("SPOC",)  #: pipelines, in the order of preference: SPOC, TESS-SPOC
+    exptime: tuple[PositiveInt, ...] = ()  #: s, in the order of preference; none: all, 120 first, then 20
+    tesscut: bool = False  #: cut out of the full-frame images where there is no stamp
+    size: PositiveInt = 11  #: side of a cut-out, pixels
+    remember_days: float = Field(default=30.0, ge=0)  #: before a target is searched for again
+    politeness: Politeness = Politeness()
+
+    @field_validator("author", "exptime", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int) else value
+
+
+class MastSourceSettings(_Model):
+    """The archive, asked over the network."""
+
+    mast: MastSettings
+
+
 def _kind_of_source(settings: Any) -> str | None:
     """Which source is meant: the one whose name is among the keys."""
     names = settings if isinstance(settings, dict) else getattr(settings, "model_fields_set", ())
-    return next((name for name in ("directory", "s3") if name in names), None)
+    return next((name for name in ("directory", "s3", "mast") if name in names), None)
 
 
 SourceSettings = Annotated[
-    Annotated[DirectorySettings, Tag("directory")] | Annotated[S3Settings, Tag("s3")],
+    Annotated[DirectorySettings, Tag("directory")]
+    | Annotated[S3Settings, Tag("s3")]
+    | Annotated[MastSourceSettings, Tag("mast")],
     Discriminator(
         _kind_of_source,
         custom_error_type="source",
-        custom_error_message="name one of directory and s3",
+        custom_error_message="name one of directory, s3 and mast",
     ),
 ]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import faulthandler
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from distributed import Client, Future, KilledWorker, wait
@@ -60,7 +61,7 @@ class DaskExecutor:
         return f"Dask, {threads} worker thread{'s' if threads != 1 else ''}, dashboard {self._client.dashboard_link}"
 
     def map(
-        self, work: Work[Item, Result], items: Sequence[Item], lost: Lost[Item, Result], batch_size: int
+        self, work: Work[Item, Result], items: Iterable[Item], lost: Lost[Item, Result], batch_size: int
     ) -> Iterator[tuple[Item, Result]]:
         """Yield (item, result) as batches finish.
 
@@ -68,7 +69,7 @@ class DaskExecutor:
         item it was; that one gets `lost`.
         """
         batch = Batch(work, self._item_timeout_s)
-        batches = (items[start : start + batch_size] for start in range(0, len(items), batch_size))
+        batches = iter(lambda taken=iter(items): tuple(islice(taken, batch_size)), ())
         suspects: list[Item] = []
         for several, results in self._window(batch, batches, self._width()):
             if results is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -16,12 +16,15 @@ Lost = Callable[[Item], Result]
 
 
 class Executor(Protocol):
-    """Does `work` on every item and yields the results as they come, in any order."""
+    """Does `work` on every item and yields the results as they come, in any order.
+
+    Items are taken as they can be worked on, so that those still being downloaded may follow.
+    """
 
     description: str  #: for people: where the work is done
 
     def map(
-        self, work: Work[Item, Result], items: Sequence[Item], lost: Lost[Item, Result], batch_size: int
+        self, work: Work[Item, Result], items: Iterable[Item], lost: Lost[Item, Result], batch_size: int
     ) -> Iterator[tuple[Item, Result]]: ...
 
 
@@ -33,7 +36,7 @@ class SerialExecutor:
     def map(
         self,
         work: Work[Item, Result],
-        items: Sequence[Item],
+        items: Iterable[Item],
         lost: Lost[Item, Result],
         batch_size: int,
     ) -> Iterator[tuple[Item, Result]]:

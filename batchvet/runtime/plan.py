@@ -64,6 +64,7 @@ class Plan:
     orphans: frozenset[RowKey]  #: rows of candidates or sectors that are no longer asked for
     row_status: dict[RowKey, str]  #: status of the rows that are there
     measured_seconds: float = math.nan  #: per task, from rows that are there
+    not_asked: frozenset[int] = frozenset()  #: targets that an archive would have to be asked for
 
     @property
     def keys(self) -> set[RowKey]:
@@ -113,6 +114,7 @@ class Plan:
             "tasks_cached": sum(task.entry is not None and task.offer is None for task in self.tasks),
             "tasks_to_ingest": len(self.to_ingest()),
             "tasks_missing": sum(task.problem is not None for task in self.tasks),
+            "targets_not_asked": len(self.not_asked),
             "bytes_cached": sum(task.size for task in self.tasks if task.entry is not None and task.offer is None),
             "bytes_to_ingest": sum(task.size for task in self.to_ingest()),
             "estimated_seconds": round(self.estimated_seconds(to_do), 1),
@@ -125,7 +127,14 @@ class Plan:
         return _SECONDS_PER_TASK + _SECONDS_PER_MB * task.size / 1e6
 
 
-def make_plan(config: RunConfig, *, keep_going: bool = False, progress: Callable[[int], None] | None = None) -> Plan:
+def make_plan(
+    config: RunConfig,
+    *,
+    keep_going: bool = False,
+    progress: Callable[[int], None] | None = None,
+    ask: bool = True,
+    refresh: bool = False,
+) -> Plan:
     """Work out every task of `config`. Changes nothing but the indexes that speed up the next plan.
 
     Parameters
@@ -135,16 +144,22 @@ def make_plan(config: RunConfig, *, keep_going: bool = False, progress: Callable
         Leave bad catalogue rows out, into ``OUTPUT/rejects.csv``, instead of refusing the catalogue.
     progress : callable, optional
         Called with the number of files looked at so far.
+    ask : bool
+        Whether archives are asked for what is not remembered of them; else the plan counts ``targets_not_asked``.
+    refresh : bool
+        Ask archives again, whatever is remembered.
 
     Raises
     ------
     CatalogError, ConfigError
+    ArchiveError
+        An archive did not answer; what it has answered is remembered.
     """
     rejects = config.output / "rejects.csv" if keep_going else None
     catalog = read_catalog(config.catalog, keep_going=keep_going, rejects=rejects)
     neighbours = read_neighbours(config.neighbours) if config.neighbours else None
     targets = catalog.by_target()
-    pixels = AvailablePixels.find(config, targets, progress)
+    pixels = AvailablePixels.find(config, targets, progress, ask=ask, refresh=refresh)
     settings = {"settings_hash": _settings_hash(config), "software_version": batchvet.__version__}
     tasks = tuple(
         task for tic, group in targets.items() for task in _tasks_of(tic, group, config, pixels, neighbours, settings)
@@ -161,6 +176,7 @@ def make_plan(config: RunConfig, *, keep_going: bool = False, progress: Callable
         orphans=frozenset(rows.keys() - wanted.keys()),
         row_status={key: row["status"] for key, row in rows.items()},
         measured_seconds=_mean_seconds(rows.values()),
+        not_asked=frozenset(pixels.not_asked),
     )
 
 

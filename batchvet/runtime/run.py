@@ -25,7 +25,7 @@ from batchvet.runtime.available import Problem
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import ClusterSettings, RunConfig, read_config, short_hash
 from batchvet.runtime.executors import Executor
-from batchvet.runtime.ingest import IngestFile, lost, with_pixels
+from batchvet.runtime.ingest import ingested
 from batchvet.runtime.judge import judge, judgement_lost, judgements
 from batchvet.runtime.plan import Plan, Task, make_plan, prf_directory
 from batchvet.runtime.progress import Progress, Silent
@@ -131,7 +131,7 @@ def ingest(
     ready: list[Task] = []
     if waiting:
         with open_executor(config.cluster, item_timeout_s=config.task_timeout_s) as workers:
-            ready = list(_ingested(waiting, config, workers, progress))
+            ready = list(ingested(waiting, config, workers, progress))
     Cache(config.cache).index()
     bad = [task for task in (*ready, *(t for t in plan.tasks if t.offer is None)) if task.problem is not None]
     failed = [task for task in bad if task.problem.kind != "missing_tpf"]
@@ -223,7 +223,7 @@ def _vet(
     config = plan.config
     waiting = tuple(task for task in tasks if task.offer is not None)
     ready = [task for task in tasks if task.offer is None]
-    for task in _ingested(waiting, config, workers, progress):
+    for task in ingested(waiting, config, workers, progress):
         if task.problem is not None:
             log.write("not ingested", tic=task.tic, sector=task.sector, error=task.problem.text)
         ready.append(task)
@@ -245,14 +245,6 @@ def _vet(
                     name: row.sector.get(name) for name in ("toi", "tic", "sector", "status", "error_kind", "error")
                 }
                 log.write("row", **said, seconds=round(row.sector["seconds"], 4))
-
-
-def _ingested(waiting: Sequence[Task], config: RunConfig, workers: Executor, progress: Progress) -> Iterator[Task]:
-    if waiting:
-        progress.start("Reading files into the cache", len(waiting))
-    for task, result in workers.map(IngestFile(config.cache), waiting, lost, 4):
-        progress.advance(1, failed=int(result.problem is not None))
-        yield with_pixels(task, result)
 
 
 def _killed(task: Task) -> list[ResultRow]:
