@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from scipy.stats import chi2
 
 from batchvet.catalog.candidate import Ephemeris
@@ -177,10 +178,10 @@ def _shared_basis(white: FloatArray, shapes: FloatArray, most: int) -> tuple[Flo
     basis = _orthonormal(shapes)
     left = _winsorised(white - white @ basis @ basis.T)
     n, pixels = left.shape
-    _, singular, vectors = np.linalg.svd(left, full_matrices=False)
+    variances, vectors = eigh(left @ left.T / n, subset_by_index=[max(n - most, 0), n - 1])
     edge = (1.0 + np.sqrt(2.0 * pixels / n)) ** 2 * np.median(np.mean(left**2, axis=0))
-    count = int(np.count_nonzero(singular[:most] ** 2 / n > 1.3 * edge))
-    extra = vectors[:count].T
+    found = variances > 1.3 * edge
+    extra = left.T @ (vectors[:, found] / np.sqrt(n * variances[found]))
     return _orthonormal(np.column_stack([basis, extra])), extra
 
 

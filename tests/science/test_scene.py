@@ -62,6 +62,14 @@ def test_zero_point_error_covers_the_noise():
     assert 0.5 < np.mean(z2) / 2 < 1.4
 
 
+def test_zero_point_of_a_star_lost_in_noise_is_the_prior():
+    for seed in range(5):
+        image = image_of(stars=STARS[:1], fluxes=[20.0], noise=60.0, seed=seed)
+        scene = fit_scene(image, np.full(SHAPE, 60.0), STARS[:1], TRUE)
+        assert np.sqrt(np.diag(scene.delta_cov)) == pytest.approx(0.2, rel=0.3)
+        assert np.hypot(scene.delta_row, scene.delta_col) < 0.4
+
+
 @pytest.mark.parametrize("prf", [TRUE, None])
 def test_flux_units_do_not_matter(prf):
     image, error = image_of(noise=1.0), np.full(SHAPE, 1.0)
