@@ -98,8 +98,8 @@ class Bucket:
         Raises
         ------
         ArchiveError
-            As every method here: ``kind`` is ``missing`` (no such object), ``taken``, ``changed``, ``empty``,
-            ``refused`` (no such bucket, no right, wrong keys) or ``unreachable``, which may pass.
+            As every method here: ``kind`` is ``missing`` (no such object), ``taken``, ``changed``, ``whole`` (no part
+            of it can be had), ``refused`` (no such bucket, no right, wrong keys), or ``unreachable``, which may pass.
         """
         pages = iter(self._store().list(below or None, chunk_size=1000))
         while page := self._ask("list", below, lambda: next(pages, None)):
@@ -129,11 +129,16 @@ class Bucket:
     def read_tail(self, key: str, length: int) -> tuple[bytes, int, str]:
         """The last bytes of an object, its whole size, and its ETag. Raises as :meth:`list`."""
 
-        def tail() -> tuple[bytes, int, str]:
-            got = self._store().get(key, options={"range": {"suffix": length}})
+        def get(options: dict | None) -> tuple[bytes, int, str]:
+            got = self._store().get(key, options=options)
             return got.bytes().to_bytes(), got.meta["size"], got.meta["e_tag"] or ""
 
-        return self._ask("read", key, tail)
+        try:
+            return self._ask("read", key, lambda: get({"range": {"suffix": length}}))
+        except ArchiveError as error:
+            if error.kind != "whole":
+                raise
+        return self._ask("read", key, lambda: get(None))
 
     def write(self, key: str, content: bytes, *, replace: bool) -> str:
         """Commit an object at once; returns its ETag. Without `replace` an object that is there is ``taken``.
@@ -171,8 +176,8 @@ class Bucket:
             return ArchiveError(f"{url}: is there already", kind="taken")
         if isinstance(error, exceptions.PreconditionError):
             return ArchiveError(f"{url}: was replaced while it was read; run again", kind="changed")
-        if status == 416:
-            return ArchiveError(f"{url}: the object is empty", kind="empty")
+        if status == 416 or "non-partial" in said:  # an object without bytes, or a store that knows no ranges
+            return ArchiveError(f"{url}: can only be read whole", kind="whole")
         if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
             return ArchiveError(f"{url}: no such object", kind="missing")
         refusal = self._refusal(what, url, code, status, said)

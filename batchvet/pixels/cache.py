@@ -6,15 +6,13 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from batchvet.errors import CacheError, StampError, StorageError
 from batchvet.pixels.entry import StampKey, check_seal, decode, encode, read_attributes
+from batchvet.pixels.index_file import decode_records, encode_records
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.storage import Listed, Storage, open_storage
 
@@ -192,27 +190,17 @@ class Cache:
             return None
         return entry
 
-    def _read_index(self) -> Iterator[CacheEntry]:
+    def _read_index(self) -> list[CacheEntry]:
         try:
-            content = self.storage.read(INDEX)
-            columns = pq.read_table(io.BytesIO(content)).to_pydict()
-            yield from (CacheEntry(*row) for row in zip(*(columns[f.name] for f in fields(CacheEntry)), strict=True))
+            return decode_records(CacheEntry, self.storage.read(INDEX))
         except StorageError:
             raise
-        except (CacheError, pa.ArrowException, KeyError):
-            return  # missing, of another version or damaged: it is rebuilt
+        except CacheError:
+            return []  # missing, of another version or damaged: it is rebuilt
 
-    def _write_index(self, entries) -> None:
-        rows = [asdict(entry) for entry in sorted(entries, key=lambda e: e.key)]
-        columns = {f.name: [row[f.name] for row in rows] for f in fields(CacheEntry)}
-        file = io.BytesIO()
-        pq.write_table(pa.table(columns, schema=_INDEX_SCHEMA), file, compression="zstd")
-        self.storage.put(INDEX, file.getvalue(), lambda content: None, replace=True)
-
-
-_INDEX_SCHEMA = pa.schema(
-    [pa.field(f.name, pa.string() if f.type == "str" else pa.int64(), nullable=False) for f in fields(CacheEntry)]
-)
+    def _write_index(self, entries: Iterable[CacheEntry]) -> None:
+        content = encode_records(CacheEntry, sorted(entries, key=lambda entry: entry.key))
+        self.storage.put(INDEX, content, lambda written: None, replace=True)
 
 
 def _entry(listed: Listed, attributes: dict) -> CacheEntry:

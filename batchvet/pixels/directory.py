@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from batchvet.errors import CacheError, ConfigError, StampError, StorageError
 from batchvet.pixels.fits_file import checked_identity, identity_from_name, read_head
+from batchvet.pixels.index_file import decode_records, encode_records
 from batchvet.pixels.sources import SAME_TARGET_ARCSEC, Offer, read_offered_file
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.storage import Storage
@@ -119,25 +117,16 @@ class DirectorySource:
         if self._index_storage is None:
             return []
         try:
-            columns = pq.read_table(io.BytesIO(self._index_storage.read(self._index_name))).to_pydict()
-            return [FoundFile(*row) for row in zip(*(columns[f.name] for f in fields(FoundFile)), strict=True)]
+            return decode_records(FoundFile, self._index_storage.read(self._index_name))
         except StorageError:
             raise
-        except (CacheError, pa.ArrowException, KeyError):
+        except CacheError:
             return []  # missing, of another version or damaged: it is made anew
 
     def _write_index(self, files: list[FoundFile]) -> None:
-        if self._index_storage is None:
-            return
-        rows = [asdict(found) for found in files]
-        table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(FoundFile)}, schema=_SCHEMA)
-        file = io.BytesIO()
-        pq.write_table(table, file, compression="zstd")
-        self._index_storage.put(self._index_name, file.getvalue(), lambda content: None, replace=True)
-
-
-_ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
-_SCHEMA = pa.schema([pa.field(f.name, _ARROW[str(f.type)], nullable=False) for f in fields(FoundFile)])
+        if self._index_storage is not None:
+            content = encode_records(FoundFile, files)
+            self._index_storage.put(self._index_name, content, lambda written: None, replace=True)
 
 
 class _NearestTarget:

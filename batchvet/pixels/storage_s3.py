@@ -96,12 +96,7 @@ class _ObjectFile(io.RawIOBase):
     def __init__(self, bucket: Bucket, name: str) -> None:
         super().__init__()
         self._bucket, self._name, self._at = bucket, name, 0
-        try:
-            self._tail, self._size, self._etag = bucket.read_tail(name, _TAIL_BYTES)
-        except ArchiveError as error:
-            if error.kind != "empty":
-                raise
-            self._tail, self._size, self._etag = b"", 0, ""
+        self._tail, self._size, self._etag = bucket.read_tail(name, _TAIL_BYTES)
 
     def readable(self) -> bool:
         return True
@@ -134,7 +129,7 @@ class _ObjectFile(io.RawIOBase):
 
 
 def _as_cache_error(error: ArchiveError) -> CacheError:
-    if error.kind in ("missing", "changed", "empty"):
+    if error.kind in ("missing", "changed"):
         return CacheError(f"{error}; run 'batchvet ingest' again")
     return StorageError(str(error))
 
