@@ -16,9 +16,10 @@ from batchvet.science.difference import DifferenceImage, DifferenceSettings, dif
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.position import NoisyImage, PointSource, SignificanceMap, fit_point_source
 from batchvet.science.prf import Prf
-from batchvet.science.scene import Scene, fit_scene
+from batchvet.science.scene import Scene
 from batchvet.science.sky import LocalSky
 from batchvet.science.stars import place_stars
+from batchvet.science.unlisted import fit_scene_with_unlisted
 from batchvet.science.verdict import LEAST_SNR
 
 FloatArray = NDArray[np.float64]
@@ -120,7 +121,7 @@ def localize(
     difference = difference_image(stamp, ephemeris, others, bitmask, settings.difference)
     target_id = str(target.tic or stamp.tic)
     stars = place_stars(stamp, neighbours, target_id, ra, dec, tmag)
-    scene = fit_scene(difference.out_of_transit, difference.out_of_transit_error, stars, prf)
+    scene, unlisted = fit_scene_with_unlisted(difference.out_of_transit, difference.out_of_transit_error, stars, prf)
     variance = np.where(scene.saturated, np.nan, difference.variance)
     image = NoisyImage.build(difference.flux, variance, difference.shapes, difference.shape_cov)
     grid = SignificanceMap.of_stamp(image, scene.prf, settings.grid_step)
@@ -131,7 +132,7 @@ def localize(
         evidence,
         artefact=_artefact(difference, variance, image, settings.artefact_spread),
         has_neighbours=neighbours is not None,
-        flags=_flags(difference, scene, source, image.shape, neighbours is not None),
+        flags=_flags(difference, scene, source, neighbours is not None, unlisted),
     )
     return _result(difference, scene, source, sky, evidence)
 
@@ -253,13 +254,15 @@ def _artefact(difference: DifferenceImage, variance: FloatArray, image: NoisyIma
 
 
 def _flags(
-    difference: DifferenceImage, scene: Scene, source: PointSource, shape: tuple[int, int], has_neighbours: bool
+    difference: DifferenceImage, scene: Scene, source: PointSource, has_neighbours: bool, unlisted: bool
 ) -> tuple[str, ...]:
     """What a reader should know before trusting the offset."""
+    shape = difference.flux.shape
     row, col = round(source.row), round(source.col)
     around = scene.saturated[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2]
     raised = {
         "NO_NEIGHBOUR_TABLE": not has_neighbours,
+        "UNLISTED_BRIGHT_STAR": unlisted,
         "LOW_SNR": source.snr < LEAST_SNR,
         "SOURCE_AT_EDGE": not (0.5 <= source.row <= shape[0] - 1.5 and 0.5 <= source.col <= shape[1] - 1.5),
         "SATURATED_SOURCE": bool(around.any()),

@@ -20,7 +20,8 @@ _SAME_STAR_ARCSEC = 2.0  # between the target's own position and its entry in th
 _SAME_STAR_MAG = 2.0  # and in magnitude, when both are known
 _ZERO_POINT = 20.44  # TESS magnitude of 1 e-/s (TESS Instrument Handbook)
 _FULL_PIXEL = 8e4  # e-/s at which a pixel fills in its 2 s exposure (full well about 2e5 e-)
-_FAINTEST_SATURATED = 7.5  # Tmag; a fainter star fills no pixel
+#: Tmag; a fainter star fills no pixel.
+FAINTEST_SATURATED = 7.5
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def saturated_pixels(image: FloatArray, stars: Sequence[Star]) -> NDArray[np.boo
     Nothing is full without a star that is bright enough by the catalogue, so an image in other units does not
     become saturated; the star's magnitude tells the units where they are clearly others.
     """
-    bright = [star.tmag for star in stars if star.tmag < _FAINTEST_SATURATED]
+    bright = [star.tmag for star in stars if star.tmag < FAINTEST_SATURATED]
     if not bright:
         return np.zeros(image.shape, dtype=bool)
     expected = sum(10.0 ** (0.4 * (_ZERO_POINT - star.tmag)) for star in stars if math.isfinite(star.tmag))
