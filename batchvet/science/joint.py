@@ -88,7 +88,7 @@ def vet_candidate(evidence: Sequence[SectorEvidence], calibration: Calibration =
     hosts, p_hosts = attribution.hosts, p[: len(attribution.hosts)]
     target = next(i for i, host in enumerate(hosts) if host.is_target)
     group = _unresolved(hosts, hosts[target], covariance)
-    consistency = sector_consistency(evidence, position.offset)
+    consistency = sector_consistency(evidence)
     verdict, flags = decide(
         VerdictInput(
             n_sectors=len(evidence),
@@ -143,7 +143,7 @@ def classical_offset(evidence: Sequence[SectorEvidence]) -> tuple[float, float]:
     return length, length / math.sqrt(direction**2 @ mean_variance + CLASSICAL_FLOOR_ARCSEC**2)
 
 
-def sector_consistency(evidence: Sequence[SectorEvidence], joint: NDArray[np.float64]) -> float:
+def sector_consistency(evidence: Sequence[SectorEvidence]) -> float:
     """Chance of sectors that differ at least this much from one position; NaN for fewer than two.
 
     Sectors that see the dip by themselves are compared: below, a position is a matter of chance.

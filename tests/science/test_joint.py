@@ -1,0 +1,162 @@
+"""All sectors together: position, host and verdict of made scenes with known truth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_evidence import made_evidence
+
+from batchvet.science.evidence import ROW_FIELDS, SectorEvidence
+from batchvet.science.joint import classical_offset, sector_consistency, vet_candidate
+
+TARGET = (0.0, 0.0, 11.0)
+
+
+def test_dip_on_the_target_is_on_target():
+    found = made_evidence(np.random.default_rng(1), [TARGET, (30.0, 20.0, 12.5)], (0, 0), 25.0)
+    verdict = vet_candidate(found)
+    assert verdict.verdict == "ON_TARGET"
+    assert verdict.best_host_id == "0"
+    assert verdict.n_sectors_used == 3
+    assert verdict.offset_arcsec < 3.5 * math.sqrt(verdict.offset_cov_ra_ra)
+    assert verdict.host_candidates[0].depth_required == pytest.approx(25.0 / 10 ** (0.4 * (20.44 - 11.0)), rel=0.3)
+
+
+def test_dip_on_a_neighbour_is_off_target_and_the_neighbour_is_named():
+    found = made_evidence(np.random.default_rng(2), [TARGET, (30.0, 20.0, 12.5)], (30, 20), 25.0)
+    verdict = vet_candidate(found)
+    assert verdict.verdict == "OFF_TARGET"
+    assert verdict.best_host_id == "1"
+    assert verdict.p_best_host > 0.95
+    assert (verdict.offset_ra_arcsec, verdict.offset_dec_arcsec) == pytest.approx((30, 20), abs=4)
+    assert verdict.host_candidates[0].separation_arcsec == pytest.approx(math.hypot(30, 20))
+
+
+def test_star_too_faint_for_the_dip_is_not_its_host():
+    """The faint star lies where the dip is, but would have to lose more light than it has."""
+    faint = (8.0, 0.0, 18.5)
+    found = made_evidence(np.random.default_rng(3), [TARGET, faint], (2, 0), 25.0)
+    verdict = vet_candidate(found)
+    assert verdict.best_host_id == "0"
+    assert all(host.source_id != "1" or host.probability < 0.01 for host in verdict.host_candidates)
+
+
+def test_dip_where_no_star_of_the_table_is_is_off_target_without_a_host():
+    found = made_evidence(np.random.default_rng(4), [TARGET], (40, -30), 30.0)
+    verdict = vet_candidate(found)
+    assert verdict.verdict == "OFF_TARGET"
+    assert verdict.best_host_id == ""
+    assert "HOST_NOT_IN_TABLE" in verdict.flags
+
+
+def test_without_a_neighbour_table_the_target_alone_can_still_be_confirmed():
+    found = made_evidence(np.random.default_rng(5), [TARGET], (0, 0), 25.0, sectors=1)
+    verdict = vet_candidate([replace(one, has_neighbours=False) for one in found])
+    assert verdict.verdict == "ON_TARGET"
+    assert "NO_NEIGHBOUR_TABLE" in verdict.flags
+
+
+def test_star_that_cannot_be_told_from_the_target_is_flagged_and_grouped():
+    found = made_evidence(np.random.default_rng(6), [TARGET, (1.5, 0.0, 11.2)], (0, 0), 12.0)
+    verdict = vet_candidate(found)
+    assert verdict.p_target < 0.95
+    assert "UNRESOLVED_NEIGHBOUR" in verdict.flags
+    assert verdict.verdict in ("ON_TARGET", "AMBIGUOUS")
+
+
+def test_shallow_dip_is_inconclusive():
+    verdict = vet_candidate(made_evidence(np.random.default_rng(7), [TARGET], (0, 0), 2.0))
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert "LOW_SNR" in verdict.flags
+
+
+def test_one_bad_sector_cannot_decide():
+    rng = np.random.default_rng(8)
+    stars = [TARGET, (40.0, 0.0, 12.0)]
+    good = made_evidence(rng, stars, (0, 0), 25.0, sectors=4)
+    bad = replace(made_evidence(rng, stars, (40, 0), 25.0, sectors=1)[0], sector=9)
+    verdict = vet_candidate([*good, bad])
+    assert verdict.best_host_id == "0"
+    assert verdict.offset_arcsec < 5
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert "SECTORS_INCONSISTENT" in verdict.flags
+    assert verdict.sector_consistency_p < 1e-3
+
+
+def test_nothing_depends_on_flux_units():
+    """All fluxes times 1000; stars and dip scale, the sky does not."""
+    args = ([TARGET, (30.0, 20.0, 12.5)], (30, 20))
+    plain = vet_candidate(made_evidence(np.random.default_rng(9), *args, 15.0))
+    brighter = [(east, north, tmag - 7.5) for east, north, tmag in args[0]]
+    scaled = vet_candidate(made_evidence(np.random.default_rng(9), brighter, args[1], 15e3, noise=1e3))
+    for name in ("p_target", "p_best_host", "offset_ra_arcsec", "offset_cov_ra_dec", "significance_sigma"):
+        assert getattr(scaled, name) == pytest.approx(getattr(plain, name), rel=1e-6), name
+    assert scaled.verdict == plain.verdict
+
+
+def test_stored_evidence_gives_the_same_verdict_and_is_small():
+    stars = [TARGET, *((x, y, 15.0) for x in range(-60, 61, 20) for y in range(-60, 61, 20) if x or y)]
+    found = made_evidence(np.random.default_rng(10), stars, (0, 0), 20.0)
+    rows = [one.to_row() for one in found]
+    assert list(rows[0]) == list(ROW_FIELDS)
+    size = sum(value.nbytes for value in rows[0].values() if isinstance(value, np.ndarray))
+    assert size < 9000
+    again, direct = vet_candidate([SectorEvidence.from_row(row) for row in rows]), vet_candidate(found)
+    assert again.verdict == direct.verdict
+    assert again.p_target == pytest.approx(direct.p_target, abs=1e-4)
+    assert again.offset_arcsec == pytest.approx(direct.offset_arcsec, abs=1e-3)
+
+
+def test_joint_error_falls_with_sectors_and_ellipses_cover():
+    rng, squares, errors = np.random.default_rng(11), [], {1: [], 6: []}
+    for sectors in errors:
+        for _ in range(40):
+            host = rng.uniform(-20, 20, 2)
+            verdict = vet_candidate(made_evidence(rng, [TARGET], tuple(host), 18.0, sectors=sectors))
+            error = np.array([verdict.offset_ra_arcsec, verdict.offset_dec_arcsec]) - host
+            covariance = [
+                [verdict.offset_cov_ra_ra, verdict.offset_cov_ra_dec],
+                [verdict.offset_cov_ra_dec, verdict.offset_cov_dec_dec],
+            ]
+            errors[sectors].append(np.hypot(*error))
+            squares.append(error @ np.linalg.solve(covariance, error))
+    assert np.median(errors[6]) < 0.6 * np.median(errors[1])
+    assert np.mean(np.array(squares) < 5.991) > 0.89
+
+
+def test_faint_dips_of_many_sectors_add_up():
+    """Ten sectors of SNR 3 locate together what none locates alone."""
+    rng = np.random.default_rng(12)
+    found = made_evidence(rng, [TARGET, (45.0, 0.0, 12.0)], (45, 0), 9.0, sectors=10)
+    assert np.median([one.snr for one in found]) < 4.5
+    verdict = vet_candidate(found)
+    assert verdict.best_host_id == "1"
+    assert verdict.offset_ra_arcsec == pytest.approx(45, abs=8)
+
+
+def test_classical_offset_is_the_weighted_mean_with_its_floor():
+    base = made_evidence(np.random.default_rng(13), [TARGET], (0, 0), 25.0, sectors=1)[0]
+
+    def sector(row, variance):
+        flat = {"east_per_row": 20.0, "east_per_col": 0.0, "north_per_row": 0.0, "north_per_col": 20.0}
+        zero = {"cov_row_col": 0.0, "sys_row_row": 0.0, "sys_row_col": 0.0, "sys_col_col": 0.0}
+        return replace(
+            base, row=row, col=5.0, target_row=5.0, target_col=5.0, cov_row_row=variance, cov_col_col=variance,
+            **flat, **zero,
+        )  # fmt: skip
+
+    pair = [sector(5.1, 0.01), sector(5.4, 0.02)]  # 2" and 8", variances 4 and 8 arcsec²
+    length, sigma = classical_offset(pair)
+    assert length == pytest.approx((2 / 4 + 8 / 8) / (1 / 4 + 1 / 8))
+    assert sigma == pytest.approx(4.0 / math.sqrt(1 / (1 / 4 + 1 / 8) + 2.5**2))
+    assert math.isnan(sector_consistency(pair[:1]))
+
+
+def test_candidate_without_any_evidence_is_inconclusive():
+    verdict = vet_candidate([])
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert verdict.flags == ("NO_VALID_TRANSIT",)
+    assert math.isnan(verdict.p_target)
