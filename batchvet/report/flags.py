@@ -49,6 +49,7 @@ FLAGS: dict[str, str] = {
     # localisation
     "NO_WCS": "The file does not say where on the sky its pixels are.",
     "NO_NEIGHBOUR_TABLE": "No table of neighbouring stars was given, so other hosts could not be weighed.",
+    "UNLISTED_BRIGHT_STAR": "The stamp shows a bright star that the table of neighbours lacks.",
     "NOT_LOCALIZED_NO_TRANSIT": "No transit has enough cadences on both sides to be fitted.",
     "NOT_LOCALIZED_NO_CADENCES": "No cadence is left for the fit.",
     "NOT_LOCALIZED_NO_PIXELS": "No pixel has enough finite values for the fit.",
@@ -99,4 +100,9 @@ def base_of(flag: str) -> str:
 def explain(flag: str) -> str:
     """What a flag, verdict or status means, in a sentence; empty for an unknown one."""
     name = base_of(flag)
-    return FLAGS.get(name) or VERDICTS.get(name) or STATUSES.get(name, "")
+    for known in (FLAGS, VERDICTS, STATUSES):
+        if name in known:
+            return known[name]
+    if name.startswith("NOT_LOCALIZED_"):
+        return "The dip could not be localised in this sector."
+    return "A check met an ephemeris or pixels that it cannot use." if name.startswith("ERROR:") else ""
