@@ -11,7 +11,7 @@ from typing import Any
 from batchvet.report.drawing import sector_drawings, sky_drawing
 from batchvet.report.flags import FAILURES, VERDICTS, base_of, explain
 from batchvet.report.view import SectorView, SkyView, names, number, sector_view, sky_view, text
-from batchvet.report.words import display_name, plain, probability, sector_caption, shown
+from batchvet.report.words import NOTHING, display_name, plain, probability, sector_caption, shown
 
 Row = Mapping[str, Any]
 
@@ -78,7 +78,7 @@ def candidate_context(rows: CandidateRows, command: str) -> dict[str, Any]:
         "tic": rows.tic,
         "verdict": rows.verdict,
         "verdict_text": VERDICTS.get(rows.verdict, "The candidate has not been judged."),
-        "sky": sky_drawing(rows.sky),
+        "sky": None if rows.sky.is_empty else sky_drawing(rows.sky),
         "key_figures": _key_figures(rows.candidate or {}),
         "hosts": _hosts(rows.candidate or {}),
         "flags": [_flag(flag, where) for flag, where in rows.flags().items()],
@@ -89,24 +89,26 @@ def candidate_context(rows: CandidateRows, command: str) -> dict[str, Any]:
 
 
 def _key_figures(row: Row) -> list[dict[str, str]]:
+    """The figures at the top of the page, those that there are."""
+
     def of(name: str) -> float:
         return number(row, name)
 
-    east, north = of("offset_ra_arcsec"), of("offset_dec_arcsec")
-    errors = [math.sqrt(of(f"offset_cov_{axes}")) for axes in ("ra_ra", "dec_dec")] if math.isfinite(east) else []
-    figures = [
-        ("Target's probability", probability(of("p_target"))),
-        ("Offset from the target", _with_unit(of("offset_arcsec"), "″")),
-        ("Significance of the offset", _with_unit(of("significance_sigma"), " σ")),
-        ("Sectors used", f"{shown(row.get('n_sectors_used'))} of {shown(row.get('n_sectors'))}"),
-        ("Classical offset (DV)", _with_unit(of("dv_offset_arcsec"), "″")),
-        ("Its significance", _with_unit(of("dv_significance_sigma"), " σ")),
-        ("Chance that sectors agree so little", probability(of("sector_consistency_p"))),
-    ]
-    if errors:
-        figures.insert(2, ("East", f"{plain(east)} ± {plain(errors[0])}″"))
-        figures.insert(3, ("North", f"{plain(north)} ± {plain(errors[1])}″"))
-    return [{"label": label, "shown": value} for label, value in figures]
+    def with_error(name: str, variance: str) -> str:
+        return f"{plain(of(name))} ± {plain(math.sqrt(of(variance)))}″" if math.isfinite(of(name)) else NOTHING
+
+    figures = {
+        "Target's probability": probability(of("p_target")),
+        "Offset from the target": _with_unit(of("offset_arcsec"), "″"),
+        "East": with_error("offset_ra_arcsec", "offset_cov_ra_ra"),
+        "North": with_error("offset_dec_arcsec", "offset_cov_dec_dec"),
+        "Significance of the offset": _with_unit(of("significance_sigma"), " σ"),
+        "Classical offset (DV)": _with_unit(of("dv_offset_arcsec"), "″"),
+        "Its significance": _with_unit(of("dv_significance_sigma"), " σ"),
+        "Chance that sectors agree so little": probability(of("sector_consistency_p")),
+        "Sectors used": f"{shown(row.get('n_sectors_used'))} of {shown(row.get('n_sectors'))}" if row else NOTHING,
+    }
+    return [{"label": label, "shown": value} for label, value in figures.items() if value != NOTHING]
 
 
 def _with_unit(value: float, unit: str) -> str:
@@ -128,7 +130,7 @@ def _hosts(row: Row) -> list[dict[str, str]]:
 
 def _depth(fraction: float | None) -> str:
     if fraction is None or not math.isfinite(fraction):
-        return "–"
+        return NOTHING
     if fraction > 1.0:
         return "more than all its light"
     return f"{plain(100 * fraction)} %" if fraction >= 0.001 else f"{plain(1e6 * fraction)} ppm"

@@ -132,7 +132,10 @@ def candidate_figure(views: Sequence[SectorView], sky: SkyView, make: Callable[.
         if any(view.images for view in views):
             sectors.supxlabel("CCD column  (pixel)", fontsize=9)
             sectors.supylabel("CCD row  (pixel)", fontsize=9)
-        draw_sky(on_sky.subplots(), sky)
+        if sky.is_empty:
+            _words(on_sky.subplots(), "No position could be fitted in any sector.", width=60)
+        else:
+            draw_sky(on_sky.subplots(), sky)
         return figure
 
 
@@ -178,7 +181,9 @@ def _likely(stars: Sequence[Star], sky: SkyView) -> list[Star]:
 
 
 def _sky_legend(sky: SkyView) -> list[Line2D]:
-    marks = [Line2D([], [], color=INK, marker="+", ms=10, mew=1.7, ls="", label="target")]
+    marks = []
+    if not sky.is_empty:
+        marks.append(Line2D([], [], color=INK, marker="+", ms=10, mew=1.7, ls="", label="target"))
     if len(sky.stars) > 1:
         look = {"color": INK, "marker": "o", "ms": 7, "mew": 0.9, "ls": "", "mfc": "none"}
         marks.append(Line2D([], [], label="neighbour, larger if brighter; p: probability to be the host", **look))

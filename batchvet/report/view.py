@@ -101,6 +101,11 @@ class SkyView:
     hosts: Mapping[str, float]  #: source_id -> probability
     figures: Mapping[str, float] = field(default_factory=dict)  #: what the caption quotes
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither a star nor a position to show."""
+        return not self.stars and not self.sectors and self.joint is None
+
     def reach(self) -> float:
         """Half the side of a square about the target that shows the dip, its errors and the hosts, arcsec."""
         points = [21.0]
