@@ -54,11 +54,28 @@ class LoopbackStore:
         self.monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
         self.monkeypatch.setattr(moto_settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0.0)
 
+    def user_without_rights(self) -> tuple[str, str]:
+        """Key and secret of a user that the store knows and whom it allows nothing."""
+        iam = boto3.client(
+            "iam",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=self.key_id,
+            aws_secret_access_key=self.secret,
+        )
+        name = f"nobody-{self.bucket}"
+        iam.create_user(UserName=name)
+        made = iam.create_access_key(UserName=name)["AccessKey"]
+        iam.close()
+        self.key_id, self.secret = made["AccessKeyId"], made["SecretAccessKey"]
+        return self.key_id, self.secret
+
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Address of moto's server on loopback."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    for name in ("werkzeug", "moto", "boto3", "botocore"):  # at DEBUG they show what is signed
+        logging.getLogger(name).setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
