@@ -150,7 +150,7 @@ def compact(
         if table == "sectors":
             kept = {key for key in last if keep(*key)}
         chosen = [number for key, number in last.items() if key in kept]
-        _replace_parts(directory, table, rows.take(chosen), footer)
+        _replace_parts(directory, table, rows.take(pa.array(chosen, pa.int64())), footer)
 
 
 def recover(directory: Path) -> None:

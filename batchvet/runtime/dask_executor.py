@@ -17,6 +17,7 @@ from batchvet.runtime.executors import Item, Lost, Result, Work
 
 BATCHES_PER_THREAD = 3  #: in flight: one at work, the others so that a worker never waits for the client
 _POLL_SECONDS = 0.5  #: how often an interrupt or the loss of all workers is noticed
+_REVIVE_SECONDS = 20.0  #: without any worker, before new ones are started
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class DaskExecutor:
         self._client = client
         self._item_timeout_s = item_timeout_s
         self._worker_timeout_s = worker_timeout_s
+        self._n_workers = 0
 
     @property
     def description(self) -> str:
@@ -106,6 +108,8 @@ class DaskExecutor:
     def _next_finished(self, futures: list[Future]) -> list[Future]:
         without_workers = 0.0
         while True:
+            if without_workers >= _REVIVE_SECONDS and without_workers % _REVIVE_SECONDS < _POLL_SECONDS:
+                self._revive()
             try:
                 with self._client.as_current():
                     return list(wait(futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED").done)
@@ -117,8 +121,15 @@ class DaskExecutor:
                         "what is done is kept, run again to go on"
                     ) from None
 
+    def _revive(self) -> None:
+        """Start new workers where the cluster is ours: a nanny gives up on a worker that dies while it starts."""
+        if self._client.cluster is not None:
+            self._client.cluster.scale(0)
+            self._client.cluster.scale(self._n_workers)
+
     def _width(self) -> int:
         self.wait_for_workers()
+        self._n_workers = max(self._n_workers, len(self._client.nthreads()))
         return BATCHES_PER_THREAD * max(1, sum(self._client.nthreads().values()))
 
     def wait_for_workers(self) -> None:

@@ -1,0 +1,115 @@
+"""Dask does what the serial executor does, whatever becomes of its workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+import pytest
+from distributed import Client, LocalCluster
+from same_tables import same_tables
+
+from batchvet.errors import RunError
+from batchvet.runtime.clusters import open_executor
+from batchvet.runtime.config import ClusterSettings
+from batchvet.runtime.executors import SerialExecutor
+from batchvet.runtime.run import run
+
+
+@dataclass(frozen=True)
+class Square:
+    """Work with scripted accidents."""
+
+    deadly: tuple[int, ...] = ()
+    hanging: tuple[int, ...] = ()
+
+    def __call__(self, n: int) -> int:
+        if n in self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if n in self.hanging:
+            time.sleep(3600)
+        return n * n
+
+
+def lost(n: int) -> int:
+    return -n
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with open_executor(ClusterSettings(workers=2), item_timeout_s=3.0) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_same_results_as_the_serial_executor(workers, batch_size):
+    items = list(range(20))
+    serial = dict(SerialExecutor().map(Square(), items, lost, batch_size))
+    assert dict(workers.map(Square(), items, lost, batch_size)) == serial
+
+
+def test_nothing_to_do_is_done_at_once(workers):
+    assert list(workers.map(Square(), [], lost, 4)) == []
+
+
+def test_item_that_kills_its_worker_is_found_and_the_others_are_done(workers):
+    items = list(range(1, 9))
+    results = dict(workers.map(Square(deadly=(5,)), items, lost, 4))
+    assert results == {n: -5 if n == 5 else n * n for n in items}
+
+
+def test_item_that_hangs_is_given_up(workers):
+    items = list(range(1, 5))
+    results = dict(workers.map(Square(hanging=(2,)), items, lost, 2))
+    assert results == {n: -2 if n == 2 else n * n for n in items}
+
+
+def test_window_is_bounded(workers):
+    taken = []
+
+    def endless():
+        n = 0
+        while True:
+            taken.append(n)
+            yield [n]
+            n += 1
+
+    window = workers._window(lambda items: [n for n in items], endless(), 6)
+    done = [next(window) for _ in range(30)]
+    assert len(done) == 30
+    assert len(taken) <= 30 + 6
+    window.close()
+
+
+def test_dashboard_listens_on_loopback_only(workers):
+    assert "127.0.0.1" in workers.description
+
+
+@pytest.mark.parametrize(("workers_n", "batch_size"), [(1, 1), (2, 3), (2, 100)])
+def test_table_does_not_depend_on_workers_or_batches(config, tmp_path, workers_n, batch_size):
+    serial = config.model_copy(update={"output": tmp_path / "serial"})
+    run(serial)
+    cluster = ClusterSettings(workers=workers_n)
+    run(config.model_copy(update={"cluster": cluster, "batch_size": batch_size}))
+    assert same_tables(config.output, serial.output)
+
+
+def test_running_scheduler_is_used_by_its_address(config, tmp_path):
+    serial = config.model_copy(update={"output": tmp_path / "serial"})
+    run(serial)
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+        run(config, scheduler=cluster.scheduler_address)
+        with Client(cluster.scheduler_address) as client:
+            assert len(client.nthreads()) == 1  # a cluster that is not ours stays
+    assert same_tables(config.output, serial.output)
+
+
+def test_scheduler_that_does_not_answer_is_one_line(monkeypatch):
+    monkeypatch.setattr("batchvet.runtime.clusters._CONNECT_SECONDS", 1)
+    with (
+        pytest.raises(RunError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
+        open_executor(ClusterSettings(scheduler="tcp://127.0.0.1:9")),
+    ):
+        pass

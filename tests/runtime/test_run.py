@@ -1,0 +1,316 @@
+"""A run's promises: a row for everything, nothing twice, the same table however it was made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+from same_tables import same_tables
+
+import batchvet
+from batchvet.errors import ConfigError, RunError
+from batchvet.pixels.cache import Cache
+from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
+from batchvet.runtime.run import ingest, run
+from batchvet.runtime.status import next_command, run_status
+
+
+def copied(config, tmp_path: Path, **changes):
+    """The configuration with its own copy of the files, to damage them."""
+    tpfs = tmp_path / "tpfs"
+    shutil.copytree(config.sources[0].directory, tpfs)
+    source = config.sources[0].model_copy(update={"directory": tpfs})
+    return config.model_copy(update={"sources": (source,), **changes}), sorted(tpfs.glob("*.fits"))
+
+
+def test_every_planned_task_has_exactly_one_row_per_candidate(config, survey):
+    done = run(config)
+    planned = pd.read_csv(survey.catalog, dtype={"toi": str})
+    expected = {(toi, sector) for toi in planned["toi"] for sector in (1, 2)}
+    assert set(zip(done.sectors["toi"], done.sectors["sector"], strict=True)) == expected
+    assert len(done.sectors) == len(expected)
+    assert set(done.candidates["toi"]) == set(planned["toi"])
+    assert done.is_finished
+
+
+def test_tables_open_without_batchvet_and_say_their_units(config):
+    done = run(config)
+    rows = pd.read_parquet(config.output / "sectors")
+    assert rows["v09_max_depth_ppm"].notna().any()
+    assert done.sectors.attrs["units"]["target_offset_arcsec"] == "arcsec"
+    written = pq.read_schema(next((config.output / "sectors").glob("*.parquet")))
+    assert written.field("offset_cov_ra_ra").metadata[b"unit"] == b"arcsec2"
+    assert written.names == TABLES["sectors"].names
+    assert {b"batchvet.plan", b"batchvet.version"} <= written.metadata.keys()
+    assert pq.read_schema(config.output / "candidates.parquet").names == CANDIDATES_SCHEMA.names
+
+
+def test_duckdb_reads_the_table(config):
+    duckdb = pytest.importorskip("duckdb")
+    run(config)
+    parts = str(config.output / "sectors" / "*.parquet")
+    ((n_rows, n_distinct),) = duckdb.sql(
+        f"select count(*), count(distinct (toi, sector)) from read_parquet('{parts}')"
+    ).fetchall()
+    assert n_rows == n_distinct > 0
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 4])
+def test_interrupted_run_gives_the_same_table(config, tmp_path, stop_after, monkeypatch):
+    whole = config.model_copy(update={"output": tmp_path / "whole"})
+    run(whole)
+
+    class Interrupting:
+        done = 0
+
+        def start(self, phase, total):
+            self.phase = phase
+
+        def advance(self, n=1, failed=0):
+            if self.phase == "Vetting":
+                self.done += n
+                if self.done > stop_after:
+                    raise KeyboardInterrupt
+
+        def say(self, text): ...
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, progress=Interrupting())
+    assert not batchvet.open_run(config.output).is_finished
+    kept = len(batchvet.open_run(config.output).sectors)
+    assert kept >= stop_after
+    run(config)
+    assert batchvet.open_run(config.output).is_finished
+    assert same_tables(config.output, whole.output)
+
+
+def test_finished_run_is_not_done_again(config):
+    run(config)
+    before = {path: path.stat().st_mtime_ns for path in config.output.rglob("*.parquet")}
+    run(config)
+    assert {path: path.stat().st_mtime_ns for path in config.output.rglob("*.parquet")} == before
+
+
+def test_changed_pixels_make_only_their_rows_stale(config, tmp_path):
+    config, files = copied(config, tmp_path)
+    run(config)
+    with fits.open(files[0], mode="update") as hdus:
+        hdus[1].data["FLUX"][:, 0, 0] += 1000.0
+        sector, tic = hdus[0].header["SECTOR"], hdus[0].header["TICID"]
+    status = run_status(config.output)
+    assert status["stale"] == {"pixels": status["rows_stale"]}
+    before = batchvet.open_run(config.output).sectors
+    after = run(config).sectors
+    changed = after["stamp_hash"] != before["stamp_hash"]
+    assert set(zip(after.loc[changed, "tic"], after.loc[changed, "sector"], strict=True)) == {(tic, sector)}
+    assert len(after) == len(before)
+
+
+def test_changed_ephemeris_and_settings_are_named(config, tmp_path):
+    catalog = pd.read_csv(config.catalog, dtype={"toi": str})
+    config = config.model_copy(update={"catalog": tmp_path / "own.csv"})
+    catalog.to_csv(config.catalog, index=False)
+    run(config)
+    catalog.loc[0, "duration_hours"] *= 1.1
+    catalog.to_csv(config.catalog, index=False)
+    status = run_status(config.output)
+    assert status["stale"] == {"catalogue": 2 * (catalog["tic"] == catalog.loc[0, "tic"]).sum()}
+    assert "goes on" in next_command(status)
+    run(config.model_copy(update={"quality_bitmask": 0}))
+    assert run_status(config.output)["stale"] == {}
+    dropped = catalog.drop(index=0)
+    dropped.to_csv(config.catalog, index=False)
+    assert catalog.loc[0, "toi"] not in set(run(config).sectors["toi"])
+
+
+def test_only_and_limit_do_a_part_and_the_rest_follows(config, tmp_path):
+    whole = config.model_copy(update={"output": tmp_path / "whole"})
+    run(whole)
+    tic = int(batchvet.open_run(whole.output).sectors["tic"].max())
+    part = run(config, only=(tic, 2))
+    assert set(zip(part.sectors["tic"], part.sectors["sector"], strict=True)) == {(tic, 2)}
+    assert not part.is_finished
+    assert run(config, limit=2).sectors["tic"].nunique() == 3
+    run(config)
+    assert same_tables(config.output, whole.output)
+
+
+def damage_truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200_000])
+
+
+def damage_empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def damage_html(path: Path) -> None:
+    path.write_text("<!DOCTYPE html><html><body>503 Service Unavailable</body></html>")
+
+
+def damage_all_nan(path: Path) -> None:
+    with fits.open(path, mode="update") as hdus:
+        hdus[1].data["FLUX"][:] = np.nan
+
+
+def damage_all_flagged(path: Path) -> None:
+    with fits.open(path, mode="update") as hdus:
+        hdus[1].data["QUALITY"][:] = 32
+
+
+def damage_other_target(path: Path) -> None:
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["TICID"] = 424242
+        hdus[0].header["OBJECT"] = "TIC 424242"
+
+
+def damage_other_sector(path: Path) -> None:
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["SECTOR"] = 77
+
+
+def damage_no_pixel_table(path: Path) -> None:
+    fits.PrimaryHDU(header=fits.getheader(path)).writeto(path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (damage_truncate, "truncated"),
+        (damage_empty, "empty"),
+        (damage_html, "not_fits"),
+        (damage_all_nan, "no_pixels"),
+        (damage_all_flagged, "all_flagged"),
+        (damage_other_target, "identity"),
+        (damage_other_sector, "identity"),
+        (damage_no_pixel_table, "layout"),
+    ],
+)
+def test_bad_file_is_a_row_with_its_reason_and_the_others_do_not_notice(config, tmp_path, damage, kind):
+    whole = config.model_copy(update={"output": tmp_path / "whole"})
+    run(whole)
+    config, files = copied(config, tmp_path, cache=str(tmp_path / "second"))
+    tic, sector = (fits.getval(files[3], key) for key in ("TICID", "SECTOR"))
+    damage(files[3])
+    done = run(config)
+    bad = (done.sectors["tic"] == tic) & (done.sectors["sector"] == sector)
+    assert set(done.sectors.loc[bad, "status"]) == {"error"}
+    assert set(done.sectors.loc[bad, "error_kind"]) == {kind}
+    assert done.sectors.loc[bad, "error"].str.contains(files[3].name, regex=False).all()
+    others = ~((pc.field("tic") == tic) & (pc.field("sector") == sector))
+    ours, undamaged = (
+        pq.read_table(output / "sectors", filters=others).drop_columns("seconds")
+        for output in (config.output, whole.output)
+    )
+    assert ours.num_rows == len(done.sectors) - bad.sum()
+    assert ours.equals(undamaged)
+    assert done.is_finished
+    assert run_status(config.output)["status"]["error"] == bad.sum()
+
+
+def test_mended_file_is_done_again(config, tmp_path):
+    config, files = copied(config, tmp_path)
+    content = files[0].read_bytes()
+    damage_html(files[0])
+    assert (run(config).sectors["status"] == "error").any()
+    files[0].write_bytes(content)
+    assert not (run(config).sectors["status"] == "error").any()
+
+
+def test_target_without_pixels_and_sector_without_file_are_rows(config, tmp_path, survey):
+    catalog = pd.read_csv(survey.catalog, dtype={"toi": str}).head(1)
+    lost = catalog.assign(toi="999999.01", tic=77_777_777, sectors="")
+    partly = catalog.assign(toi="999998.01", sectors="1;9")
+    config = config.model_copy(update={"catalog": tmp_path / "own.csv"})
+    pd.concat([lost, partly]).to_csv(config.catalog, index=False)
+    rows = run(config).sectors.set_index(["toi", "sector"])
+    for key in (("999999.01", 0), ("999998.01", 9)):
+        assert rows.loc[key, "status"] == "skipped"
+        assert list(rows.loc[key, "flags"]) == list(rows.loc[key, "v09_flags"]) == ["MISSING_TPF"]
+        assert rows.loc[key, "error_kind"] == "missing_tpf"
+    assert rows.loc[("999998.01", 1), "status"] == "ok"
+    assert len(rows) == 3
+
+
+def test_no_cadence_in_transit_is_a_skipped_row(config, tmp_path, survey):
+    catalog = pd.read_csv(survey.catalog, dtype={"toi": str}).head(1)
+    config = config.model_copy(update={"catalog": tmp_path / "own.csv"})
+    catalog.assign(period_days=0.0, t0_btjd=9000.0 - 2000).to_csv(config.catalog, index=False)
+    rows = run(config).sectors
+    assert (rows["status"] == "skipped").all()
+    assert (rows["error_kind"] == "no_cadence_in_transit").all()
+    assert all("INSUFFICIENT_DATA" in flags for flags in rows["flags"])
+    assert run(config).candidates.loc[0, "verdict"] == "INCONCLUSIVE"
+
+
+def test_damaged_cache_entry_is_a_row_that_names_it(config):
+    ingest(config)
+    cache = Cache(config.cache)
+    entry = sorted(cache.index().values(), key=lambda e: e.key)[0]
+    path = Path(config.cache) / entry.key.name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    rows = run(config).sectors
+    bad = rows[rows["status"] == "error"]
+    assert set(zip(bad["tic"], bad["sector"], strict=True)) == {(entry.tic, entry.sector)}
+    assert bad["error"].str.contains(entry.key.name, regex=False).all()
+    assert (bad["error_kind"] == "cache").all()
+
+
+def test_second_writer_is_refused_while_the_first_works(config):
+    class SecondRun:
+        def start(self, phase, total): ...
+
+        def say(self, text): ...
+
+        def advance(self, n=1, failed=0):
+            with pytest.raises(RunError, match="another batchvet run is writing here"):
+                run(config)
+
+    run(config, progress=SecondRun())
+
+
+def test_run_from_a_file_of_another_format_is_refused(config):
+    run(config)
+    plan = config.output / "plan.json"
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"format_version": 99}))
+    with pytest.raises(RunError, match="newer version of batchvet"):
+        batchvet.open_run(config.output)
+    with pytest.raises(RunError, match="not a batchvet run"):
+        batchvet.open_run(config.output.parent)
+
+
+def test_success_file_names_every_table_with_its_checksum(config):
+    import hashlib
+
+    run(config)
+    success = json.loads((config.output / "_SUCCESS.json").read_text())
+    assert {Path(name).parts[0] for name in success["sha256"]} == {
+        "sectors",
+        "images",
+        "evidence",
+        "candidates.parquet",
+    }
+    for name, digest in success["sha256"].items():
+        assert hashlib.sha256((config.output / name).read_bytes()).hexdigest() == digest
+    assert success["rows"] == len(pd.read_parquet(config.output / "sectors"))
+
+
+def test_log_has_a_line_for_every_row(config):
+    done = run(config)
+    lines = [json.loads(line) for line in (config.output / "log.jsonl").read_text().splitlines()]
+    rows = {(line["toi"], line["sector"]) for line in lines if line["event"] == "row"}
+    assert rows == set(zip(done.sectors["toi"], done.sectors["sector"], strict=True))
+    assert [line["event"] for line in lines if line["event"] != "row"] == ["started", "finished"]
+
+
+def test_wrong_executor_is_refused(config):
+    with pytest.raises(ConfigError, match="neither serial nor dask"):
+        run(config, executor="spark")
