@@ -1,33 +1,25 @@
-"""Asking MAST which stamps it has, through astroquery. Imported by the client only; astroquery on the first question.
+"""Asking MAST which stamps it has.
 
 The questions are those of lightkurve's ``search_targetpixelfile`` (observations by exact target name and author, then
-their products), with many targets in one question where lightkurve asks target by target. Where the archive is, how
-long an answer may take and the size of a page are astroquery's own settings (``astroquery.mast.conf``).
+their products), with many targets in one question where lightkurve asks target by target.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter
-
-from batchvet.network import Host, PassingFault, Politeness
+from batchvet.mast_client import MastClient, nothing_is_an_answer
+from batchvet.network import Politeness
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-Answer = TypeVar("Answer")
-
 TARGETS_PER_QUESTION = 100
 _OBSERVATIONS_PER_QUESTION = 500
-_SECONDS_FOR_A_SEARCH = 120.0
 TESSCUT = "TESScut"  #: author of cut-outs of the full-frame images
 
 
@@ -52,8 +44,7 @@ class MastSearch:
     """
 
     def __init__(self, politeness: Politeness | None = None) -> None:
-        self._politeness = politeness or Politeness()
-        self._host = Host(self._politeness)
+        self._client = MastClient(politeness)
 
     def stamps(self, tics: Sequence[int], authors: Sequence[str]) -> list[Product]:
         """Target pixel files of `tics` by `authors`, all sectors and exposures, unsorted.
@@ -63,22 +54,24 @@ class MastSearch:
         ArchiveError
         """
         several = f"{len(tics)} target{'s' * (len(tics) > 1)}"
-        observations = self.ask(
-            lambda: self._observations.query_criteria(
-                target_name=[str(tic) for tic in tics],
-                project="TESS",
-                provenance_name=list(authors),
-                dataproduct_type=["cube", "timeseries"],
-            ),
-            f"searching MAST for stamps of {several}",
-        )
+        with nothing_is_an_answer():
+            observations = self._client.ask(
+                lambda: self._client.observations.query_criteria(
+                    target_name=[str(tic) for tic in tics],
+                    project="TESS",
+                    provenance_name=list(authors),
+                    dataproduct_type=["cube", "timeseries"],
+                ),
+                f"searching MAST for stamps of {several}",
+            )
         observed = {str(row["obs_id"]): row for row in observations}
         found = []
         numbers = [str(row["obsid"]) for row in observed.values()]
         for start in range(0, len(numbers), _OBSERVATIONS_PER_QUESTION):
             part = numbers[start : start + _OBSERVATIONS_PER_QUESTION]
-            products = self.ask(
-                lambda part=part: self._observations.get_product_list(part), f"listing MAST's files for {several}"
+            products = self._client.ask(
+                lambda part=part: self._client.observations.get_product_list(part),
+                f"listing MAST's files for {several}",
             )
             found += [_product(observed, row) for row in products if _is_stamp(observed, row)]
         return found
@@ -93,9 +86,10 @@ class MastSearch:
         from astropy.coordinates import SkyCoord
 
         place = SkyCoord(ra, dec, unit="deg")
-        sectors = self.ask(
-            lambda: self._tesscut.get_sectors(coordinates=place), f"asking TESScut for sectors of TIC {tic}"
-        )
+        with nothing_is_an_answer():
+            sectors = self._client.ask(
+                lambda: self._client.tesscut.get_sectors(coordinates=place), f"asking TESScut for sectors of TIC {tic}"
+            )
         return [
             Product(
                 tic=tic,
@@ -107,48 +101,6 @@ class MastSearch:
             )
             for row in sectors
         ]
-
-    def ask(self, question: Callable[[], Answer], what: str) -> Answer:
-        """Ask astroquery, again when the fault may pass. Raises ArchiveError."""
-        from astroquery.exceptions import NoResultsWarning, RemoteServiceError
-        from astroquery.exceptions import TimeoutError as SearchTimeout
-
-        def quietly() -> Answer:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", NoResultsWarning)  # nothing found is an answer
-                    return question()
-            except (RemoteServiceError, SearchTimeout) as error:
-                raise PassingFault(
-                    f"the archive says {str(error).splitlines()[0] if str(error) else 'nothing'}"
-                ) from error
-
-        return self._host.ask(quietly, what)
-
-    @cached_property
-    def _observations(self) -> Any:
-        from astroquery.mast import ObservationsClass
-
-        return self._with_time_outs(ObservationsClass())
-
-    @cached_property
-    def _tesscut(self) -> Any:
-        from astroquery.mast import TesscutClass
-
-        return self._with_time_outs(TesscutClass())
-
-    @cached_property
-    def catalogs(self) -> Any:
-        """``astroquery.mast.Catalogs``, with a limit on how long an answer may take."""
-        from astroquery.mast import CatalogsClass
-
-        return self._with_time_outs(CatalogsClass())
-
-    def _with_time_outs(self, service: Any) -> Any:
-        """astroquery sets none itself: a server that falls silent would hold it for ever."""
-        for scheme in ("https://", "http://"):
-            service._session.mount(scheme, _TimedAdapter(self._politeness))
-        return service
 
 
 def download_url(location: str) -> str:
@@ -172,17 +124,6 @@ def download_url(location: str) -> str:
 def file_name(location: str) -> str:
     """Name of a product's file on disk."""
     return location.removeprefix("tesscut:").rsplit("/", 1)[-1]
-
-
-class _TimedAdapter(HTTPAdapter):
-    def __init__(self, politeness: Politeness) -> None:
-        super().__init__()
-        self._timeout = (politeness.connect_timeout_s, max(politeness.read_timeout_s, _SECONDS_FOR_A_SEARCH))
-
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self._timeout
-        return super().send(request, *args, **kwargs)
 
 
 def _is_stamp(observed: Mapping[str, Any], row: Table.Row) -> bool:

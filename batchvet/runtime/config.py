@@ -124,6 +124,21 @@ SourceSettings = Annotated[
 ]
 
 
+class StarSettings(_Model):
+    """Which stars to fetch around each target."""
+
+    catalogue: Literal["tic", "gaia"] = "tic"  #: TIC 8 from MAST, or Gaia DR3 from its own archive
+    radius_arcsec: float = Field(default=200.0, gt=0, le=1800)
+    max_tmag: float = 18.5
+    politeness: Politeness = Politeness()
+
+
+class FetchedNeighbours(_Model):
+    """Neighbour stars asked for over the network."""
+
+    mast: StarSettings
+
+
 class ClusterSettings(_Model):
     """Where tasks run. One of `serial`, `scheduler`, `scheduler_file`, `slurm`, or `workers` alone for this machine."""
 
@@ -158,7 +173,7 @@ class RunConfig(_Model):
     """Everything that a run needs to know. Paths in a file are relative to the file."""
 
     catalog: Path  #: candidates: own columns, ExoFOP or NASA archive
-    neighbours: Path | None = None  #: table of stars around the targets
+    neighbours: Path | FetchedNeighbours | None = None  #: stars around the targets: a table, or where to ask
     cache: Annotated[str, AfterValidator(_cache_location)] = "cache"  #: directory or s3:// address of the pixel cache
     sources: tuple[SourceSettings, ...] = ()  #: asked in this order for what the cache lacks
     sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"
@@ -224,7 +239,7 @@ def _relative_to(config: RunConfig, base: Path) -> RunConfig:
     return config.model_copy(
         update={
             "catalog": base / config.catalog,
-            "neighbours": base / config.neighbours if config.neighbours else None,
+            "neighbours": base / config.neighbours if isinstance(config.neighbours, Path) else config.neighbours,
             "cache": config.cache if "://" in config.cache else str(base / config.cache),
             "sources": tuple(source.relative_to(base) for source in config.sources),
             "prf": config.prf if config.prf in ("auto", "empirical") else str(base / config.prf),

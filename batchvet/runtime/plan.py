@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.entry import StampKey
 from batchvet.pixels.sources import Offer
+from batchvet.pixels.storage import open_storage
 from batchvet.results.schema import HASH_NAMES
 from batchvet.results.writer import read_parts
 from batchvet.runtime.available import AvailablePixels, Problem
 from batchvet.runtime.config import RunConfig, short_hash
+from batchvet.runtime.star_fields import star_fields
 
 NO_SECTOR = 0  #: sector of a row whose target has no pixels anywhere
 
@@ -65,6 +67,7 @@ class Plan:
     row_status: dict[RowKey, str]  #: status of the rows that are there
     measured_seconds: float = math.nan  #: per task, from rows that are there
     not_asked: frozenset[int] = frozenset()  #: targets that an archive would have to be asked for
+    neighbours_not_asked: frozenset[int] = frozenset()  #: targets whose stars would have to be asked for
 
     @property
     def keys(self) -> set[RowKey]:
@@ -115,6 +118,7 @@ class Plan:
             "tasks_to_ingest": len(self.to_ingest()),
             "tasks_missing": sum(task.problem is not None for task in self.tasks),
             "targets_not_asked": len(self.not_asked),
+            "neighbours_not_asked": len(self.neighbours_not_asked),
             "bytes_cached": sum(task.size for task in self.tasks if task.entry is not None and task.offer is None),
             "bytes_to_ingest": sum(task.size for task in self.to_ingest()),
             "estimated_seconds": round(self.estimated_seconds(to_do), 1),
@@ -157,8 +161,8 @@ def make_plan(
     """
     rejects = config.output / "rejects.csv" if keep_going else None
     catalog = read_catalog(config.catalog, keep_going=keep_going, rejects=rejects)
-    neighbours = read_neighbours(config.neighbours) if config.neighbours else None
     targets = catalog.by_target()
+    neighbours, no_stars = _neighbours(config, targets, ask=ask, refresh=refresh, progress=progress)
     pixels = AvailablePixels.find(config, targets, progress, ask=ask, refresh=refresh)
     settings = {"settings_hash": _settings_hash(config), "software_version": batchvet.__version__}
     tasks = tuple(
@@ -177,7 +181,21 @@ def make_plan(
         row_status={key: row["status"] for key, row in rows.items()},
         measured_seconds=_mean_seconds(rows.values()),
         not_asked=frozenset(pixels.not_asked),
+        neighbours_not_asked=no_stars,
     )
+
+
+def _neighbours(
+    config: RunConfig, targets: Mapping[int, Sequence[Candidate]], **how: Any
+) -> tuple[NeighbourTable | None, frozenset[int]]:
+    """The stars around the targets, and the targets whose stars an archive has yet to be asked for."""
+    if config.neighbours is None:
+        return None, frozenset()
+    if isinstance(config.neighbours, Path):
+        return read_neighbours(config.neighbours), frozenset()
+    positions = {tic: (group[0].ra, group[0].dec) for tic, group in targets.items()}
+    found = star_fields(config.neighbours.mast, positions, open_storage(config.cache), **how)
+    return found.table, found.not_asked
 
 
 def _tasks_of(

@@ -126,19 +126,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.path == "/gaia":
+            query = parse_qs(body)["QUERY"][0]
+            if self._misbehaves("gaia", query):
+                return None
+            return self._send(200, self.archive.pages["/gaia"], {"Content-Type": "text/csv"})
         if self.path.startswith("/tesscut/"):
             return self._get(self.path, {key: values[0] for key, values in parse_qs(body).items()})
         if self.path.endswith("/columnsconfig"):
             return self._json(_columns_config(body.removeprefix("colConfigId=")))
         question = json.loads(unquote(body.removeprefix("request=")))
         service, params = question["service"], question["params"]
-        what = _filters(params).get("target_name") or params.get("obsid") or params.get("position") or service
+        what = _filters(params).get("target_name") or params.get("obsid") or service
+        if "ra" in params:
+            what = f"{params['ra']}, {params['dec']}"
         if self._misbehaves("search", str(what), service):
             return None
         answer = {
             "Mast.Caom.Filtered": self._observations,
             "Mast.Caom.Products": self._products,
             "Mast.Catalogs.Filtered.Tic.Position.Rows": self._stars,
+            "Mast.Catalogs.Filtered.Tic.Rows": self._one_star,
             "Mast.Catalogs.All.Tic": lambda params: {},
         }[service](params)
         if service == "Mast.Catalogs.All.Tic":
@@ -214,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
         return _table(types | {"size": "int", "description": "string"}, rows)
 
     def _stars(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        ra, dec, radius = (float(x) for x in params["position"].split(","))
+        ra, dec, radius = (float(params[name]) for name in ("ra", "dec", "radius"))
         brightest, faintest = (_filters(params).get("Tmag") or [{"min": -99, "max": 99}])[0].values()
         rows = [
             star
@@ -224,6 +232,10 @@ class _Handler(BaseHTTPRequestHandler):
             and brightest <= star["Tmag"] <= faintest
         ]
         return _table(_TIC_COLUMNS, rows)
+
+    def _one_star(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        (wanted,) = _filters(params)["ID"]
+        return _table(_TIC_COLUMNS, [star for star in self.archive.stars if star["ID"] == wanted])
 
     def _misbehaves(self, kind: str, what: str, service: str = "") -> bool:
         """Answer a search with a fault; True when that was done."""

@@ -1,0 +1,164 @@
+"""The stars around every target from an archive: asked for once, kept beside the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchvet.catalog.candidate import Neighbour
+from batchvet.catalog.neighbours import NeighbourTable
+from batchvet.catalog.star_search import Search, gaia_stars, tic_stars
+from batchvet.errors import CacheError
+from batchvet.mast_client import MastClient, nothing_is_an_answer
+from batchvet.network import CarefulSession, Host
+from batchvet.pixels.storage import Storage
+from batchvet.runtime.config import StarSettings
+
+_TARGETS_PER_PART = 50
+_NUMBERS = ("ra", "dec", "tmag", "pmra", "pmdec", "epoch")
+_SCHEMA = pa.schema(
+    [
+        pa.field("tic", pa.int64(), nullable=False),
+        pa.field("asked", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),  # empty: the catalogue has no star there
+        *(pa.field(name, pa.float64(), nullable=False) for name in _NUMBERS),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class StarFields:
+    """What is known of the targets' surroundings."""
+
+    table: NeighbourTable
+    not_asked: frozenset[int]  #: targets that the catalogue has not been asked for
+
+
+def star_fields(
+    settings: StarSettings,
+    targets: Mapping[int, tuple[float, float]],
+    kept_in: Storage,
+    *,
+    ask: bool = True,
+    refresh: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> StarFields:
+    """Stars around each target, from what is kept and from the catalogue for the rest.
+
+    Parameters
+    ----------
+    settings : StarSettings
+    targets : mapping
+        TIC number to position, deg, epoch 2000.0, NaN when not known.
+    kept_in : Storage
+    ask : bool
+        Whether to ask the catalogue for targets of which nothing is kept.
+    refresh : bool
+        Ask for all of them again.
+    progress : callable, optional
+        Called with the number of targets asked for so far.
+
+    Raises
+    ------
+    ArchiveError
+        The catalogue did not answer; what it has answered is kept.
+    """
+    folder = f"neighbours/{settings.catalogue}-{settings.radius_arcsec:g}-{settings.max_tmag:g}"
+    kept = _read(kept_in, folder)
+    unknown = [tic for tic in sorted(targets) if tic not in kept.targets or (refresh and ask)]
+    if not (ask and unknown):
+        return StarFields(kept.table, frozenset(unknown))
+    n_asked = 0
+    for part in _asked(settings, unknown, targets):
+        _write(kept_in, folder, part)
+        n_asked += len(part)
+        if progress:
+            progress(n_asked)
+    return StarFields(_read(kept_in, folder).table, frozenset())
+
+
+def _asked(
+    settings: StarSettings, tics: Sequence[int], targets: Mapping[int, tuple[float, float]]
+) -> Iterator[dict[int, list[Neighbour]]]:
+    """Answers for `tics` in order, some targets at a time; as many questions at once as is polite."""
+    with _open(settings) as search, ThreadPoolExecutor(settings.politeness.connections) as pool:
+        for start in range(0, len(tics), _TARGETS_PER_PART):
+            several = tics[start : start + _TARGETS_PER_PART]
+            with nothing_is_an_answer():
+                answers = list(pool.map(lambda tic: search(tic, *targets[tic]), several))
+            yield dict(zip(several, answers, strict=True))
+
+
+class _open:
+    """The configured catalogue's search, whose waiting ends with the block."""
+
+    def __init__(self, settings: StarSettings) -> None:
+        self._settings = settings
+        self._gaia = settings.catalogue == "gaia"
+        self._client = MastClient(settings.politeness)
+        self._host = Host(settings.politeness)
+        self._session = CarefulSession()
+
+    def __enter__(self) -> Search:
+        radius, faintest = self._settings.radius_arcsec, self._settings.max_tmag
+        if self._gaia:
+            return lambda tic, ra, dec: gaia_stars(self._host, self._session, tic, ra, dec, radius, faintest)
+        return lambda tic, ra, dec: tic_stars(self._client, tic, ra, dec, radius, faintest)
+
+    def __exit__(self, *exception: object) -> None:
+        self._client.close()
+        self._host.close()
+        self._session.close()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    targets: frozenset[int]  #: that the catalogue has been asked for
+    table: NeighbourTable
+
+
+def _read(kept_in: Storage, folder: str) -> _Kept:
+    """Everything that is kept; where a target was asked for twice, the later answer. A damaged part is asked anew."""
+    parts = []
+    for listed in kept_in.list(".parquet"):
+        if listed.name.startswith(f"{folder}/"):
+            try:
+                parts.append(pq.read_table(io.BytesIO(kept_in.read(listed.name)), schema=_SCHEMA))
+            except (CacheError, pa.ArrowException):
+                continue
+    parts = sorted((part for part in parts if part.num_rows), key=lambda part: part["asked"][0].as_py())
+    rows = pa.concat_tables([_SCHEMA.empty_table(), *parts])
+    tic = rows["tic"].to_numpy()
+    part_of_row = np.repeat(np.arange(len(parts)), [part.num_rows for part in parts])
+    targets, target_of_row = np.unique(tic, return_inverse=True)
+    latest = np.full(len(targets), -1)
+    np.maximum.at(latest, target_of_row, part_of_row)
+    names = np.array(rows["source_id"].to_pylist(), dtype=object)
+    stars = (part_of_row == latest[target_of_row]) & (names != "")
+    order = np.flatnonzero(stars)[np.argsort(tic[stars], kind="stable")]
+    numbers = np.column_stack([rows[name].to_numpy() for name in _NUMBERS])[order]
+    sha256 = hashlib.sha256("\n".join(names[order]).encode() + numbers.tobytes()).hexdigest()
+    table = NeighbourTable(Path(kept_in.location) / folder, sha256, tic[order], names[order], numbers)
+    return _Kept(frozenset(targets.tolist()), table)
+
+
+def _write(kept_in: Storage, folder: str, part: Mapping[int, list[Neighbour]]) -> None:
+    now = datetime.now(UTC).isoformat()
+    rows = [
+        {"tic": tic, "asked": now, "source_id": star.source_id} | {name: getattr(star, name) for name in _NUMBERS}
+        for tic, stars in part.items()
+        for star in stars or [Neighbour("", 0.0, 0.0, 0.0)]
+    ]
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), file, compression="zstd")
+    kept_in.put(f"{folder}/part-{uuid.uuid4().hex}.parquet", file.getvalue(), lambda content: None, replace=False)
