@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -132,7 +133,9 @@ class Cache:
             if entry is not None:
                 entries[entry.key] = entry
         if entries != {entry.key: entry for entry in known.values()}:
-            self._write_index(entries.values())
+            # who may read but not write can do without the index file: it takes longer
+            with contextlib.suppress(StorageError):
+                self._write_index(entries.values())
         return entries
 
     def reindex(self) -> dict[StampKey, CacheEntry]:

@@ -142,19 +142,18 @@ class S3Source:
 
     def _offers_below(self, folder: str, targets: Mapping[int, tuple[float, float]]) -> list[Offer]:
         return [
-            offer
+            self._offer(listing, said.tic, said.sector)
             for listing in self.bucket.list(folder)
-            if (offer := self._offer(listing)) is not None and offer.tic in targets
+            if "tp.fits" in listing.key  # light curves and reports lie there too
+            and (said := identity_from_name(listing.key)).tic in targets
+            and said.sector is not None
         ]
 
-    def _offer(self, listing: Listing) -> Offer | None:
-        said = identity_from_name(listing.key)
-        if said.tic is None or said.sector is None:
-            return None
+    def _offer(self, listing: Listing, tic: int, sector: int) -> Offer:
         return Offer(
-            tic=said.tic,
-            sector=said.sector,
-            cadence_s=cadence_from_name(listing.key, said.sector),
+            tic=tic,
+            sector=sector,
+            cadence_s=cadence_from_name(listing.key, sector),
             location=self.bucket.url(listing.key),
             size=listing.size,
             mtime_ns=listing.modified_ns,

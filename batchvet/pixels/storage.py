@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from batchvet.errors import CacheError, ConfigError
+from batchvet.errors import CacheError, ConfigError, StorageError
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,11 @@ class LocalStorage:
         Without `replace` the first writer wins and a later one leaves what is there.
         """
         final = self.directory / name
-        final.parent.mkdir(parents=True, exist_ok=True)
         temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{final.parent}: cannot be made ({error.strerror}); choose another cache") from error
         try:
             with open(temporary, "wb") as file:
                 file.write(content)
@@ -89,7 +92,7 @@ class LocalStorage:
         except OSError as error:
             if isinstance(error, CacheError):
                 raise
-            raise CacheError(f"{final}: cannot be written ({error.strerror})") from error
+            raise StorageError(f"{final}: cannot be written ({error.strerror})") from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -150,6 +153,8 @@ def _scan(directory: Path, prefix: str, suffix: str) -> Iterator[Listed]:
         entries = sorted(os.scandir(directory), key=lambda e: e.name)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise StorageError(f"{directory}: cannot be listed ({error.strerror}); choose another cache") from error
     for entry in entries:
         if entry.name.startswith("."):
             continue

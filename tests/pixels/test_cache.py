@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_stamp import SMALL
 
-from batchvet.errors import CacheError
+from batchvet.errors import CacheError, StorageError
 from batchvet.pixels.cache import INDEX, Cache, CacheEntry
 from batchvet.pixels.entry import StampKey, check_seal, decode, encode
 from batchvet.pixels.index_file import decode_records, encode_records
@@ -311,6 +311,27 @@ def test_a_kill_in_the_middle_of_a_write_leaves_no_entry(
     cache.write(small_stamp)
     assert cache.verify() == (1, [])
     assert same(cache.read(StampKey.of(small_stamp)), small_stamp)
+
+
+def test_who_may_only_read_has_an_index_all_the_same(
+    cache: Cache, small_stamp: Stamp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = cache.write(small_stamp).key
+
+    def refused(*args: object, **how: object) -> None:
+        raise StorageError("cannot be written")
+
+    monkeypatch.setattr(type(cache.storage), "put", refused)
+    assert list(cache.index()) == list(cache.index()) == [key]
+    with pytest.raises(StorageError):
+        cache.reindex()
+
+
+@pytest.mark.parametrize("use", [Cache.index, Cache.verify, lambda cache: cache.write(SMALL)])
+def test_a_cache_that_cannot_be_is_an_error_that_names_it(tmp_path: Path, use: Callable) -> None:
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(StorageError, match=r"file.*choose another cache"):
+        use(Cache(tmp_path / "file"))
 
 
 def test_what_does_not_read_back_is_not_committed(
