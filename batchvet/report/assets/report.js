@@ -7,15 +7,13 @@ function startTable(table) {
   const body = table.tBodies[0];
   const rows = Array.from(body.rows, (row) => ({
     row,
-    cells: Array.from(row.cells, (cell) => cell.dataset.value ?? cell.textContent.trim()),
-    text: row.textContent.toLowerCase(),
+    words: null, // in lower case, when first searched
     tags: {
       verdict: [row.dataset.verdict],
       status: row.dataset.status.split(" "),
       flag: row.dataset.flag.split(" "),
     },
   }));
-  const labels = Array.from(table.tHead.rows[0].cells, (cell) => cell.textContent.trim());
   const search = document.getElementById("search");
   const selects = Array.from(document.querySelectorAll("select[data-filter]"));
   const chips = Array.from(document.querySelectorAll("button[data-filter]"));
@@ -24,13 +22,14 @@ function startTable(table) {
   const more = document.getElementById("more");
   const state = { sort: 0, descending: false, all: false };
 
-  for (const { row } of rows) {
-    Array.from(row.cells).forEach((cell, i) => { if (i > 1) cell.dataset.label = labels[i]; });
+  function text(item) {
+    item.words ??= item.row.textContent.toLowerCase();
+    return item.words;
   }
 
   function matches(item) {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    return words.every((word) => item.text.includes(word))
+    return words.every((word) => text(item).includes(word))
       && selects.every((s) => !s.value || item.tags[s.dataset.filter].includes(s.value));
   }
 
@@ -58,9 +57,13 @@ function startTable(table) {
     if (button) {
       const numeric = "numeric" in button.dataset;
       const collator = new Intl.Collator("en", { numeric: true });
-      const value = (item) => (numeric ? parseFloat(item.cells[column]) : item.cells[column]);
+      const values = new Map(rows.map((item) => {
+        const cell = item.row.cells[column];
+        const value = cell.dataset.value ?? cell.textContent.trim();
+        return [item, numeric ? parseFloat(value) : value];
+      }));
       rows.sort((a, b) => {
-        const [x, y] = [value(a), value(b)];
+        const [x, y] = [values.get(a), values.get(b)];
         const [noX, noY] = numeric ? [Number.isNaN(x), Number.isNaN(y)] : [x === "", y === ""];
         if (noX || noY) return noX - noY; // what is missing stays at the end, either way
         return sign * (numeric ? x - y : collator.compare(x, y));
