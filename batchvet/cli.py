@@ -34,6 +34,7 @@ app.add_typer(cache_app, name="cache")
 
 Config = Annotated[Path, typer.Argument(help="Configuration, YAML; configs/ has examples.", show_default=False)]
 RunDirectory = Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)]
+Toi = Annotated[str, typer.Argument(help="Such as 5807.01.", metavar="TOI", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 KeepGoing = Annotated[bool, typer.Option(help="Leave bad catalogue rows out, into OUTPUT/rejects.csv.")]
 ExecutorName = Annotated[str | None, typer.Option(help="serial, or dask for workers on this machine.")]
@@ -53,10 +54,13 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Vet the embedded sample of real TESS pixels."""
+    from batchvet.report.page import write_report
+    from batchvet.results.reader import open_run
     from batchvet.sample import write_sample
 
-    config = write_sample(output)
-    _run_and_report(config, as_json=as_json)
+    _run_and_report(write_sample(output), as_json=as_json)
+    page = write_report(open_run(output / "run"))
+    print(f"report      {page}", file=sys.stderr if as_json else sys.stdout)
 
 
 @app.command()
@@ -152,14 +156,47 @@ def status(run: RunDirectory, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(
-    run: RunDirectory, toi: Annotated[str, typer.Argument(help="Such as 5807.01.", metavar="TOI", show_default=False)]
-) -> None:
+def show(run: RunDirectory, toi: Toi) -> None:
     """Print one candidate as JSON, sector by sector."""
     from batchvet.results.reader import open_run
     from batchvet.results.views import show as shown
 
     print_json(shown(open_run(run), toi))
+
+
+@app.command()
+def plot(
+    run: RunDirectory,
+    toi: Toi,
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG, PDF or SVG.", show_default=False)],
+    sector: Annotated[int | None, typer.Option(help="Only this sector; without it all, and the sky.")] = None,
+    light_curves: Annotated[bool, typer.Option(help="Each pixel's folded light curve; needs --sector.")] = False,
+) -> None:
+    """Draw a candidate: one sector's images, all sectors and the sky, or each pixel's light curve."""
+    from batchvet.report.plot import save_figure, save_plot
+    from batchvet.results.reader import open_run
+
+    if light_curves:
+        from batchvet.report.stamps import light_curves_of
+
+        if sector is None:
+            raise ConfigError("--light-curves needs --sector")
+        path = save_figure(light_curves_of(open_run(run), toi, sector), output)
+    else:
+        path = save_plot(open_run(run), toi, sector, output)
+    print(path)
+
+
+@app.command()
+def report(
+    run: RunDirectory,
+    output: Annotated[Path | None, typer.Option(help="Instead of RUN/report.", show_default=False)] = None,
+) -> None:
+    """Write the report: pages that open from disk, without a server or the network."""
+    from batchvet.report.page import write_report
+    from batchvet.results.reader import open_run
+
+    print(write_report(open_run(run), output))
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 from batchvet.errors import RunError
 from batchvet.results.schema import CANDIDATES_SCHEMA, FORMAT_VERSION, TABLES
 from batchvet.results.writer import read_parts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Run:
@@ -79,6 +82,12 @@ class Run:
             hint = f"; it has {', '.join(alike)}" if alike else ""
             raise RunError(f"{self.directory}: no candidate {toi!r} in this run{hint}")
         return rows
+
+    def plot(self, toi: str, sector: int | None = None, *, ax: Axes | None = None, panel: str = "difference") -> Any:
+        """Draw a candidate; see :func:`batchvet.report.plot.plot`. Returns the axes, shows nothing."""
+        from batchvet.report.plot import plot  # the next room, asked only when somebody wants to look
+
+        return plot(self, toi, sector, ax=ax, panel=panel)
 
     def _frame(self, table: str) -> pd.DataFrame:
         rows = _checked(self.directory / table, lambda: read_parts(self.directory, table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from batchvet.science.joint import CandidateVerdict, vet_candidate
 
 if TYPE_CHECKING:
     from lightkurve import TessTargetPixelFile
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,15 @@ class Vetted:
     def units(self) -> dict[str, str]:
         """Column to unit."""
         return {column.name: column.unit for column in SECTORS if column.name in self.row}
+
+    def plot(self, ax: Axes | None = None, panel: str = "difference") -> Any:
+        """Draw the images, or one `panel` on `ax`. Returns the axes, shows nothing."""
+        from batchvet.report.plot import plot_sector  # the last room, asked only when somebody wants to look
+        from batchvet.report.view import sector_view
+
+        named = {"toi": f"TIC {self.row['tic']}"}
+        candidate = named | asdict(self.verdict)
+        return plot_sector(sector_view(self.row | named, self.images | named or None, candidate), ax=ax, panel=panel)
 
 
 def vet(
