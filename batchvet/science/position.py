@@ -12,11 +12,13 @@ from batchvet.science.prf import Prf
 
 FloatArray = NDArray[np.float64]
 
-_MAXIMA = 3  # of the significance map that are refined
+_MAXIMA = 3  # of the significance map that are looked at closely
+_COMPARABLE = 0.85  # of the highest: a maximum between two nodes loses less
 _PEAK_NODES = 21  # of the fine grid around the best position, each way
 _PEAK_SIGMAS = 4.0  # half width of it, in standard deviations
-_PEAK_REACH = 2.5  # pixels: a farther maximum is for the hosts' likelihood to weigh
-_PEAK_ITERATIONS = 4
+_PEAK_REACH = 1.75  # pixels, half width at first: a farther maximum is for the hosts' likelihood to weigh
+_ZOOM = 6.0  # the grid shrinks at most so much at once, so that it cannot lose the maximum between nodes
+_PEAK_ITERATIONS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +116,10 @@ class SignificanceMap:
     def maxima(self) -> FloatArray:
         """Positions (row, col) of the highest local maxima, best first, [n, 2]."""
         peaks = np.argwhere(self.values == maximum_filter(self.values, size=3))
-        order = np.argsort(-self.values[tuple(peaks.T)], kind="stable")[:_MAXIMA]
-        return self.start + self.step * peaks[order]
+        height = self.values[tuple(peaks.T)]
+        order = np.argsort(-height, kind="stable")[:_MAXIMA]
+        near_best = height[order] >= _COMPARABLE * height.max()
+        return self.start + self.step * peaks[order[near_best | (np.arange(len(order)) == 0)]]
 
     def moments(self, noise_scale: float) -> tuple[FloatArray, FloatArray]:
         """Mean (row, col) and covariance (pixel²) of the likelihood, chi² divided by `noise_scale`."""
@@ -144,11 +148,11 @@ class PointSource:
 
 
 def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> PointSource:
-    """Refine the map's best maxima, take the best, and measure the likelihood around it (SCIENCE 2d).
+    """Measure the likelihood around its maximum, ever finer, until its moments are known (SCIENCE 2d).
 
     Position and covariance are the likelihood's own moments at any signal to noise. The curvature at the maximum
-    is not enough: a faint dip's likelihood is wide and skew, and so is that of a dip on a bright star whose
-    jitter looks like a shift.
+    is not enough: a faint dip's likelihood is wide and skew, and that of a dip beside a bright star whose jitter
+    looks like a shift has a second maximum on the star's other side.
 
     Parameters
     ----------
@@ -157,52 +161,24 @@ def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> Poin
         Of the same image and PRF, over the whole stamp.
     prf : Prf
     """
-    fits = [_refine(image, prf, *start) for start in grid.maxima()]
-    row, col, flux, snr, covariance = max(fits, key=lambda fit: fit[3])
-    chi2_reduced = (image.chi2 - snr**2) / max(image.n_pixels - 3, 1)
-    scale = max(1.0, chi2_reduced)
-    mean, covariance = np.array([row, col]), covariance * scale
+    windows = [_window(image, prf, place, np.full(2, _PEAK_REACH)) for place in grid.maxima()]
+    peak = max(windows, key=lambda window: window.values.max())
+    half = np.full(2, _PEAK_REACH)
     for _ in range(_PEAK_ITERATIONS):
-        sigma = np.clip(np.sqrt(np.diag(covariance)), 1e-4, _PEAK_REACH / _PEAK_SIGMAS)
-        step = 2 * _PEAK_SIGMAS * sigma / (_PEAK_NODES - 1)
-        peak = SignificanceMap.build(image, prf, mean - _PEAK_SIGMAS * sigma, step, (_PEAK_NODES, _PEAK_NODES))
-        mean, covariance = peak.moments(scale)
-        settled = np.sqrt(np.diag(covariance)) / sigma
-        if np.all((settled > 0.7) & (settled < 1.2)):
+        chi2_reduced = (image.chi2 - peak.values.max() ** 2) / max(image.n_pixels - 3, 1)
+        mean, covariance = peak.moments(max(1.0, chi2_reduced))
+        wanted = _PEAK_SIGMAS * np.sqrt(np.diag(covariance))
+        if np.all(wanted > 0.6 * half):
             break
-    return PointSource(float(mean[0]), float(mean[1]), covariance, flux, snr, chi2_reduced, peak)
+        half = np.clip(wanted, half / _ZOOM, half)
+        peak = _window(image, prf, mean, half)
+    best = np.unravel_index(np.argmax(peak.values), peak.values.shape)
+    snr, information = float(peak.values[best]), max(float(peak.information[best]), 1e-300)
+    flux = max(snr, 0.0) / np.sqrt(information)
+    return PointSource(float(mean[0]), float(mean[1]), covariance, float(flux), snr, float(chi2_reduced), peak)
 
 
-def _refine(image: NoisyImage, prf: Prf, row: float, col: float) -> tuple[float, float, float, float, FloatArray]:
-    """Damped Gauss-Newton on the profiled likelihood: row, col, flux, S, covariance of (row, col)."""
-    lower, upper = -1.0, np.array(image.shape, dtype=float)
-    position, damping = np.array([row, col]), 1e-3
-    flux, snr, step, curvature = _profile(image, prf, position)
-    for _ in range(12):
-        moved = np.linalg.solve(curvature + damping * np.diag(np.diag(curvature)), step)
-        length = np.hypot(*moved)
-        trial = np.clip(position + moved * min(1.0, 0.5 / max(length, 1e-12)), lower, upper)
-        state = _profile(image, prf, trial)
-        if state[1] >= snr:
-            done = state[1] - snr <= 1e-7 * max(snr, 1.0)
-            position, damping = trial, damping / 10
-            flux, snr, step, curvature = state
-            if done:
-                break
-        else:
-            damping *= 30
-            if damping > 1e6:
-                break
-    return position[0], position[1], flux, snr, np.linalg.inv(curvature)
-
-
-def _profile(image: NoisyImage, prf: Prf, position: FloatArray) -> tuple[float, float, FloatArray, FloatArray]:
-    """Best flux, S, gradient and Fisher information of the log likelihood by (row, col), flux profiled."""
-    images = np.stack(prf.image_and_gradient(position[0], position[1], image.shape))
-    score, information = image.score(images), image.information(images)
-    if information[0, 0] <= 0:
-        return 0.0, 0.0, np.zeros(2), np.eye(2)
-    flux = max(score[0] / information[0, 0], 0.0)
-    gradient = flux * (score[1:] - flux * information[0, 1:])
-    curvature = flux**2 * (information[1:, 1:] - np.outer(information[0, 1:], information[0, 1:]) / information[0, 0])
-    return flux, score[0] / np.sqrt(information[0, 0]), gradient, curvature + 1e-9 * np.eye(2)
+def _window(image: NoisyImage, prf: Prf, centre: FloatArray, half: FloatArray) -> SignificanceMap:
+    """The likelihood around a place (row, col), `half` pixels each way."""
+    step = 2 * half / (_PEAK_NODES - 1)
+    return SignificanceMap.build(image, prf, centre - half, step, (_PEAK_NODES, _PEAK_NODES))
