@@ -137,7 +137,7 @@ def _depth(fraction: float | None) -> str:
 
 
 def _flag(flag: str, where: list[str]) -> dict[str, str]:
-    places = "" if where == ["all sectors"] else ", ".join(where)
+    places = ", ".join(place for place in where if place != "all sectors")
     return {"name": flag, "where": places, "text": explain(flag) or "A flag that this version does not know."}
 
 

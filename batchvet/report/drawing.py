@@ -15,10 +15,10 @@ from batchvet.report.marks import aperture_edges
 from batchvet.report.raster import data_url, png
 from batchvet.report.style import PANELS, SECTOR_COLOURS, round_down, scale, star_radius
 from batchvet.report.view import Ellipse, SectorView, SkyView, Star
-from batchvet.report.words import plain, probability, sector_title, sky_title
+from batchvet.report.words import equals, plain, sector_title, sky_title
 
 _SIDE = 260.0  #: length of the longer side of an image, SVG units
-_LEFT, _TOP, _RIGHT, _BOTTOM = 56.0, 26.0, 88.0, 42.0  #: room for titles, ticks and the colour bar
+_LEFT, _TOP, _RIGHT, _BOTTOM = 56.0, 26.0, 98.0, 42.0  #: room for titles, ticks and the colour bar
 
 
 def sector_drawings(view: SectorView, assets: str = "../assets") -> list[Markup]:
@@ -63,7 +63,7 @@ def sky_drawing(sky: SkyView) -> Markup:
     for star in near:
         p = sky.hosts.get(star.source_id, 0.0)
         if p >= 0.01:
-            parts.append(_text(to_x(star.col) + 7, to_y(star.row) - 6, f"p = {probability(p)}", "start", "mark"))
+            parts.append(_text(to_x(star.col) + 7, to_y(star.row) - 6, f"p {equals(p)}", "start", "mark"))
     parts.append(_text(_LEFT + middle, _TOP + 2 * middle + 35, "east of the target (arcsec)", "middle", "label"))
     parts.append(_turned(12, _TOP + middle, "north of the target (arcsec)"))
     parts.append(_text(_LEFT, _TOP - 8, "On the sky, all sectors", "start", "title"))
@@ -119,7 +119,8 @@ def _bar(panel: str, view: SectorView, width: float, height: float, assets: str)
         parts.append(f'<path class="ink" d="M{x:.1f} {_TOP - 2:g}l5.5 -7l5.5 7z"/>')
     if limits.extend in ("min", "both"):
         parts.append(f'<path class="ink" d="M{x:.1f} {_TOP + height + 2:.1f}l5.5 7l5.5 -7z"/>')
-    parts.append(_turned(x + 74, _TOP + height / 2, look.label))
+    longest = max(len(plain(value)) for value in ticks.tolist())
+    parts.append(_turned(x + 32 + 7 * longest, _TOP + height / 2, look.label))
     return parts
 
 
@@ -162,9 +163,9 @@ def _compass(view: SectorView, size: float) -> str:
     if not towards:
         return ""
     length = 0.12 * _SIDE
-    x_sum, y_sum = (sum(axis) for axis in zip(*towards.values(), strict=True))
-    x = _LEFT + view.shape[1] * size - length * (2.0 if x_sum > 0 else 0.8)
-    y = _TOP + length * (2.0 if y_sum > 0 else 0.8)
+    right, up = (max(0.0, *(step[axis] for step in towards.values())) for axis in range(2))
+    x = _LEFT + view.shape[1] * size - length * (1.7 * right + 0.5)
+    y = _TOP + length * (1.7 * up + 0.5)
     parts = []
     for name, (dx, dy) in towards.items():
         arrow = f"M{x:.1f} {y:.1f}l{length * dx:.1f} {-length * dy:.1f}"

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from batchvet.report.marks import OUTLINED, draw_ellipse, draw_reticle, draw_star, legend_of, mark_image
 from batchvet.report.style import INK, MISSING, PANELS, RC, SECTOR_COLOURS, SOURCE, scale
 from batchvet.report.view import SectorView, SkyView, Star
-from batchvet.report.words import plain, probability, sector_caption, sector_title, sky_caption, sky_title
+from batchvet.report.words import equals, plain, sector_caption, sector_title, sky_caption, sky_title
 
 #: Inches above and below the drawings, for title and legend.
 _HEAD, _FOOT = 0.62, 0.58
@@ -130,8 +130,9 @@ def candidate_figure(views: Sequence[SectorView], sky: SkyView, make: Callable[.
         for axes in grid.flat[len(views) :]:
             axes.set_axis_off()
         if any(view.images for view in views):
-            sectors.supxlabel("CCD column  (pixel)", fontsize=9)
-            sectors.supylabel("CCD row  (pixel)", fontsize=9)
+            frame = "CCD" if all(view.corner is not None for view in views if view.images) else "stamp"
+            sectors.supxlabel(f"{frame} column  (pixel)", fontsize=9)
+            sectors.supylabel(f"{frame} row  (pixel)", fontsize=9)
         if sky.is_empty:
             _words(on_sky.subplots(), "No position could be fitted in any sector.", width=60)
         else:
@@ -153,7 +154,7 @@ def draw_sky(axes: Axes, sky: SkyView) -> Axes:
             draw_star(axes, star, 0.0, 0.0, unit=reach / 9.0)
     for index, star in enumerate(_likely(stars, sky)):
         offset = (6, -12 if index % 2 else 6)
-        share = f"p = {probability(sky.hosts[star.source_id])}"
+        share = f"p {equals(sky.hosts[star.source_id])}"
         place = {"xytext": offset, "textcoords": "offset points", "fontsize": 8, "zorder": 7}
         axes.annotate(share, (star.col, star.row), **place).set_path_effects(OUTLINED)
     for index, ellipse in enumerate(sky.sectors.values()):

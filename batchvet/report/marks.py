@@ -68,9 +68,9 @@ def _compass(axes: Axes, view: SectorView, left: float, bottom: float) -> None:
         return
     rows, cols = view.shape
     length = 0.12 * min(rows, cols)
-    x_sum, y_sum = (sum(axis) for axis in zip(*towards.values(), strict=True))
-    x = left + cols - 0.5 - length * (2.0 if x_sum > 0 else 0.8)
-    y = bottom + rows - 0.5 - length * (2.0 if y_sum > 0 else 0.8)
+    right, up = (max(0.0, *(step[axis] for step in towards.values())) for axis in range(2))
+    x = left + cols - 0.5 - length * (1.7 * right + 0.5)
+    y = bottom + rows - 0.5 - length * (1.7 * up + 0.5)
     arrow = {"arrowstyle": "-|>", "color": INK, "lw": 1.2, "shrinkA": 0, "shrinkB": 0, "path_effects": OUTLINED}
     for name, (dx, dy) in towards.items():
         axes.annotate("", (x + length * dx, y + length * dy), (x, y), arrowprops=arrow, zorder=6)

@@ -82,6 +82,12 @@ def probability(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def equals(value: float) -> str:
+    """The same with a sign before it: "= 0.970" or "> 0.999"."""
+    words = probability(value)
+    return words if words[0] in "<>" else f"= {words}"
+
+
 def shown(value: Any) -> str:
     """A cell of a table with all digits that matter."""
     if value is None:
