@@ -34,6 +34,8 @@ class Found:
     offer: Offer | None = None  #: to be cached first
     problem: Problem | None = None
     size: int = 0  #: bytes
+    camera: int = 0  #: 0 when not known before the file is read
+    ccd: int = 0  #: likewise
 
 
 class AvailablePixels:
@@ -181,7 +183,8 @@ def _lacking(
 
 
 def _cached(entry: CacheEntry) -> Found:
-    return Found(entry.source_sha256[:12] or short_hash(entry.source), entry=entry.key, size=entry.size)
+    version = entry.source_sha256[:12] or short_hash(entry.source)
+    return Found(version, entry=entry.key, size=entry.size, camera=entry.camera, ccd=entry.ccd)
 
 
 def _same_file(entry: CacheEntry, offer: Offer) -> bool:

@@ -193,6 +193,16 @@ class RunConfig(_Model):
             raise ValueError("checks: one is named twice")
         return self
 
+    @property
+    def uses_network(self) -> bool:
+        """Whether an archive may be asked: for stamps or for neighbours."""
+        mast = any(isinstance(source, MastSourceSettings) for source in self.sources)
+        return mast or isinstance(self.neighbours, FetchedNeighbours)
+
+    def beside_cache(self, name: str) -> Path:
+        """A directory on disk for what goes with the cache: in it, or in the output when the cache is a bucket."""
+        return (self.output if "://" in self.cache else Path(self.cache)) / name
+
     def science_settings(self) -> dict[str, Any]:
         """What a row's numbers depend on, apart from its inputs."""
         return {"checks": sorted(self.checks), "prf": self.prf, "quality_bitmask": self.quality_bitmask}

@@ -67,11 +67,6 @@ def ingested(waiting: Sequence[Task], config: RunConfig, workers: Executor, prog
         yield with_pixels(task, _put_away(task, result, config))
 
 
-def beside_cache(config: RunConfig, name: str) -> Path:
-    """A directory on this machine for what goes with the cache: in it, or in the output when the cache is a bucket."""
-    return (config.output if "://" in config.cache else Path(config.cache)) / name
-
-
 def _on_disk(waiting: Sequence[Task], config: RunConfig, progress: Progress) -> Iterator[Task]:
     """The tasks; those whose file has to be fetched follow with it on disk, or with the reason why not."""
     yield from (task for task in waiting if not to_download(task.offer))
@@ -80,7 +75,7 @@ def _on_disk(waiting: Sequence[Task], config: RunConfig, progress: Progress) -> 
         return
     polite = [source.mast.politeness for source in config.sources if isinstance(source, MastSourceSettings)]
     wanted = (Wanted(download_url(t.offer.location), name, t.offer.size) for name, t in remote.items())
-    directories = beside_cache(config, "downloads"), beside_cache(config, "quarantine")
+    directories = config.beside_cache("downloads"), config.beside_cache("quarantine")
     with Downloader(*directories, polite[0] if polite else Politeness()) as downloader:
         for fetched in downloader.fetch(wanted):
             task = remote[fetched.wanted.name]
@@ -100,7 +95,7 @@ def _put_away(task: Task, result: Ingested, config: RunConfig) -> Ingested:
     if result.problem is None:
         path.unlink(missing_ok=True)
         return result
-    kept = beside_cache(config, "quarantine") / path.name
+    kept = config.beside_cache("quarantine") / path.name
     kept.parent.mkdir(parents=True, exist_ok=True)
     path.replace(kept)
     return Ingested(None, replace(result.problem, text=f"{result.problem.text} (kept as {kept})"))
@@ -112,7 +107,9 @@ def with_pixels(task: Task, ingested: Ingested) -> Task:
         return replace(task, offer=None, problem=ingested.problem)
     entry = ingested.entry
     hashes = task.hashes | {"stamp_hash": entry.source_sha256[:12] or short_hash(entry.source)}
-    return replace(task, offer=None, entry=entry.key, size=entry.size, hashes=hashes)
+    return replace(
+        task, offer=None, entry=entry.key, size=entry.size, camera=entry.camera, ccd=entry.ccd, hashes=hashes
+    )
 
 
 def lost(task: Task) -> Ingested:

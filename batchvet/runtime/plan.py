@@ -14,7 +14,7 @@ import batchvet
 from batchvet.catalog.candidate import Candidate, Neighbour
 from batchvet.catalog.neighbours import NeighbourTable, read_neighbours
 from batchvet.catalog.reader import Catalog, read_catalog
-from batchvet.errors import ConfigError, RunError
+from batchvet.errors import RunError
 from batchvet.pixels.entry import StampKey
 from batchvet.pixels.sources import Offer
 from batchvet.pixels.storage import open_storage
@@ -22,6 +22,7 @@ from batchvet.results.schema import HASH_NAMES
 from batchvet.results.writer import read_parts
 from batchvet.runtime.available import AvailablePixels, Problem
 from batchvet.runtime.config import RunConfig, short_hash
+from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.star_fields import star_fields
 
 NO_SECTOR = 0  #: sector of a row whose target has no pixels anywhere
@@ -46,6 +47,8 @@ class Task:
     offer: Offer | None = None  #: file to ingest first
     problem: Problem | None = None  #: why there are no pixels
     size: int = 0  #: bytes of the cached entry or offered file, 0 when not known
+    camera: int = 0  #: 0 when not known before the file is read
+    ccd: int = 0  #: likewise
     hashes: dict[str, str] = field(default_factory=dict)  #: what the rows stand on
 
     @property
@@ -68,6 +71,7 @@ class Plan:
     measured_seconds: float = math.nan  #: per task, from rows that are there
     not_asked: frozenset[int] = frozenset()  #: targets that an archive would have to be asked for
     neighbours_not_asked: frozenset[int] = frozenset()  #: targets whose stars would have to be asked for
+    note: str = ""  #: what people should know of it
 
     @property
     def keys(self) -> set[RowKey]:
@@ -164,9 +168,9 @@ def make_plan(
     targets = catalog.by_target()
     neighbours, no_stars = _neighbours(config, targets, ask=ask, refresh=refresh, progress=progress)
     pixels = AvailablePixels.find(config, targets, progress, ask=ask, refresh=refresh)
-    settings = {"settings_hash": _settings_hash(config), "software_version": batchvet.__version__}
+    prf_files = PrfFiles(config, ask=ask)
     tasks = tuple(
-        task for tic, group in targets.items() for task in _tasks_of(tic, group, config, pixels, neighbours, settings)
+        task for tic, group in targets.items() for task in _tasks_of(tic, group, config, pixels, neighbours, prf_files)
     )
     rows = _existing_rows(config.output)
     wanted = {key: task.hashes for task in tasks for key in task.keys}
@@ -182,6 +186,7 @@ def make_plan(
         measured_seconds=_mean_seconds(rows.values()),
         not_asked=frozenset(pixels.not_asked),
         neighbours_not_asked=no_stars,
+        note=prf_files.note,
     )
 
 
@@ -204,13 +209,13 @@ def _tasks_of(
     config: RunConfig,
     pixels: AvailablePixels,
     neighbours: NeighbourTable | None,
-    settings: dict[str, str],
+    prf_files: PrfFiles,
 ) -> list[Task]:
     stars = neighbours.of(tic) if neighbours else None
     hashes = {
         "candidate_hash": short_hash([replace(candidate, sectors=None) for candidate in group]),
         "neighbours_hash": (neighbours.sha256_of(tic) or "none")[:12] if neighbours else "none",
-        **settings,
+        "software_version": batchvet.__version__,
     }
     sectors = {candidate: _sectors_of(candidate, config, pixels) for candidate in group}
     tasks = []
@@ -227,7 +232,13 @@ def _tasks_of(
                 offer=found.offer,
                 problem=found.problem,
                 size=found.size,
-                hashes={"stamp_hash": found.hash, **hashes},
+                camera=found.camera,
+                ccd=found.ccd,
+                hashes={
+                    "stamp_hash": found.hash,
+                    "settings_hash": prf_files.settings_hash(sector, found.camera, found.ccd),
+                    **hashes,
+                },
             )
         )
     return tasks
@@ -241,27 +252,6 @@ def _sectors_of(candidate: Candidate, config: RunConfig, pixels: AvailablePixels
     if candidate.sectors:
         return tuple(sector for sector in known if sector in config.sectors)
     return config.sectors
-
-
-def _settings_hash(config: RunConfig) -> str:
-    """Settings that numbers depend on; PRF files count by name and size, wherever they lie."""
-    directory = prf_directory(config)
-    files = sorted((f.name, f.stat().st_size) for f in directory.rglob("*.fits")) if directory else []
-    settings = config.science_settings() | {"prf": files or "empirical"}
-    return short_hash(settings)
-
-
-def prf_directory(config: RunConfig) -> Path | None:
-    """Where official PRF files are looked for: the configured directory, else ``prf`` in the cache, if there."""
-    if config.prf == "empirical":
-        return None
-    if config.prf == "auto":
-        kept = Path(config.cache) / "prf"
-        return kept if kept.is_dir() else None
-    directory = Path(config.prf)
-    if not directory.is_dir():
-        raise ConfigError(f"prf: {directory} is not a directory; name one with SPOC PRF files, or 'empirical'")
-    return directory
 
 
 def _existing_rows(output: Path) -> dict[RowKey, dict[str, Any]]:

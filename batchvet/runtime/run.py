@@ -27,7 +27,8 @@ from batchvet.runtime.config import ClusterSettings, RunConfig, read_config, sho
 from batchvet.runtime.executors import Executor
 from batchvet.runtime.ingest import ingested
 from batchvet.runtime.judge import judge, judgement_lost, judgements
-from batchvet.runtime.plan import Plan, Task, make_plan, prf_directory
+from batchvet.runtime.plan import Plan, Task, make_plan
+from batchvet.runtime.prf_choice import prf_directory, with_prf
 from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.task import VetSettings, failed_rows, vet_task
 
@@ -229,7 +230,7 @@ def _vet(
         ready.append(task)
     if waiting:
         Cache(config.cache).index()
-    ready.sort(key=lambda task: (task.tic, task.sector))
+    ready = sorted(with_prf(ready, config, progress), key=lambda task: (task.tic, task.sector))
     official = prf_directory(config)
     settings = VetSettings(config.checks, config.quality_bitmask, str(official) if official else None)
     progress.start("Vetting", len(ready))
