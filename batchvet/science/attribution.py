@@ -14,9 +14,14 @@ FloatArray = NDArray[np.float64]
 
 #: Deepest possible eclipse, with 0.1 mag of grace for the catalogue's magnitudes.
 DEEPEST = 10 ** (0.4 * 0.1)
-#: Prior probabilities; what they leave is the stars' of the table: half the target's, half the neighbours'.
+#: Prior probabilities; what they leave is the stars' of the table.
 PRIOR_NOT_IN_TABLE = 0.01
 PRIOR_ARTEFACT = 0.01
+#: Of the table's share, the target's: about half of all candidates that pixels rule on are on it.
+PRIOR_TARGET = 0.5
+#: A neighbour's light falls off in the target's aperture as a Gaussian of this width; beyond, a little remains.
+APERTURE_ARCSEC = 30.0
+FAR_WEIGHT = 0.03
 
 
 @dataclass(frozen=True)
@@ -60,15 +65,19 @@ def attribute(sectors: Sequence[SectorSky], position: JointPosition, floor_arcse
 
 
 def _log_prior(hosts: Sequence[PossibleHost]) -> FloatArray:
-    """Half for the target, half shared by the neighbours that are bright enough for the dip.
+    """Half for the target, half for the neighbours that are bright enough for the dip, by their distance.
 
-    A prior that is flat in the log of the depth gives every star that can have the dip the same weight.
+    A prior that is flat in the log of the depth gives every star that can have the dip the same weight. But the
+    dip was found in the light of the target's aperture, and a far star's light hardly gets there.
     """
     is_target = np.array([host.is_target for host in hosts])
-    able = max(np.count_nonzero(~is_target & (np.array([host.depth for host in hosts]) <= DEEPEST)), 1)
+    able = np.array([host.depth <= 1.5 * DEEPEST for host in hosts])
+    distance = np.array([np.hypot(host.east, host.north) for host in hosts])
+    weight = np.exp(-0.5 * (distance / APERTURE_ARCSEC) ** 2) + FAR_WEIGHT
+    of_able = max(weight[able & ~is_target].sum(), 1e-300)
     of_table = 1.0 - PRIOR_NOT_IN_TABLE - PRIOR_ARTEFACT
-    share = 0.5 if len(hosts) > 1 else 1.0
-    return np.log(np.where(is_target, share, (1.0 - share) / able + 1e-300) * of_table)
+    share = PRIOR_TARGET if np.any(able & ~is_target) else 1.0
+    return np.log(of_table * np.where(is_target, share, (1.0 - share) * np.minimum(weight / of_able, 1.0) + 1e-300))
 
 
 @dataclass(frozen=True, eq=False)
