@@ -344,7 +344,6 @@ def main() -> None:
         error.show()
         code = EXIT_USAGE
     except (typer.Abort, KeyboardInterrupt):
-        print("interrupted; what is done is kept, the same command goes on", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except BatchvetError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -359,4 +358,6 @@ def main() -> None:
         else:
             print("please report it; BATCHVET_TRACEBACK=1 shows where", file=sys.stderr)
         code = EXIT_INTERNAL
+    if code == EXIT_INTERRUPTED:  # typer may have turned the interrupt into its exit code already
+        print("interrupted; what is done is kept, the same command goes on", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
