@@ -1,0 +1,178 @@
+"""The current TOI table from ExoFOP or the NASA Exoplanet Archive, kept with its date and checksum."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from ..addresses import address
+from ..errors import CatalogError, ConfigError
+from ..network import CarefulSession, Host, PassingFault, Politeness
+from .candidate import Candidate
+from .cells import text
+from .condition import parse_condition
+from .layouts import LAYOUTS
+from .reader import read_catalog
+from .table import open_table
+
+Service = Literal["exofop", "nasa"]
+
+#: The columns of the NASA archive's TOI table that we read.
+_NASA_COLUMNS = (
+    "toi",
+    "tid",
+    "pl_orbper",
+    "pl_orbpererr1",
+    "pl_tranmid",
+    "pl_tranmiderr1",
+    "pl_trandurh",
+    "pl_trandep",
+    "ra",
+    "dec",
+    "st_pmra",
+    "st_pmdec",
+    "st_tmag",
+    "tfopwg_disp",
+)
+
+_OF_EPHEMERIS = ("period_days", "t0_btjd", "duration_hours")
+_OF_CANDIDATE = ("tic", "depth_ppm", "ra", "dec", "pmra", "pmdec", "tmag")
+
+
+@dataclass(frozen=True)
+class ToiTable:
+    """What was fetched and what of it was kept."""
+
+    path: Path
+    service: str
+    fetched: str  #: UTC, ISO
+    sha256: str  #: of the file as written
+    n_rows: int  #: rows that the service sent
+    n_kept: int  #: rows in the file
+    n_unusable: int  #: rows in the file that a run leaves out with ``--keep-going``, such as one without an epoch
+
+
+def fetch_toi_table(
+    output: str | Path,
+    *,
+    service: Service = "exofop",
+    where: str | None = None,
+    politeness: Politeness | None = None,
+) -> ToiTable:
+    """Fetch the TOI table of today.
+
+    Parameters
+    ----------
+    output : path
+        CSV in the service's own columns; ``OUTPUT.json`` beside it says when and where it came from and its SHA-256.
+    service : "exofop" or "nasa"
+    where : str, optional
+        Which candidates to keep, such as ``"tmag < 12 and period_days < 10"``: comparisons of a candidate's `toi`,
+        `tic`, `period_days`, `t0_btjd`, `duration_hours`, `depth_ppm`, `ra`, `dec`, `pmra`, `pmdec`, `tmag` with
+        numbers, joined by ``and``, ``or``, ``not`` and brackets. A value that is not known fulfils no comparison.
+        Rows that are no usable candidates are then left out.
+    politeness : Politeness, optional
+
+    Raises
+    ------
+    ConfigError
+        `where` or `service` cannot be understood, or the file cannot be written.
+    ArchiveError
+        The service does not answer.
+    CatalogError
+        It answers with something else than a TOI table, or no candidate is left.
+    """
+    output = Path(output)
+    condition = parse_condition(where, ("toi", *_OF_EPHEMERIS, *_OF_CANDIDATE)) if where else None
+    content, url = _fetched(service, Host(politeness))
+    arriving = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _write(arriving, content)
+        catalog = read_catalog(arriving, keep_going=True)
+        n_rows = len(catalog.candidates) + len(catalog.rejected)
+        n_unusable = len(catalog.rejected)
+        if condition is not None:
+            kept = {c.toi for c in catalog.candidates if condition(_values(c))}
+            if not kept:
+                raise CatalogError(f"none of the {n_rows} candidates fulfils {where!r}")
+            content, n_unusable = _rows_of(arriving, kept), 0
+            _write(arriving, content)
+        table = ToiTable(
+            path=output,
+            service=service,
+            fetched=datetime.now(UTC).isoformat(timespec="seconds"),
+            sha256=hashlib.sha256(content).hexdigest(),
+            n_rows=n_rows,
+            n_kept=len(kept) if condition is not None else n_rows,
+            n_unusable=n_unusable,
+        )
+        said = {"url": url, "where": where} | {k: v for k, v in vars(table).items() if k != "path"}
+        os.replace(arriving, output)
+        _write(arriving, (json.dumps(said, indent=2, sort_keys=True) + "\n").encode())
+        os.replace(arriving, output.with_name(output.name + ".json"))
+    except CatalogError as error:
+        raise CatalogError(str(error).replace(str(arriving), f"that {service} sends")) from None
+    except OSError as error:
+        raise ConfigError(f"{output}: cannot be written ({error.strerror})") from error
+    finally:
+        arriving.unlink(missing_ok=True)
+    return table
+
+
+def _fetched(service: str, host: Host) -> tuple[bytes, str]:
+    """The table as the service sends it, and from where."""
+    if service == "exofop":
+        url, asked = address("BATCHVET_EXOFOP_URL"), {}
+    elif service == "nasa":
+        url = address("BATCHVET_NASA_URL")
+        asked = {"query": f"select {','.join(_NASA_COLUMNS)} from toi", "format": "csv"}
+    else:
+        raise ConfigError(f"service: {service!r} is neither exofop nor nasa")
+
+    def question() -> bytes:
+        with session.get(url, params=asked, timeout=host.politeness.timeout) as answer:
+            answer.raise_for_status()
+            if answer.content.lstrip()[:1] == b"<" or not answer.content.strip():
+                raise PassingFault("the service sends a page, not a table")
+            return answer.content
+
+    with CarefulSession() as session:
+        return host.ask(question, f"fetching the TOI table of {service}"), url
+
+
+def _values(candidate: Candidate) -> dict[str, float]:
+    """What a condition can speak of."""
+    named = {name: getattr(candidate.ephemeris, name) for name in _OF_EPHEMERIS}
+    named |= {name: getattr(candidate, name) for name in _OF_CANDIDATE}
+    try:
+        return named | {"toi": float(candidate.toi)}
+    except ValueError:
+        return named | {"toi": math.nan}
+
+
+def _rows_of(path: Path, kept: set[str]) -> bytes:
+    """The table with only those candidates, in the service's own columns."""
+    table = open_table(path, LAYOUTS, "TOI table")
+    column = table.positions["toi"]
+    written = io.StringIO(newline="")
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(row for _, row in table.rows if column < len(row) and text(row[column]) in kept)
+    return written.getvalue().encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
