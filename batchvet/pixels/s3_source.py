@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from batchvet.errors import StampError
 from batchvet.pixels.bucket import Bucket, Listing, Patience
 from batchvet.pixels.fits_file import cadence_from_name, identity_from_name
-from batchvet.pixels.sources import Offer, checked
+from batchvet.pixels.sources import Offer
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import CHECKSUM_MISMATCH, read_tpf_bytes
 
@@ -96,7 +96,7 @@ class S3Source:
                 yield from several
 
     def read(self, offer: Offer) -> Stamp:
-        """Fetch an object whole and hold it against its listing, its checksums and what was offered.
+        """Fetch an object whole and hold it against its listing, its checksums and its name.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class S3Source:
                 f"{offer.location}: its FITS checksum does not match; the object in the bucket is damaged",
                 kind="corrupt",
             )
-        return checked(stamp, offer)
+        return stamp
 
     def _folders(self, targets: Mapping[int, tuple[float, float]], sectors: Mapping[int, Collection[int]]) -> list[str]:
         """Folders to list: of single targets, of whole sectors, or all there is ("")."""

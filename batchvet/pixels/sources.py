@@ -88,17 +88,7 @@ def read_offered_file(offer: Offer) -> Stamp:
     """
     if offer.error:
         raise StampError(offer.error, kind=offer.error_kind)
-    return checked(read_tpf(offer.location), offer)
-
-
-def checked(stamp: Stamp, offer: Offer) -> Stamp:
-    """The stamp when it is what was offered; one that knows no TIC is taken to be the target's.
-
-    Raises
-    ------
-    StampError
-        Kind ``identity``.
-    """
+    stamp = read_tpf(offer.location)
     if stamp.tic == 0:
         return replace(stamp, tic=offer.tic)
     if (stamp.tic, stamp.sector) != (offer.tic, offer.sector):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from small_stamp import SMALL
 
 from batchvet.errors import CacheError, StorageError
+from batchvet.pixels.bucket import Bucket
 from batchvet.pixels.cache import INDEX, Cache, CacheEntry
 from batchvet.pixels.entry import StampKey, check_seal, decode, encode
 from batchvet.pixels.index_file import decode_records, encode_records
@@ -74,7 +75,10 @@ def test_errors_are_left_unread_on_request(cache: Cache, small_stamp: Stamp) -> 
 
 
 def test_the_same_stamp_gives_the_same_bytes(small_stamp: Stamp) -> None:
-    assert encode(small_stamp, 1, 2) == encode(replace(small_stamp, flux=small_stamp.flux.copy()), 1, 2)
+    content = encode(small_stamp, 1, 2)
+    assert content == encode(replace(small_stamp, flux=small_stamp.flux.copy()), 1, 2)
+    with zipfile.ZipFile(BytesIO(content)) as archive:  # no time of writing, which would tell later bytes from these
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_the_first_writer_wins_unless_told_to_replace(cache: Cache, small_stamp: Stamp) -> None:
@@ -166,6 +170,16 @@ def test_verify_names_what_is_damaged_and_nothing_else(cache: Cache, small_stamp
     assert {key.tic for key in cache.index()} == {1, 2, 5, 7}
 
 
+def test_verify_finds_a_changed_bit_that_no_reader_looks_at(cache: Cache, small_stamp: Stamp) -> None:
+    key = cache.write(small_stamp).key
+    content = cache.storage.read(key.name)
+    time_of_first_member = 10  # within its local header, which is not read when the zip file's directory is
+    put(cache, key.name, content[:time_of_first_member] + b"\x01" + content[time_of_first_member + 1 :])
+    assert same(cache.read(key), small_stamp)
+    n_entries, damages = cache.verify()
+    assert n_entries == 1 and [damage.name for damage in damages] == [key.name]
+
+
 def test_a_missing_chunk_is_an_error_that_names_it(cache: Cache, small_stamp: Stamp) -> None:
     key = cache.write(small_stamp).key
     put(cache, key.name, without_member(cache.storage.read(key.name), "quality/c/0"))
@@ -209,6 +223,16 @@ def test_a_flipped_bit_is_found_wherever_it_is(data: st.DataObject) -> None:
     assert same(stamp, SMALL)  # a bit that no reader looks at
 
 
+def test_a_member_said_to_be_packed_is_damage() -> None:
+    starts = [at for at in range(len(CONTENT)) if CONTENT.startswith(b"PK\x01\x02", at)]
+    assert len(starts) > 10
+    for start in starts:
+        changed = bytearray(CONTENT)
+        changed[start + 10] = zipfile.ZIP_DEFLATED
+        with pytest.raises(CacheError):
+            decode(bytes(changed), "entry")
+
+
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_an_entry_cut_anywhere_is_no_entry(data: st.DataObject) -> None:
@@ -238,6 +262,7 @@ def test_an_index_with_a_flipped_bit_is_right_or_not_used(data: st.DataObject) -
 
 INGEST = """
 import sys
+from batchvet.pixels.bucket import Bucket
 from batchvet.pixels.cache import Cache
 sys.path.insert(0, sys.argv[3])
 from small_stamp import SMALL
@@ -274,6 +299,7 @@ def started(command: list[str]) -> subprocess.Popen[str]:
 
 STOP_IN = """
 import os, sys, time
+from batchvet.pixels.bucket import Bucket
 from batchvet.pixels.cache import Cache
 sys.path.insert(0, sys.argv[3])
 from small_stamp import SMALL
@@ -337,15 +363,12 @@ def test_a_cache_that_cannot_be_is_an_error_that_names_it(tmp_path: Path, use: C
 def test_what_does_not_read_back_is_not_committed(
     cache: Cache, small_stamp: Stamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "://" in cache.location:
-        from batchvet.pixels.bucket import Bucket
-
-        monkeypatch.setattr(Bucket, "read", lambda self, key, etag="": b"other bytes")
-    else:
-        monkeypatch.setattr(Path, "read_bytes", lambda self: b"other bytes")
-    with pytest.raises(CacheError, match=r"0120s\.zarr\.zip: reads back otherwise than written"):
-        cache.write(small_stamp)
-    monkeypatch.undo()
+    with monkeypatch.context() as damaged:
+        damaged.setattr(Bucket, "read", lambda self, key, etag="": b"other bytes")
+        damaged.setattr(Path, "read_bytes", lambda self: b"other bytes")
+        with pytest.raises(CacheError, match=r"0120s\.zarr\.zip: reads back otherwise than written"):
+            cache.write(small_stamp)
+    assert list(cache.storage.list("")) == []
     if "://" not in cache.location:
         assert not [path for path in Path(cache.location).rglob("*") if path.is_file()]
 

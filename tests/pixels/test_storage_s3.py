@@ -285,6 +285,23 @@ def test_lasting_faults_are_errors_never_a_part_of_the_bytes(
         Cache(S3Storage("s3://bucket", IMPATIENT)).read(StampKey.of(small_stamp))
 
 
+def test_what_another_writer_replaced_at_once_is_that_writers_to_check(
+    s3, small_stamp: Stamp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(small_stamp, sha256="cd" * 32)
+    true = Bucket.write
+
+    def overtaken(self: Bucket, key: str, content: bytes, *, replace: bool) -> str:
+        etag = true(self, key, content, replace=replace)
+        true(self, key, encode(other), replace=True)
+        return etag
+
+    monkeypatch.setattr(Bucket, "write", overtaken)
+    cache = Cache(s3.url)
+    cache.write(small_stamp)
+    assert cache.read(StampKey.of(small_stamp)).sha256 == other.sha256
+
+
 def test_no_thread_is_left_behind(s3, small_stamp: Stamp) -> None:
     cache = Cache(s3.url)
     cache.write(small_stamp)
