@@ -112,8 +112,8 @@ class SectorEvidence:
 
     @property
     def noise_scale(self) -> float:
-        """What chi² is divided by: the reduced chi², where the model fits worse than the noise allows."""
-        return max(1.0, self.chi2_reduced) if math.isfinite(self.chi2_reduced) else 1.0
+        """What chi² is divided by; see `noise_scale`."""
+        return noise_scale(self.chi2_reduced, self.rows * self.cols - 3)
 
     def to_row(self) -> dict[str, Any]:
         """Flat row: scalars, 1-D arrays and lists of strings, as `ROW_FIELDS` says."""
@@ -146,6 +146,14 @@ class SectorEvidence:
         values["star_score"] = values["star_score"].reshape(stars, 3)
         values["star_information"] = values["star_information"].reshape(stars, 3, 3)
         return cls(**values)
+
+
+def noise_scale(chi2_reduced: float, freedom: int) -> float:
+    """What chi² is divided by where the model fits worse than the noise allows; 1 where it does not.
+
+    Less its own scatter: the larger of 1 and the reduced chi² alone would widen every second good fit.
+    """
+    return max(1.0, chi2_reduced - math.sqrt(2.0 / max(freedom, 1))) if math.isfinite(chi2_reduced) else 1.0
 
 
 def _number(value: Any) -> float:

@@ -17,8 +17,8 @@ from batchvet.science.sky_likelihood import BROAD, SectorSky, locate_jointly
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 
 #: Error of a joint position that does not average down (SCIENCE 2e starts at 1.0"). With the zero point, PRF and
-#: WCS errors in every sector's covariance already, simulated scenes and WASP-126 leave half of that.
-POSITION_FLOOR_ARCSEC = 0.5
+#: WCS errors in every sector's covariance already, simulated scenes leave none and WASP-126 about a third of that.
+POSITION_FLOOR_ARCSEC = 0.3
 #: The same where stars are weighed against each other.
 ATTRIBUTION_FLOOR_ARCSEC = 1.0
 #: What SPOC's data validation adds to the error of an offset (Twicken et al. 2018).

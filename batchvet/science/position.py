@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import maximum_filter
 
+from batchvet.science.evidence import noise_scale
 from batchvet.science.prf import Prf
 
 FloatArray = NDArray[np.float64]
@@ -121,10 +122,10 @@ class SignificanceMap:
         near_best = height[order] >= _COMPARABLE * height.max()
         return self.start + self.step * peaks[order[near_best | (np.arange(len(order)) == 0)]]
 
-    def moments(self, noise_scale: float) -> tuple[FloatArray, FloatArray]:
-        """Mean (row, col) and covariance (pixel²) of the likelihood, chi² divided by `noise_scale`."""
+    def moments(self, scale: float) -> tuple[FloatArray, FloatArray]:
+        """Mean (row, col) and covariance (pixel²) of the likelihood, chi² divided by `scale`."""
         rows, cols = (self.start[axis] + self.step[axis] * np.arange(self.values.shape[axis]) for axis in (0, 1))
-        log_like = 0.5 * np.maximum(self.values, 0.0) ** 2 / noise_scale
+        log_like = 0.5 * np.maximum(self.values, 0.0) ** 2 / scale
         weight = np.exp(log_like - log_like.max())
         weight /= weight.sum()
         mean = np.array([weight.sum(axis=1) @ rows, weight.sum(axis=0) @ cols])
@@ -163,10 +164,10 @@ def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> Poin
     """
     windows = [_window(image, prf, place, np.full(2, _PEAK_REACH)) for place in grid.maxima()]
     peak = max(windows, key=lambda window: window.values.max())
-    half = np.full(2, _PEAK_REACH)
+    half, freedom = np.full(2, _PEAK_REACH), max(image.n_pixels - 3, 1)
     for _ in range(_PEAK_ITERATIONS):
-        chi2_reduced = (image.chi2 - peak.values.max() ** 2) / max(image.n_pixels - 3, 1)
-        mean, covariance = peak.moments(max(1.0, chi2_reduced))
+        chi2_reduced = (image.chi2 - peak.values.max() ** 2) / freedom
+        mean, covariance = peak.moments(noise_scale(chi2_reduced, freedom))
         wanted = _PEAK_SIGMAS * np.sqrt(np.diag(covariance))
         if np.all(wanted > 0.6 * half):
             break
