@@ -152,10 +152,15 @@ def pixel_medians(flux: NDArray[np.float32]) -> FloatArray:
     medians = np.full(rows * cols, np.nan)
     for n in np.unique(n_valid[n_valid > 0]):  # partition puts NaN last, so pixels alike in their count go together
         pixels = n_valid == n
-        middle = sorted({(n - 1) // 2, n // 2})
-        parted = np.partition(series[pixels], middle, axis=1)[:, middle].astype(np.float64)
+        # one partition point is several times as fast as two: the lower of two middle values is the left part's largest
+        parted = np.partition(series[pixels], n // 2, axis=1)
+        upper = parted[:, n // 2].astype(np.float64)
+        if n % 2:
+            medians[pixels] = upper
+            continue
+        lower = parted[:, : n // 2].max(axis=1).astype(np.float64)
         with np.errstate(invalid="ignore"):  # inf - inf
-            medians[pixels] = parted[:, 0] if len(middle) == 1 else (parted[:, 0] + parted[:, 1]) / 2.0
+            medians[pixels] = (lower + upper) / 2.0
     return medians.reshape(rows, cols)
 
 

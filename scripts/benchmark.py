@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Measure what the README claims, as ratios within one run: python scripts/benchmark.py [v09|codecs|scaling]
+
+v09      V09 from the cache against opening the FITS file and running tess-vetter's V09, WASP-126 sector 1
+codecs   size and reading time of a cache entry's flux, by codec
+scaling  2 workers against the serial executor on simulated 30-minute stamps, with the client's memory
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"):
+    os.environ.setdefault(name, "1")
+
+import numpy as np
+
+SHARED = Path(os.environ.get("BATCHVET_SHARED", Path(__file__).resolve().parent.parent.parent / "shared"))
+
+
+def times(work: Callable[[], object], repeats: int) -> list[float]:
+    """Wall seconds of each repeat, after one that does not count."""
+    work()
+    measured = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        measured.append(time.perf_counter() - start)
+    return measured
+
+
+def benchmark_v09(repeats: int) -> dict[str, float]:
+    """Reading from the cache and V09, against astropy's reading of the file and tess-vetter's V09."""
+    from astropy.io import fits
+    from tess_vetter.domain.detection import TransitCandidate
+    from tess_vetter.validation.checks_pixel import check_pixel_level_lc_with_tpf
+
+    from batchvet.catalog.candidate import Ephemeris
+    from batchvet.pixels.cache import Cache
+    from batchvet.pixels.quality import DEFAULT
+    from batchvet.pixels.tpf import read_tpf
+    from batchvet.science.difference_image import depth_map
+
+    (path,) = (SHARED / "data" / "wasp126").glob("*-s0001-*")
+    ephemeris = Ephemeris(3.28878, 1327.5205, 3.49)
+    candidate = TransitCandidate(period=3.28878, t0=1327.5205, duration_hours=3.49, depth=0.0066, snr=50.0)
+    with tempfile.TemporaryDirectory() as directory:
+        cache = Cache(directory)
+        key = cache.write(read_tpf(path)).key
+
+        def ours() -> float:
+            stamp = cache.read(key, with_errors=False)
+            stamp = stamp.select(stamp.good(DEFAULT))
+            return depth_map(stamp.time, stamp.flux, ephemeris).max_depth_ppm
+
+        def theirs() -> float:
+            with fits.open(path) as hdus, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                table = hdus[1].data
+                good = np.isfinite(table["TIME"]) & ((table["QUALITY"] & DEFAULT) == 0)
+                found = check_pixel_level_lc_with_tpf(
+                    tpf_data=table["FLUX"][good], time=table["TIME"][good], candidate=candidate
+                )
+            return found.details["max_depth_ppm"]
+
+        assert ours() == theirs()
+        fast, slow = np.median(times(ours, repeats)), np.median(times(theirs, repeats))
+    return {"batchvet_ms": 1e3 * fast, "fits_and_tess_vetter_ms": 1e3 * slow, "ratio": slow / fast}
+
+
+def benchmark_codecs(repeats: int) -> dict[str, dict[str, float]]:
+    """One array, one chunk, as the cache keeps it."""
+    import zarr
+    from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
+    from zarr.storage import MemoryStore
+
+    from batchvet.pixels.tpf import read_tpf
+
+    (path,) = (SHARED / "data" / "wasp126").glob("*-s0001-*")
+    flux = read_tpf(path).flux
+
+    def blosc(cname: str, level: int, shuffle: str) -> BloscCodec:
+        return BloscCodec(cname=cname, clevel=level, shuffle=shuffle, typesize=4)
+
+    along_time = [TransposeCodec(order=(1, 2, 0))]
+    choices = {
+        "zstd bitshuffle 3, along time (used)": (along_time, blosc("zstd", 3, "bitshuffle")),
+        "zstd bitshuffle 5, along time": (along_time, blosc("zstd", 5, "bitshuffle")),
+        "zstd bitshuffle 3, by cadence": (None, blosc("zstd", 3, "bitshuffle")),
+        "zstd shuffle 3, along time": (along_time, blosc("zstd", 3, "shuffle")),
+        "lz4 bitshuffle 5, along time": (along_time, blosc("lz4", 5, "bitshuffle")),
+        "plain zstd 3, along time": (along_time, ZstdCodec(level=3)),
+    }
+    results = {}
+    for name, (filters, codec) in choices.items():
+        members: dict = {}
+        group = zarr.create_group(MemoryStore(members), zarr_format=3)
+        array = group.create_array(
+            "flux", shape=flux.shape, dtype="f4", chunks=flux.shape, filters=filters, compressors=[codec, Crc32cCodec()]
+        )
+        start = time.perf_counter()
+        array[...] = flux
+        written = time.perf_counter() - start
+        read = np.median(times(lambda array=array: array[...], repeats))
+        size = sum(len(value.to_bytes()) for value in members.values())
+        results[name] = {"MB": size / 1e6, "read_ms": 1e3 * read, "write_ms": 1e3 * written}
+    return results
+
+
+def benchmark_scaling(tasks: int) -> dict[str, float]:
+    """The same run serially and with two workers; both caches are warm, so that only vetting is compared."""
+    from batchvet.runtime.config import ClusterSettings, read_config
+    from batchvet.runtime.run import ingest, run
+    from batchvet.simulate import simulate
+
+    class VettingSeconds:
+        """Seconds from the first to the last row, without starting and closing the cluster."""
+
+        def __init__(self) -> None:
+            self.first = self.last = 0.0
+            self.memory: list[float] = []
+
+        def start(self, phase: str, total: int | None) -> None:
+            self.phase = phase
+            if phase == "Vetting":
+                self.first = time.perf_counter()
+
+        def advance(self, n: int = 1, failed: int = 0) -> None:
+            if self.phase == "Vetting":
+                self.last = time.perf_counter()
+                self.memory.append(resident_mb())
+
+        def say(self, text: str) -> None: ...
+
+    results: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        survey = simulate(Path(directory) / "sim", targets=max(1, tasks // 5), sectors=5, seed=1, workers=2)
+        config = read_config(survey.config)
+        ingest(config)
+        for name, cluster in (("serial", ClusterSettings(serial=True)), ("two_workers", ClusterSettings(workers=2))):
+            watch = VettingSeconds()
+            output = Path(directory) / name
+            run(config.model_copy(update={"cluster": cluster, "output": output}), progress=watch)
+            results[f"{name}_s"] = watch.last - watch.first
+            quarter = len(watch.memory) // 4
+            results[f"{name}_client_mb_growth"] = watch.memory[-1] - watch.memory[quarter]
+        results["tasks"] = len(survey.files)
+    results["ratio"] = results["serial_s"] / results["two_workers_s"]
+    return results
+
+
+def resident_mb() -> float:
+    """Memory of this process now (Linux), or its peak so far where that is not told."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return pages * resource.getpagesize() / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", choices=["v09", "codecs", "scaling", []], default=["v09", "codecs"])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--tasks", type=int, default=1000, help="target-sectors of the scaling benchmark")
+    options = parser.parse_args()
+    results = {}
+    for what in options.what:
+        if what != "scaling" and not (SHARED / "data").is_dir():
+            sys.exit(f"{what} needs the real pixels in ../shared/data, or BATCHVET_SHARED")
+        results[what] = {
+            "v09": lambda: benchmark_v09(options.repeats),
+            "codecs": lambda: benchmark_codecs(options.repeats),
+            "scaling": lambda: benchmark_scaling(options.tasks),
+        }[what]()
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
