@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc
 
-from batchvet.science.attribution import PossibleHost, attribute
+from batchvet.science.attribution import Attribution, PossibleHost, attribute
 from batchvet.science.calibration import DEFAULT, Calibration, normalised
 from batchvet.science.evidence import SectorEvidence
-from batchvet.science.sky_likelihood import BROAD, SectorSky, locate_jointly
+from batchvet.science.sky_likelihood import BROAD, JointPosition, SectorSky, locate_jointly
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 
 #: Error of a joint position that does not average down (SCIENCE 2e starts at 1.0"). With the zero point, PRF and
@@ -76,12 +76,9 @@ def vet_candidate(evidence: Sequence[SectorEvidence], calibration: Calibration =
     """
     if not evidence:
         return _without_evidence(calibration)
-    # One sector alone has nobody to outvote it.
-    sectors = [SectorSky(found, BROAD if len(evidence) > 1 else 0.0) for found in evidence]
-    position = locate_jointly(sectors)
+    position, attribution = weigh(evidence)
     covariance = position.covariance + np.eye(2) * POSITION_FLOOR_ARCSEC**2
     sigma = math.sqrt(position.offset @ np.linalg.solve(covariance, position.offset))
-    attribution = attribute(sectors, position, ATTRIBUTION_FLOOR_ARCSEC)
     raw = normalised(attribution.log_weight)
     sources = {found.prf_source for found in evidence}
     source = sources.pop() if len(sources) == 1 else "empirical"
@@ -127,6 +124,14 @@ def vet_candidate(evidence: Sequence[SectorEvidence], calibration: Calibration =
         flags=_flags(evidence, flags, p_hosts, group, p),
         calibration_version=calibration.version,
     )
+
+
+def weigh(evidence: Sequence[SectorEvidence]) -> tuple[JointPosition, Attribution]:
+    """Joint position, and raw weights of all hypotheses, from at least one sector (SCIENCE 2e, 2f)."""
+    # One sector alone has nobody to outvote it.
+    sectors = [SectorSky(found, BROAD if len(evidence) > 1 else 0.0) for found in evidence]
+    position = locate_jointly(sectors)
+    return position, attribute(sectors, position, ATTRIBUTION_FLOOR_ARCSEC)
 
 
 def classical_offset(evidence: Sequence[SectorEvidence]) -> tuple[float, float]:

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Make the calibration that ships: from simulated scenes, how far may raw probabilities be believed?
+
+    python scripts/make_calibration.py --scenes 400 --seed 101 --output batchvet/science/calibration.json
+
+For each kind of PRF and node of the joint signal to noise the two numbers of `batchvet.science.calibration` are
+those that make the true hypotheses most probable, with a prior that keeps them near 1 and 0 where scenes are few.
+Evaluate the result on other scenes: `scripts/score_localization.py` with another seed and another family of PRFs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from localization_scenes import Outcome, outcomes
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from batchvet.science.calibration import Calibration
+from batchvet.science.joint import weigh
+from batchvet.simulate import SimulationSettings
+
+FloatArray = NDArray[np.float64]
+
+NODES = (5.0, 7.0, 10.0, 20.0)
+PRF_OF_SOURCE = {"spoc": "known", "empirical": "empirical"}
+_SHARPNESS_PRIOR = 0.15  # 1 sigma of ln sharpness about 0
+_CONFUSION_PRIOR = 0.01  # mean of an exponential distribution
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=101)
+    parser.add_argument("--sectors", type=int, default=3)
+    parser.add_argument("--version", required=True, help="name that is stored with every probability")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    settings = SimulationSettings(seed=options.seed, sectors=tuple(range(1, options.sectors + 1)))
+    found = {source: [] for source in PRF_OF_SOURCE}
+    for source, prf in PRF_OF_SOURCE.items():
+        for count, (_, _, outcome) in enumerate(outcomes(settings, range(options.scenes), prf), start=1):
+            found[source].append(outcome)
+            print(f"\r{source} {count}/{options.scenes}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    values = calibrate(found, options.version)
+    values["made_from"] = {
+        "scenes": options.scenes,
+        "seed": options.seed,
+        "sectors": options.sectors,
+        "scenario": settings.scenario,
+        "prf": settings.prf,
+        "snr": list(settings.snr_range),
+    }
+    options.output.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    print(options.output.read_text(encoding="utf-8"))
+    return 0
+
+
+def calibrate(found: dict[str, Sequence[Outcome]], version: str) -> dict[str, object]:
+    """The content of a calibration file, by kind of PRF."""
+    values: dict[str, object] = {"version": version, "snr": list(NODES), "sharpness": {}, "confusion": {}}
+    for source, scenes in found.items():
+        known = [truth for truth in map(_hypotheses, scenes) if truth is not None]
+        sharpness, confusion = fit(known)
+        values["sharpness"][source] = [round(float(x), 3) for x in sharpness]
+        values["confusion"][source] = [round(float(x), 4) for x in confusion]
+    return values
+
+
+def _hypotheses(scene: Outcome) -> tuple[FloatArray, float, int] | None:
+    """Raw log weights, joint signal to noise and number of the true hypothesis; None where none is true."""
+    if not scene.host or not scene.evidence:
+        return None
+    position, attribution = weigh(scene.evidence)
+    if position.snr < NODES[0]:
+        return None  # no verdict is given
+    names = [host.source_id for host in attribution.hosts]
+    if scene.in_table and scene.host not in names:
+        return None  # outside every stamp
+    true = names.index(scene.host) if scene.in_table else len(names)
+    return attribution.log_weight, position.snr, true
+
+
+def fit(known: Sequence[tuple[FloatArray, float, int]]) -> tuple[FloatArray, FloatArray]:
+    """Sharpness and confusion at the nodes, by maximum posterior probability."""
+    n = len(NODES)
+
+    def loss(x: FloatArray) -> float:
+        sharpness, confusion = np.exp(x[:n]), 1.0 / (1.0 + np.exp(-x[n:]))
+        curve = Calibration("", NODES, {"spoc": tuple(sharpness)}, {"spoc": tuple(confusion)})
+        total = 0.5 * float(np.sum((x[:n] / _SHARPNESS_PRIOR) ** 2)) + float(np.sum(confusion)) / _CONFUSION_PRIOR
+        for log_weight, snr, true in known:
+            total -= math.log(max(curve.probabilities(log_weight, snr, "spoc")[true], 1e-12))
+        return total
+
+    start = np.concatenate([np.zeros(n), np.full(n, -5.0)])
+    best = minimize(loss, start, method="L-BFGS-B", bounds=[(-1.0, 0.4)] * n + [(-9.0, -2.0)] * n)
+    return np.exp(best.x[:n]), 1.0 / (1.0 + np.exp(-best.x[n:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
