@@ -52,6 +52,7 @@ def light_curves_figure(
     with matplotlib.rc_context(RC):
         rows, cols = stamp.shape
         figure = make(figsize=(0.72 * cols + 1.9, 0.72 * rows + 1.5), layout="constrained")
+        figure.get_layout_engine().set(rect=(0.012, 0.0, 0.976, 1.0))
         axes = figure.subplots()
         draw_light_curves(axes, stamp, ephemeris, bitmask)
         words = [display_name(toi)] if toi else []
@@ -85,10 +86,11 @@ def draw_light_curves(axes: Axes, stamp: Stamp, ephemeris: Ephemeris, bitmask: i
     axes.ticklabel_format(useOffset=False, style="plain")
     bar = axes.figure.colorbar(shade, cax=axes.inset_axes((1.03, 0.0, 0.035, 1.0)))
     bar.set_label("signal to noise of the dip in the pixel")
-    axes.set(xlim=extent[:2], ylim=extent[2:], xlabel="CCD column  (pixel)", ylabel="CCD row  (pixel)")
+    frame = "CCD" if left or bottom else "stamp"
+    axes.set(xlim=extent[:2], ylim=extent[2:], xlabel=f"{frame} column  (pixel)", ylabel=f"{frame} row  (pixel)")
     window = _REACH * ephemeris.duration_hours
     axes.set_title(
-        f"each pixel: ±{window:.1f} h about mid-transit, own flux scale; transit in orange, outline: pipeline aperture",
+        f"each pixel: ±{window:.1f} h about mid-transit, drift removed, own flux scale; transit in orange",
         fontsize=8.5,
         fontweight="normal",
     )
@@ -109,7 +111,7 @@ def folded_pixels(stamp: Stamp, ephemeris: Ephemeris, bitmask: int) -> tuple[Flo
     hours : array, [bin]
         Middle of the bins, from mid-transit.
     curves : array, e-/s, [bin, row, col]
-        Median flux minus that beside the same transit; NaN where there is none.
+        Median flux minus a line through that beside the same transit; NaN where there is none.
     snr : array, [row, col]
         Flux lost in transit over its error from the scatter beside it.
 
@@ -136,7 +138,7 @@ def folded_pixels(stamp: Stamp, ephemeris: Ephemeris, bitmask: int) -> tuple[Flo
     for number in np.unique(transit):
         members = transit == number
         if (members & inside).any() and (members & beside).any():
-            flux[members] -= _median(flux[members & beside])
+            flux[members] -= _baseline(since[members], flux[members], beside[members])
             kept |= members
     if not kept.any():
         raise InsufficientData(f"TIC {stamp.tic}, sector {stamp.sector}: no transit has cadences in it and beside it")
@@ -148,6 +150,21 @@ def folded_pixels(stamp: Stamp, ephemeris: Ephemeris, bitmask: int) -> tuple[Flo
     with np.errstate(divide="ignore", invalid="ignore"):
         snr = lost / (1.2533 * scatter) * np.sqrt((kept & inside).sum())  # the median's error is 1.2533 that of a mean
     return 12.0 * (edges[1:] + edges[:-1]), curves, np.where(np.isfinite(snr), snr, np.nan)
+
+
+def _baseline(since: FloatArray, flux: FloatArray, beside: NDArray[np.bool_]) -> FloatArray:
+    """What a transit's cadences would have without it: a line through those beside it, level if one-sided.
+
+    The line takes out the drift of the pointing, which in a single pixel is often larger than the transit.
+    """
+    level = _median(flux[beside])
+    both_sides = (since[beside] < 0).any() and (since[beside] > 0).any()
+    if not both_sides:
+        return np.broadcast_to(level, flux.shape)
+    seen = np.where(np.isfinite(flux[beside]), flux[beside], level)
+    design = np.stack([np.ones(since.size), since], axis=1)
+    line = np.tensordot(np.linalg.pinv(design[beside]), seen, axes=1)
+    return np.tensordot(design, line, axes=1)
 
 
 def _draw_curves(

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from made_run import KINDS, make_run
+from made_run import EVIL, KINDS, make_run
 
 from batchvet.results.reader import Run
-
-#: A name that a careless page would run.
-EVIL = "<img src=x onerror=\"document.title='hurt'\">&'"
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +13,3 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Candidates 101.01 to 106.01, one of each kind, in that order, and one with a malicious name."""
     tois = {f"{101 + number}.01": kind for number, kind in enumerate(KINDS)}
     return make_run(tmp_path_factory.mktemp("runs") / "every kind", {**tois, EVIL: "on_target"})
-
-
-@pytest.fixture
-def made_directory(made: Run) -> Path:
-    return made.directory

@@ -16,6 +16,9 @@ from batchvet.results.writer import write_table
 #: What a candidate of a made run can be.
 KINDS = ("on_target", "off_target", "crowded", "no_table", "skipped", "failed")
 
+#: A name that a careless page would run.
+EVIL = "<img src=x onerror=\"document.title='hurt'\">&'"
+
 _SCALE = 21.0  #: arcsec a pixel
 _ROLL = math.radians(25.0)
 _SKY = _SCALE * np.array([[math.cos(_ROLL), -math.sin(_ROLL)], [math.sin(_ROLL), math.cos(_ROLL)]])
@@ -66,7 +69,7 @@ def _stars(kind: str, rng: np.random.Generator) -> list[tuple[str, float, float,
     if kind == "no_table":
         return target
     n = 45 if kind == "crowded" else 4
-    east, north = rng.uniform(-110, 110, (2, n))
+    east, north = rng.uniform(-150, 150, (2, n))
     faint = rng.uniform(11, 17, n)
     others = [(f"Gaia {100 + i}", float(east[i]), float(north[i]), float(faint[i])) for i in range(n)]
     return [*target, ("Gaia 7", 40.0, 26.0, 10.5), *others]

@@ -158,7 +158,7 @@ def stamp_with_a_dip(single: bool = False) -> tuple[Stamp, Ephemeris]:
     ephemeris = Ephemeris(0.0 if single else 2.0, 1003.0, 3.0)
     rng = np.random.default_rng(3)
     flux = 100.0 + rng.normal(0, 1.0, (time.size, 5, 7))
-    flux += 3.0 * (time[:, None, None] - 1005)  # a drift that folding must not turn into a dip
+    flux += 60.0 * (time[:, None, None] - 1005)  # a drift much larger than the dip
     flux[np.abs(ephemeris.time_from_transit(time)) < 0.0625, 2, 4] -= 5.0
     flux[:, 0, 0] = np.nan
     quality = np.zeros(time.size, dtype=np.int32)

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EVIL
-from made_run import KINDS, make_run
+from made_run import EVIL, KINDS, make_run
 
 import batchvet
 from batchvet.errors import RunError
