@@ -56,7 +56,7 @@ def attribute(sectors: Sequence[SectorSky], position: JointPosition, floor_arcse
     floor_arcsec : float
         Position error that all sectors have in common.
     """
-    hosts = [_host(star) for star in _stars(sectors, floor_arcsec)]
+    hosts = [_host(star, sectors) for star in _stars(sectors, floor_arcsec)]
     hosts.sort(key=lambda host: not host.is_target)
     artefact = sum(float(s.mixed(np.float64(s.evidence.artefact))) for s in sectors)
     likelihood = np.array([host.log_likelihood for host in hosts])
@@ -130,7 +130,7 @@ def _stars(sectors: Sequence[SectorSky], floor_arcsec: float) -> list[list[_Star
     return list(seen.values())
 
 
-def _host(star: Sequence[_StarInSector]) -> PossibleHost:
+def _host(star: Sequence[_StarInSector], sectors: Sequence[SectorSky]) -> PossibleHost:
     """One star as the host: its best eclipse depth, the same in all sectors, and the likelihood of that.
 
     A sector whose stamp does not reach the star says nothing about it: its log likelihood is that of no dip.
@@ -141,7 +141,9 @@ def _host(star: Sequence[_StarInSector]) -> PossibleHost:
     depth = float(score.sum() / max(information.sum(), 1e-300))
     # A wrong sector may pull the mean: each sector's own depth is tried too.
     trials = np.clip(np.array([depth, *own]), 0.0, DEEPEST)
-    log_likelihood = sum(s.log_likelihood(trials) for s in star)
+    seen = {id(s.sector) for s in star}
+    unseen = sum(float(s.mixed(np.float64(0.0))) for s in sectors if id(s) not in seen)
+    log_likelihood = unseen + sum(s.log_likelihood(trials) for s in star)
     found, number = star[0].sector.evidence, star[0].star
     return PossibleHost(
         found.star_id[number],
