@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from batchvet.errors import CacheError
 from batchvet.network import Politeness
+from batchvet.pixels.index_file import decode_records, encode_records
 from batchvet.pixels.mast_search import TARGETS_PER_QUESTION, TESSCUT, MastSearch, Product
 from batchvet.pixels.sources import Offer, cadence_rank, read_offered_file
 from batchvet.pixels.stamp import Stamp
@@ -180,9 +177,8 @@ class MastSource:
 
     def _remembered(self) -> dict[int, list[_Remembered]]:
         try:
-            columns = pq.read_table(io.BytesIO(self._kept_in.read(self._name))).to_pydict()
-            rows = [_Remembered(*row) for row in zip(*(columns[f.name] for f in fields(_Remembered)), strict=True)]
-        except (CacheError, pa.ArrowException, KeyError):
+            rows = decode_records(_Remembered, self._kept_in.read(self._name))
+        except CacheError:
             return {}  # nothing is remembered yet, or it is damaged: the archive is asked again
         known: dict[int, list[_Remembered]] = {}
         for row in rows:
@@ -190,13 +186,5 @@ class MastSource:
         return known
 
     def _remember(self, remembered: Mapping[int, list[_Remembered]]) -> None:
-        rows = [asdict(row) for tic in sorted(remembered) for row in remembered[tic]]
-        table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(_Remembered)}, schema=_SCHEMA)
-        file = io.BytesIO()
-        pq.write_table(table, file, compression="zstd")
-        self._kept_in.put(self._name, file.getvalue(), lambda content: None, replace=True)
-
-
-_SCHEMA = pa.schema(
-    [pa.field(f.name, pa.string() if f.type == "str" else pa.int64(), nullable=False) for f in fields(_Remembered)]
-)
+        rows = (row for tic in sorted(remembered) for row in remembered[tic])
+        self._kept_in.put(self._name, encode_records(_Remembered, rows), lambda content: None, replace=True)

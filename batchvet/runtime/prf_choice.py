@@ -36,27 +36,28 @@ class PrfFiles:
         self.note = ""  #: why official files are not used although they might have been
         self._config = config
         self._ask = ask and config.prf == "auto" and config.uses_network
-        self._hashes: dict[Path, str] = {}
+        self._directory = prf_directory(config, must_exist=not self._ask)
+        self._hashes: dict[tuple[int, int, int], str] = {}
 
     def settings_hash(self, sector: int, camera: int, ccd: int) -> str:
         """Changes when a setting that rows of this CCD depend on does; its PRF files count by name and size."""
-        directory = prf_directory(self._config, must_exist=not self._ask)
-        folder = prf_folder(directory, sector, camera, ccd) if directory and camera and ccd else Path()
-        if folder not in self._hashes:
-            if directory and camera and ccd and not folder.is_dir():
-                self._fetch(directory, sector, camera, ccd)
-            files = sorted((f.name, f.stat().st_size) for f in folder.glob("*.fits*")) if folder != Path() else []
-            self._hashes[folder] = short_hash(self._config.science_settings() | {"prf": files or "empirical"})
-        return self._hashes[folder]
+        where = sector, camera, ccd
+        if where not in self._hashes:
+            files = self._files(*where) if self._directory and camera and ccd else []
+            settings = self._config.science_settings() | {"prf": files or "empirical"}
+            self._hashes[where] = short_hash(settings)
+        return self._hashes[where]
 
-    def _fetch(self, directory: Path, sector: int, camera: int, ccd: int) -> None:
-        if not self._ask:
-            return
-        try:
-            fetch_prf(directory, sector, camera, ccd, _HASTE)
-        except ArchiveError as error:
-            self._ask = False
-            self.note = f"PRF files are not to be had, so the PRF is fitted to each stamp ({error})"
+    def _files(self, sector: int, camera: int, ccd: int) -> list[tuple[str, int]]:
+        """Name and size of the PRF files of a CCD, after they were fetched if they may be."""
+        folder = prf_folder(self._directory, sector, camera, ccd)
+        if self._ask and not folder.is_dir():
+            try:
+                fetch_prf(self._directory, sector, camera, ccd, _HASTE)
+            except ArchiveError as error:
+                self._ask = False
+                self.note = f"PRF files are not to be had, so the PRF is fitted to each stamp ({error})"
+        return sorted((file.name, file.stat().st_size) for file in folder.glob("*.fits*"))
 
 
 def prf_directory(config: RunConfig, *, must_exist: bool = True) -> Path | None:

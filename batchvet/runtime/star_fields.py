@@ -133,8 +133,9 @@ def _read(kept_in: Storage, folder: str) -> _Kept:
     for listed in kept_in.list(".parquet"):
         if listed.name.startswith(f"{folder}/"):
             try:
-                parts.append(pq.read_table(io.BytesIO(kept_in.read(listed.name)), schema=_SCHEMA))
-            except (CacheError, pa.ArrowException):
+                content = io.BytesIO(kept_in.read(listed.name))
+                parts.append(pq.read_table(content, schema=_SCHEMA, page_checksum_verification=True))
+            except (CacheError, pa.ArrowException, OSError):
                 continue
     parts = sorted((part for part in parts if part.num_rows), key=lambda part: part["asked"][0].as_py())
     rows = pa.concat_tables([_SCHEMA.empty_table(), *parts])
@@ -160,5 +161,5 @@ def _write(kept_in: Storage, folder: str, part: Mapping[int, list[Neighbour]]) -
         for star in stars or [Neighbour("", 0.0, 0.0, 0.0)]
     ]
     file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), file, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), file, compression="zstd", write_page_checksum=True)
     kept_in.put(f"{folder}/part-{uuid.uuid4().hex}.parquet", file.getvalue(), lambda content: None, replace=False)
