@@ -101,8 +101,8 @@ class Bucket:
             As every method here: ``kind`` is ``missing`` (no such object), ``taken``, ``changed``, ``whole`` (no part
             of it can be had), ``refused`` (no such bucket, no right, wrong keys), or ``unreachable``, which may pass.
         """
-        pages = iter(self._store().list(below or None, chunk_size=1000))
-        while page := self._ask("list", below, lambda: next(pages, None)):
+        pages = self._ask("list", below, lambda store: iter(store.list(below or None, chunk_size=1000)))
+        while page := self._ask("list", below, lambda store: next(pages, None)):
             for found in page:
                 yield Listing(
                     key=found["path"],
@@ -113,32 +113,32 @@ class Bucket:
 
     def folders(self) -> list[str]:
         """Names of the folders directly in this place. Raises as :meth:`list`."""
-        found = self._ask("list", "", lambda: self._store().list_with_delimiter())
+        found = self._ask("list", "", lambda store: store.list_with_delimiter())
         return [path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"]]
 
     def read(self, key: str, etag: str = "") -> bytes:
         """An object whole; with `etag` only that version of it. Raises as :meth:`list`."""
         options = {"if_match": etag} if etag else None
-        return self._ask("read", key, lambda: self._store().get(key, options=options).bytes().to_bytes())
+        return self._ask("read", key, lambda store: store.get(key, options=options).bytes().to_bytes())
 
     def read_part(self, key: str, start: int, stop: int, etag: str) -> bytes:
         """Bytes from `start` up to `stop` of that version of an object. Raises as :meth:`list`."""
         options = {"range": (start, stop), "if_match": etag}
-        return self._ask("read", key, lambda: self._store().get(key, options=options).bytes().to_bytes())
+        return self._ask("read", key, lambda store: store.get(key, options=options).bytes().to_bytes())
 
     def read_tail(self, key: str, length: int) -> tuple[bytes, int, str]:
         """The last bytes of an object, its whole size, and its ETag. Raises as :meth:`list`."""
 
-        def get(options: dict | None) -> tuple[bytes, int, str]:
-            got = self._store().get(key, options=options)
+        def get(store: S3Store, options: dict | None) -> tuple[bytes, int, str]:
+            got = store.get(key, options=options)
             return got.bytes().to_bytes(), got.meta["size"], got.meta["e_tag"] or ""
 
         try:
-            return self._ask("read", key, lambda: get({"range": {"suffix": length}}))
+            return self._ask("read", key, lambda store: get(store, {"range": {"suffix": length}}))
         except ArchiveError as error:
             if error.kind != "whole":
                 raise
-        return self._ask("read", key, lambda: get(None))
+        return self._ask("read", key, lambda store: get(store, None))
 
     def write(self, key: str, content: bytes, *, replace: bool) -> str:
         """Commit an object at once; returns its ETag. Without `replace` an object that is there is ``taken``.
@@ -146,22 +146,20 @@ class Bucket:
         Raises as :meth:`list`. The request carries the content's SHA-256, which the store checks before it commits.
         """
         mode = "overwrite" if replace else "create"
-        put = self._ask("write", key, lambda: self._store().put(key, content, mode=mode, use_multipart=False))
+        put = self._ask("write", key, lambda store: store.put(key, content, mode=mode, use_multipart=False))
         return put["e_tag"] or ""
 
     def delete(self, key: str) -> None:
         """Remove an object. Raises as :meth:`list`."""
-        self._ask("delete", key, lambda: self._store().delete(key))
+        self._ask("delete", key, lambda store: store.delete(key))
 
-    def _store(self) -> S3Store:
-        # a new environment makes a new client; it is compared in memory and goes nowhere
-        return _client(self, tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))))
-
-    def _ask(self, what: str, key: str, question: Callable[[], Answer]) -> Answer:
+    def _ask(self, what: str, key: str, question: Callable[[S3Store], Answer]) -> Answer:
         from obstore.exceptions import BaseError
 
+        # a new environment makes a new client; it is compared in memory and goes nowhere
+        store = _client(self, tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))))
         try:
-            return question()
+            return question(store)
         except (BaseError, FileNotFoundError, ValueError) as error:
             problem = self._problem(what, key, error)
         raise problem  # outside the handler: the cause quotes the server
@@ -256,9 +254,9 @@ def _client(bucket: Bucket, environment: tuple[tuple[str, str], ...]) -> S3Store
 
     patience, endpoint = bucket.patience, _endpoint(bucket)
     options = {
-        "connect_timeout": timedelta(seconds=patience.connect_s),
-        "read_timeout": timedelta(seconds=patience.silence_s),
-        "timeout": timedelta(seconds=patience.request_s),
+        "connect_timeout": f"{round(1000 * patience.connect_s)}ms",
+        "read_timeout": f"{round(1000 * patience.silence_s)}ms",
+        "timeout": f"{round(1000 * patience.request_s)}ms",
     }
     if endpoint and urlsplit(endpoint).hostname in _LOOPBACK:
         options["allow_http"] = True  # elsewhere only when AWS_ALLOW_HTTP says so

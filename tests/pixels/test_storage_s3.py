@@ -64,6 +64,13 @@ def test_without_obstore_the_message_says_what_to_install(monkeypatch: pytest.Mo
         Cache("s3://bucket/prefix")
 
 
+def test_a_setting_in_the_environment_that_cannot_be_used_is_not_repeated(s3, small_stamp: Stamp) -> None:
+    s3.monkeypatch.setenv("AWS_CONDITIONAL_PUT", "hunter2")
+    with pytest.raises(ConfigError, match=r"AWS_\* variable") as refused:
+        Cache(s3.url).write(small_stamp)
+    assert "hunter2" not in str(refused.value) and refused.value.__context__ is None
+
+
 def test_a_bucket_and_its_prefix_hold_nothing_but_the_cache(s3, small_stamp: Stamp) -> None:
     Cache(f"{s3.url}/a/b/").write(small_stamp)
     Cache(f"{s3.url}/a/bc").write(replace(small_stamp, tic=5))
