@@ -18,7 +18,7 @@ DEEPEST = 10 ** (0.4 * 0.1)
 PRIOR_NOT_IN_TABLE = 0.01
 PRIOR_ARTEFACT = 0.01
 #: Of the table's share, the target's: about half of all candidates that pixels rule on are on it.
-PRIOR_TARGET = 0.5
+PRIOR_TARGET = 0.45
 #: A neighbour's light falls off in the target's aperture as a Gaussian of this width; beyond, a little remains.
 APERTURE_ARCSEC = 30.0
 FAR_WEIGHT = 0.03
@@ -65,7 +65,7 @@ def attribute(sectors: Sequence[SectorSky], position: JointPosition, floor_arcse
 
 
 def _log_prior(hosts: Sequence[PossibleHost]) -> FloatArray:
-    """Half for the target, half for the neighbours that are bright enough for the dip, by their distance.
+    """`PRIOR_TARGET` for the target, the rest for neighbours bright enough for the dip, by their distance.
 
     A prior that is flat in the log of the depth gives every star that can have the dip the same weight. But the
     dip was found in the light of the target's aperture, and a far star's light hardly gets there.
