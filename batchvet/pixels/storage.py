@@ -106,6 +106,8 @@ def open_storage(location: str | Path) -> Storage:
         Another kind of address, or one that cannot be used.
     """
     scheme, slashes, _ = str(location).partition("://")
+    if scheme.startswith("s3:/"):
+        raise ConfigError("cache: an s3:// address is a string; a Path loses one of its slashes")
     if not slashes:
         return LocalStorage(location)
     if scheme != "s3":

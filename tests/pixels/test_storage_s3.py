@@ -58,6 +58,11 @@ def test_an_address_that_cannot_be_or_holds_a_secret_is_refused_without_repeatin
     assert "hunter2" not in str(refused.value)
 
 
+def test_an_address_given_as_a_path_is_not_taken_for_a_directory() -> None:
+    with pytest.raises(ConfigError, match="a Path loses one of its slashes"):
+        Cache(Path("s3://bucket/prefix"))
+
+
 def test_without_obstore_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'batchvet\[s3\]'"):
