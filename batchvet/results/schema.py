@@ -86,6 +86,7 @@ _LOCALIZATION = _columns(
 _PROVENANCE = _columns(
     """
     seconds | float | s | Time the row took; the only column that differs from run to run.
+    source_file | str | | File or address that the pixels were read from.
     stamp_hash | str | | Of the pixels; a row is stale when one of these hashes has changed.
     candidate_hash | str | | Of the catalogue's rows of the target.
     neighbours_hash | str | | Of the neighbour table's rows of the target.
@@ -183,6 +184,7 @@ EVIDENCE = (
 )
 
 LOCALIZATION_NAMES = tuple(column.name for column in _LOCALIZATION)
+PROVENANCE_NAMES = tuple(column.name for column in _PROVENANCE)
 HASH_NAMES = ("stamp_hash", "candidate_hash", "neighbours_hash", "settings_hash", "software_version")
 
 

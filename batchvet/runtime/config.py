@@ -18,6 +18,7 @@ from pydantic import (
     Discriminator,
     Field,
     PositiveInt,
+    PrivateAttr,
     Tag,
     ValidationError,
     field_validator,
@@ -184,6 +185,12 @@ class RunConfig(_Model):
     output: Path = Path("runs/toi")
     batch_size: PositiveInt | None = None  #: tasks in a future; None: chosen from the cadence
     task_timeout_s: float = Field(default=300.0, gt=0)  #: a task that takes longer is given up
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that this was read from, if it was."""
+        return self._file
 
     @model_validator(mode="after")
     def _something_to_do(self) -> RunConfig:
@@ -239,7 +246,9 @@ def read_config(path: str | Path) -> RunConfig:
         config = RunConfig(**content)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_problems(error)}") from error
-    return _relative_to(config, path.resolve().parent)
+    config = _relative_to(config, path.resolve().parent)
+    config._file = path.resolve()
+    return config
 
 
 def _relative_to(config: RunConfig, base: Path) -> RunConfig:

@@ -316,6 +316,7 @@ def _write_plan_file(plan: Plan) -> dict[str, str]:
         "n_tasks": len(plan.tasks),
         "n_rows": len(plan.keys),
         "n_candidates": len(plan.catalog.candidates),
+        "config_file": str(plan.config.file) if plan.config.file else None,
         "config": config,
         "hashes": hashes,
     }

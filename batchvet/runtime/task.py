@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,7 +164,11 @@ def measure(
         columns |= _nothing_in_transit(depth, candidate, stamp)
         flags.append("INSUFFICIENT_DATA")
     elif "localization" in settings.checks:
-        located, found = _localized(stamp, candidate, companions, neighbours, prf, settings)
+        try:
+            located, found = _localized(stamp, candidate, companions, neighbours, prf, settings)
+        except Exception:  # a fault of ours here must not cost the row its other checks
+            fault = _internal()
+            found = {"status": "error", "error_kind": fault.kind, "error": fault.text, "localization_flags": []}
         columns |= found
         flags += found["localization_flags"]
     columns["flags"] = list(dict.fromkeys(flags))
@@ -269,7 +275,7 @@ def _result_row(task: Task, candidate: Candidate, stamp: Stamp, measured: Measur
     identity = _identity(task, candidate)
     evidence = measured.localization.evidence.to_row() if measured.localization else None
     return ResultRow(
-        sector={**identity, **measured.columns, "seconds": seconds, **task.hashes},
+        sector={**identity, **measured.columns, "seconds": seconds, "source_file": stamp.source, **task.hashes},
         image={**identity, **image_columns(stamp, measured)} if measured.depth else None,
         evidence={**identity, **evidence} if evidence else None,
     )
@@ -325,4 +331,8 @@ def _plain(value: Any) -> Any:
 
 
 def _internal() -> Problem:
-    return Problem("internal", f"a fault in batchvet, please report it: {traceback.format_exc(limit=-3)}")
+    """The exception that is being handled, as a row tells it."""
+    kind, error, trace = sys.exc_info()
+    place = traceback.extract_tb(trace)[-1]
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return Problem("internal", f"a fault in batchvet, please report it: {kind.__name__}: {error} ({where})")

@@ -13,7 +13,7 @@ from batchvet.catalog.candidate import Candidate, Ephemeris, Neighbour
 from batchvet.errors import ConfigError, StampError
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.stamp import Stamp
-from batchvet.results.schema import SECTORS
+from batchvet.results.schema import PROVENANCE_NAMES, SECTORS
 from batchvet.runtime.config import ALL_CHECKS
 from batchvet.runtime.task import Measured, VetSettings, image_columns, measure, official_prf, usable
 from batchvet.science.joint import CandidateVerdict, vet_candidate
@@ -156,5 +156,4 @@ def _neighbours(rows: Sequence[Neighbour] | Iterable[Mapping[str, Any]]) -> list
 
 def _row(stamp: Stamp, measured: Measured) -> dict[str, Any]:
     values = {"tic": stamp.tic, "sector": stamp.sector, **measured.columns}
-    hidden = {"toi", "seconds", "stamp_hash", "candidate_hash", "neighbours_hash", "settings_hash", "software_version"}
-    return {column.name: values.get(column.name) for column in SECTORS if column.name not in hidden}
+    return {column.name: values.get(column.name) for column in SECTORS if column.name not in {"toi", *PROVENANCE_NAMES}}

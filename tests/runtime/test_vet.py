@@ -1,0 +1,120 @@
+"""One stamp in a notebook gives what a run gives, and its own mistakes are named."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import batchvet
+from batchvet.catalog.candidate import Ephemeris
+from batchvet.errors import ConfigError, StampError
+from batchvet.pixels.tpf import read_tpf
+from batchvet.runtime import task as task_module
+from batchvet.runtime.run import run
+from batchvet.sample import DIRECTORY
+
+TOI_5807 = {"period_days": 14.2423724, "t0_btjd": 3540.26317, "duration_hours": 4.046}
+
+
+@pytest.fixture(scope="module")
+def sample():
+    (path,) = (DIRECTORY / "tpfs").glob("*-s0083-*")
+    return read_tpf(path)
+
+
+def test_same_row_and_verdict_as_a_run(config, survey):
+    done = run(config)
+    stars = pd.read_csv(survey.neighbours, dtype={"source_id": str})
+    catalog = pd.read_csv(survey.catalog, dtype={"toi": str})
+    candidate = catalog.iloc[0]
+    assert (catalog["tic"] == candidate["tic"]).sum() == 1  # no companion to leave out
+    expected = done.sectors[(done.sectors["toi"] == candidate["toi"]) & (done.sectors["sector"] == 1)].iloc[0]
+    found = batchvet.vet(
+        read_tpf(expected["source_file"]),
+        **{
+            name: float(candidate[name])
+            for name in ("period_days", "t0_btjd", "duration_hours", "t0_err", "period_err")
+        },
+        neighbours=stars[stars["tic"] == candidate["tic"]].drop(columns="tic"),
+        ra=float(candidate["ra"]),
+        dec=float(candidate["dec"]),
+    )
+    for name in (
+        "v09_max_depth_ppm",
+        "target_offset_arcsec",
+        "significance_sigma",
+        "difference_snr",
+        "v10_stability_metric",
+    ):
+        assert found.row[name] == pytest.approx(expected[name], rel=1e-6), name
+    assert found.units["target_offset_arcsec"] == "arcsec"
+    assert found.verdict.n_sectors_used == 1
+
+
+def test_sample_of_toi_5807_gives_the_published_figure(sample):
+    found = batchvet.vet(sample, **TOI_5807)
+    assert found.row["v09_max_depth_ppm"] == 224066.93494969374
+    assert found.verdict.verdict == "ON_TARGET"
+    assert found.row["significance_sigma"] < 3
+    assert "NO_NEIGHBOUR_TABLE" in found.row["flags"]
+
+
+def test_lightkurve_file_is_taken_with_all_its_cadences(sample):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import lightkurve
+
+        tpf = lightkurve.TessTargetPixelFile(sample.source, quality_bitmask="hardest")
+    found = batchvet.vet(tpf, **TOI_5807, checks=["V09"])
+    tpf.hdu.close()
+    assert found.row["v09_max_depth_ppm"] == 224066.93494969374
+    assert found.row["v08_status"] is None
+
+
+def test_plot_returns_axes(sample):
+    found = batchvet.vet(sample, **TOI_5807)
+    axes = found.plot()
+    assert len(np.ravel(axes)) >= 4
+
+
+def test_single_transit_and_companions_are_understood(sample):
+    single = batchvet.vet(sample, **(TOI_5807 | {"period_days": 0.0, "t0_btjd": 3568.747919}), checks=["V09"])
+    assert single.row["n_transits"] == 1
+    shadowed = batchvet.vet(sample, **TOI_5807, others=[Ephemeris(14.2423724, 3540.27, 5.0)])
+    assert shadowed.verdict.verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"duration_hours": 0.0}, "duration_hours > 0"),
+        ({"t0_btjd": np.nan}, "t0_btjd"),
+        ({"checks": ["V99"]}, "V99"),
+        ({"quality_bitmask": "soft"}, "soft"),
+        ({"neighbours": [{"ra": 1.0}]}, "source_id"),
+    ],
+)
+def test_mistakes_are_named(sample, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        batchvet.vet(sample, **(TOI_5807 | changes))
+
+
+def test_something_else_than_a_stamp_is_refused():
+    with pytest.raises(StampError, match="ndarray is not a target pixel file"):
+        batchvet.vet(np.zeros((3, 3)), **TOI_5807)
+
+
+def test_fault_of_ours_in_the_localisation_keeps_the_other_checks(config, monkeypatch):
+    def broken(*arguments):
+        raise ZeroDivisionError("oh no")
+
+    monkeypatch.setattr(task_module, "localize", broken)
+    rows = run(config).sectors
+    bad = rows[rows["v09_status"] == "ok"]
+    assert (bad["status"] == "error").all()
+    assert (bad["error_kind"] == "internal").all()
+    assert bad["v09_max_depth_ppm"].notna().all()
+    assert bad["error"].str.contains("ZeroDivisionError: oh no").all()
