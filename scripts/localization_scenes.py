@@ -149,15 +149,10 @@ def cramer_rao(scene: Scene, sector: int, star: int) -> FloatArray:
     the sector. What POS_CORR does not tell of the pointing moves every star: on a bright one, and for a shallow
     dip, it looks like a shift of the dip.
     """
-    images, noise = _star_images(scene, sector)
-    expected = scene.snr[scene.dips[0].toi, sector]
+    images, noise, moved = _star_images(scene, sector)
     unit = (images[star, :3] / noise).reshape(3, -1)  # value, d/dcol, d/drow
-    unit *= expected / np.linalg.norm(unit[0])
-    moved = np.tensordot(scene.stars.flux, images[:, 1:3], axes=1) / noise
-    known = scene.settings.pos_corr == "measured" and scene.settings.jitter > 0
-    moved = moved.reshape(2, -1) * (POINTING_ERROR if known else 0.0)
-    shared = moved.T @ np.linalg.solve(np.eye(2) + moved @ moved.T, moved @ unit.T)
-    covariance = np.linalg.inv(unit @ (unit.T - shared))[1:, 1:]  # (col, row), pixel²
+    unit *= scene.snr[scene.dips[0].toi, sector] / np.linalg.norm(unit[0])
+    covariance = np.linalg.inv(_products(unit, unit, moved))[1:, 1:]  # (col, row), pixel²
     plane = scene.pointings[sector].plane
     angle = math.radians(plane.angle_deg)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -167,25 +162,39 @@ def cramer_rao(scene: Scene, sector: int, star: int) -> FloatArray:
 
 def distance_to_imitator(scene: Scene, sectors: tuple[int, ...], host: int) -> float:
     """Least expected delta chi² between the host and any other star of the table that is bright enough."""
-    total = np.zeros(len(scene.stars))
-    flux = scene.stars.flux
+    total, flux = np.zeros(len(scene.stars)), scene.stars.flux
     for sector in sectors:
-        images, noise = _star_images(scene, sector)
+        images, noise, moved = _star_images(scene, sector)
         unit = (images[:, 0] / noise).reshape(len(flux), -1)
-        norm = np.linalg.norm(unit, axis=1)
-        dip = scene.snr[scene.dips[0].toi, sector] / norm[host]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            best = np.where(norm > 0, (unit @ unit[host]) * dip / norm**2, 0.0)
-        best = np.minimum(best, 1.1 * flux)
-        total += np.sum((dip * unit[host] - best[:, None] * unit) ** 2, axis=1)
+        dip = scene.snr[scene.dips[0].toi, sector] / np.linalg.norm(unit[host])
+        own = np.maximum(np.einsum("ij,ij->i", unit, unit) - _shared(unit, unit, moved, diagonal=True), 1e-300)
+        cross = _products(unit, unit[host : host + 1], moved)[:, 0]
+        best = np.minimum(np.maximum(cross, 0.0) * dip / own, 1.1 * flux)
+        total += dip**2 * own[host] - 2 * dip * best * cross + best**2 * own
     others = scene.stars.known.copy()
     others[host] = False
     return float(total[others].min(initial=math.inf))
 
 
-def _star_images(scene: Scene, sector: int) -> tuple[FloatArray, FloatArray]:
-    """Images and derivatives [star, 6, row, col] of unit fluxes, and the noise of a cadence [row, col]."""
+def _products(a: FloatArray, b: FloatArray, moved: FloatArray) -> FloatArray:
+    """Whitened images a [n, pixel] and b [m, pixel] multiplied with the pointing's part of the noise taken out."""
+    return a @ b.T - _shared(a, b, moved)
+
+
+def _shared(a: FloatArray, b: FloatArray, moved: FloatArray, *, diagonal: bool = False) -> FloatArray:
+    weighted = np.linalg.solve(np.eye(len(moved)) + moved @ moved.T, moved @ b.T)
+    return np.einsum("ik,ki->i", a @ moved.T, weighted) if diagonal else (a @ moved.T) @ weighted
+
+
+def _star_images(scene: Scene, sector: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Of unit fluxes the images and derivatives [star, 6, row, col], and the noise of a cadence [row, col].
+
+    And what the error of POS_CORR does to all stars, over that noise, [2, pixel].
+    """
     column, row = scene.positions(sector)
     images = scene.prf(sector).images(column, row, scene.shape)
     light = np.tensordot(scene.stars.flux, images[:, 0], axes=1) + scene.pointings[sector].zodiacal
-    return images, noise_sigma(light, scene.timeline(sector))
+    noise = noise_sigma(light, scene.timeline(sector))
+    moved = (np.tensordot(scene.stars.flux, images[:, 1:3], axes=1) / noise).reshape(2, -1)
+    known = scene.settings.pos_corr == "measured" and scene.settings.jitter > 0
+    return images, noise, moved * (POINTING_ERROR if known else 0.0)
