@@ -260,6 +260,7 @@ def configure(survey: SimulatedSurvey, directory: Path, **changes) -> Path:
 def table(run) -> pd.DataFrame:
     sectors = run.sectors.sort_values(["toi", "sector"], ignore_index=True)
     assert list(sectors["status"]) == ["ok"] * len(sectors)
+    sectors["source_file"] = sectors["source_file"].map(lambda location: location.rsplit("/", 1)[-1])
     return sectors.drop(columns=["seconds"])
 
 
