@@ -61,6 +61,15 @@ class SectorEvidence:
     significance_map: FloatArray = field(
         metadata=_stored("floats", "signal to noise of a dip at each node, [row, col]")
     )
+    near_row: float = field(metadata=_stored("float", "row of the first node of the near map", "pixel"))
+    near_col: float = field(metadata=_stored("float", "column of the first node of the near map", "pixel"))
+    near_row_step: float = field(metadata=_stored("float", "rows between nodes of the near map", "pixel"))
+    near_col_step: float = field(metadata=_stored("float", "columns between nodes of the near map", "pixel"))
+    near_rows: int = field(metadata=_stored("int", "rows of the near map"))
+    near_cols: int = field(metadata=_stored("int", "columns of the near map"))
+    near_map: FloatArray = field(
+        metadata=_stored("floats", "signal to noise of a dip at each node of the near map, [row, col]")
+    )
     peak_row: float = field(metadata=_stored("float", "row of the first node of the map of the peak", "pixel"))
     peak_col: float = field(metadata=_stored("float", "column of the first node of the map of the peak", "pixel"))
     peak_row_step: float = field(metadata=_stored("float", "rows between nodes of the map of the peak", "pixel"))
@@ -141,7 +150,9 @@ class SectorEvidence:
         values = {name: _CONVERT[kind](row[name]) for name, kind in ROW_FIELDS.items()}
         stars, half = len(values["star_id"]), ((values["map_rows"] + 1) // 2, (values["map_cols"] + 1) // 2)
         values["significance_map"] = values["significance_map"].reshape(values["map_rows"], values["map_cols"])
-        values["peak_map"] = values["peak_map"].reshape(values["peak_rows"], values["peak_cols"])
+        for name in ("near", "peak"):
+            size = values[f"{name}_rows"], values[f"{name}_cols"]
+            values[f"{name}_map"] = values[f"{name}_map"].reshape(size)
         values["information_map"] = values["information_map"].reshape(half)
         values["star_score"] = values["star_score"].reshape(stars, 3)
         values["star_information"] = values["star_information"].reshape(stars, 3, 3)

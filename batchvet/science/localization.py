@@ -36,7 +36,7 @@ class LocalizationSettings:
     grid_step: float = 0.5  #: pixels, search for the dip and stored likelihood; around the dip it is finer
     wcs_error_arcsec: float = 0.1  #: 1 sigma per axis, of star positions relative to each other on the stamp
     artefact_spread: float = 5.0  #: an artefact's shapes are this many times those of transit-free epochs
-    max_stars: int = 60  #: stars kept as possible hosts
+    max_stars: int = 30  #: stars kept as possible hosts
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,6 @@ def _evidence(
     pixel = math.sqrt(abs(np.linalg.det(sky.to_sky)))
     independent = scene.prf.position_error_pixels**2 + (settings.wcs_error_arcsec / pixel) ** 2
     systematic = scene.delta_cov + independent * np.eye(2)
-    peak = source.peak
     hosts = _possible_hosts(scene, image, source, settings.max_stars)
     return SectorEvidence(
         sector=stamp.sector,
@@ -195,15 +194,24 @@ def _evidence(
         map_cols=grid.values.shape[1],
         significance_map=grid.values,
         information_map=grid.information[::2, ::2],
-        peak_row=peak.start[0],
-        peak_col=peak.start[1],
-        peak_row_step=peak.step[0],
-        peak_col_step=peak.step[1],
-        peak_rows=peak.values.shape[0],
-        peak_cols=peak.values.shape[1],
-        peak_map=peak.values,
+        **_stored_map("near", source.near),
+        **_stored_map("peak", source.peak),
         **hosts,
     )
+
+
+def _stored_map(name: str, grid: SignificanceMap) -> dict[str, float | int | FloatArray]:
+    """One of the maps around the dip, as the evidence has it."""
+    rows, cols = grid.values.shape
+    return {
+        f"{name}_row": grid.start[0],
+        f"{name}_col": grid.start[1],
+        f"{name}_row_step": grid.step[0],
+        f"{name}_col_step": grid.step[1],
+        f"{name}_rows": rows,
+        f"{name}_cols": cols,
+        f"{name}_map": grid.values,
+    }
 
 
 def _possible_hosts(

@@ -17,7 +17,7 @@ _MAXIMA = 3  # of the significance map that are looked at closely
 _COMPARABLE = 0.85  # of the highest: a maximum between two nodes loses less
 _PEAK_NODES = 21  # of the fine grid around the best position, each way
 _PEAK_SIGMAS = 4.0  # half width of it, in standard deviations
-_PEAK_REACH = 1.75  # pixels, half width at first: a farther maximum is for the hosts' likelihood to weigh
+_REACH = 1.75  # pixels, half width at first: a farther maximum is for the hosts' likelihood to weigh
 _ZOOM = 6.0  # the grid shrinks at most so much at once, so that it cannot lose the maximum between nodes
 _PEAK_ITERATIONS = 5
 
@@ -145,7 +145,8 @@ class PointSource:
     flux: float  #: e-/s; never negative
     snr: float
     chi2_reduced: float
-    peak: SignificanceMap  #: the likelihood around it, finely
+    near: SignificanceMap  #: the likelihood within `_REACH` pixels of the map's best maximum
+    peak: SignificanceMap  #: the likelihood around the position, finely
 
 
 def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> PointSource:
@@ -162,9 +163,9 @@ def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> Poin
         Of the same image and PRF, over the whole stamp.
     prf : Prf
     """
-    windows = [_window(image, prf, place, np.full(2, _PEAK_REACH)) for place in grid.maxima()]
-    peak = max(windows, key=lambda window: window.values.max())
-    half, freedom = np.full(2, _PEAK_REACH), max(image.n_pixels - 3, 1)
+    windows = [_window(image, prf, place, np.full(2, _REACH)) for place in grid.maxima()]
+    peak = near = max(windows, key=lambda window: window.values.max())
+    half, freedom = np.full(2, _REACH), max(image.n_pixels - 3, 1)
     for _ in range(_PEAK_ITERATIONS):
         chi2_reduced = (image.chi2 - peak.values.max() ** 2) / freedom
         mean, covariance = peak.moments(noise_scale(chi2_reduced, freedom))
@@ -176,7 +177,7 @@ def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> Poin
     best = np.unravel_index(np.argmax(peak.values), peak.values.shape)
     snr, information = float(peak.values[best]), max(float(peak.information[best]), 1e-300)
     flux = max(snr, 0.0) / np.sqrt(information)
-    return PointSource(float(mean[0]), float(mean[1]), covariance, float(flux), snr, float(chi2_reduced), peak)
+    return PointSource(float(mean[0]), float(mean[1]), covariance, float(flux), snr, float(chi2_reduced), near, peak)
 
 
 def _window(image: NoisyImage, prf: Prf, centre: FloatArray, half: FloatArray) -> SignificanceMap:

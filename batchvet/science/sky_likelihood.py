@@ -36,10 +36,13 @@ class SectorSky:
         return np.linalg.inv(self.evidence.sky_from_pixel)
 
     @cached_property
-    def _splines(self) -> tuple[FloatArray, FloatArray]:
-        """Coefficients of the maps of the whole stamp and of the peak."""
+    def _maps(self) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
+        """First node and step (row, col) and spline of every map of the signal to noise, from coarse to fine."""
         found, root = self.evidence, np.sqrt(self.evidence.noise_scale)
-        return spline_filter(found.significance_map / root), spline_filter(found.peak_map / root)
+        whole = ((found.map_row, found.map_col), (found.map_step, found.map_step), found.significance_map)
+        near = (found.near_row, found.near_col), (found.near_row_step, found.near_col_step), found.near_map
+        peak = (found.peak_row, found.peak_col), (found.peak_row_step, found.peak_col_step), found.peak_map
+        return [(np.array(a), np.array(b), spline_filter(c / root)) for a, b, c in (whole, near, peak)]
 
     @cached_property
     def broad_log_likelihood(self) -> float:
@@ -58,17 +61,14 @@ class SectorSky:
     def dip(self, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Signal to noise S of a dip at `offsets` [..., 2] and 1/sigma of its flux, each [...]."""
         found = self.evidence
-        target = np.array([found.target_row, found.target_col])
-        pixels = np.moveaxis(offsets @ self._pixel_from_sky.T + target, -1, 0)
-        row, col = (pixels[0] - found.map_row) / found.map_step, (pixels[1] - found.map_col) / found.map_step
-        whole, peak = self._splines
-        snr = map_coordinates(whole, (row, col), prefilter=False, mode="constant")
-        flux_information = map_coordinates(found.information_map, (row / 2, col / 2), order=1, mode="nearest")
-        near_row = (pixels[0] - found.peak_row) / found.peak_row_step
-        near_col = (pixels[1] - found.peak_col) / found.peak_col_step
-        near = (near_row >= 0) & (near_row <= found.peak_rows - 1)
-        near &= (near_col >= 0) & (near_col <= found.peak_cols - 1)
-        snr[near] = map_coordinates(peak, (near_row[near], near_col[near]), prefilter=False)
+        pixels = offsets @ self._pixel_from_sky.T + np.array([found.target_row, found.target_col])
+        snr = np.zeros(offsets.shape[:-1])
+        for start, step, spline in self._maps:
+            nodes = (pixels - start) / step
+            inside = np.all((nodes >= 0) & (nodes <= np.array(spline.shape) - 1), axis=-1)
+            snr[inside] = map_coordinates(spline, nodes[inside].T, prefilter=False)
+        coarse = np.moveaxis((pixels - [found.map_row, found.map_col]) / (2 * found.map_step), -1, 0)
+        flux_information = map_coordinates(found.information_map, coarse, order=1, mode="nearest")
         factor, _ = self._widening
         best = max(float(found.peak_map.max()), 0.0) / np.sqrt(found.noise_scale)
         widened = np.sqrt(np.maximum(best**2 - factor * (best**2 - snr**2), 0.0))
