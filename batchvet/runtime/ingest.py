@@ -43,8 +43,16 @@ class IngestFile:
             stamp = offer.source.read(offer) if offer.source else read_offered_file(offer)
             entry = Cache(self.cache).write(stamp, source_size=offer.size, source_mtime_ns=offer.mtime_ns, replace=True)
         except BatchvetError as error:
-            return Ingested(None, Problem(error.kind, str(error)))
+            entry = self._cached_by_another(offer)
+            if entry is None:
+                return Ingested(None, Problem(error.kind, str(error)))
         return Ingested(entry)
+
+    def _cached_by_another(self, offer: Offer) -> CacheEntry | None:
+        """The entry of a downloaded file that another run with the same cache was first to cache and delete."""
+        if not isinstance(offer.source, Downloaded) or Path(offer.source.path).exists():
+            return None
+        return next((e for e in Cache(self.cache).index().values() if e.source == offer.location), None)
 
 
 def ingested(waiting: Sequence[Task], config: RunConfig, workers: Executor, progress: Progress) -> Iterator[Task]:
@@ -73,6 +81,7 @@ def _on_disk(waiting: Sequence[Task], config: RunConfig, progress: Progress) -> 
     remote = {file_name(task.offer.location): task for task in waiting if to_download(task.offer)}
     if not remote:
         return
+    _clear_up(config)
     polite = [source.mast.politeness for source in config.sources if isinstance(source, MastSourceSettings)]
     wanted = (Wanted(download_url(t.offer.location), name, t.offer.size) for name, t in remote.items())
     directories = config.beside_cache("downloads"), config.beside_cache("quarantine")
@@ -87,6 +96,15 @@ def _on_disk(waiting: Sequence[Task], config: RunConfig, progress: Progress) -> 
             yield replace(task, offer=offer)
 
 
+def _clear_up(config: RunConfig) -> None:
+    """Delete downloaded files whose stamps are in the cache: a run was killed between the two."""
+    there = list(config.beside_cache("downloads").glob("[!.]*"))
+    cached = {file_name(entry.source) for entry in Cache(config.cache).index().values()} if there else set()
+    for path in there:
+        if path.name in cached:
+            path.unlink(missing_ok=True)
+
+
 def _put_away(task: Task, result: Ingested, config: RunConfig) -> Ingested:
     """Delete a downloaded file that is in the cache; keep apart one that cannot be used, and say where."""
     if not isinstance(task.offer.source, Downloaded):
@@ -94,6 +112,8 @@ def _put_away(task: Task, result: Ingested, config: RunConfig) -> Ingested:
     path = Path(task.offer.source.path)
     if result.problem is None:
         path.unlink(missing_ok=True)
+        return result
+    if not path.exists():
         return result
     kept = config.beside_cache("quarantine") / path.name
     kept.parent.mkdir(parents=True, exist_ok=True)

@@ -258,6 +258,8 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             return self._send(404, b"not found", {})
         fault = archive.fault(what, nth)
+        if fault == "silent":
+            time.sleep(60)
         if fault in ("503", "429"):
             return self._refuse(int(fault))
         if fault == "html":

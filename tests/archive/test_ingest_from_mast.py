@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from stamps import stamp_file, stored
 from batchvet.errors import ArchiveError
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.entry import StampKey
+from batchvet.pixels.mast import Downloaded
+from batchvet.pixels.sources import Offer
 from batchvet.runtime.config import read_config
-from batchvet.runtime.plan import make_plan
+from batchvet.runtime.ingest import IngestFile
+from batchvet.runtime.plan import Task, make_plan
 from batchvet.runtime.run import ingest
 
 QUICK = {"attempts": 30, "first_wait_s": 0.001, "longest_wait_s": 0.01, "read_timeout_s": 5.0}
@@ -127,3 +131,25 @@ def test_workers_get_files_while_others_are_fetched(archive: Archive, tmp_path: 
     cache = Cache(tmp_path / "cache")
     first_pixels = [cache.read(StampKey(tic, 3, 120)).flux[0, 0, 0] for tic in range(1, 41)]
     np.testing.assert_array_equal(first_pixels, np.arange(1, 41))
+
+
+def test_a_file_that_another_run_has_just_cached_is_no_failure(archive: Archive, tmp_path: Path) -> None:
+    archive.files.append(stored(21, 3))
+    ingest(write_config(tmp_path, [21]))
+    file = archive.files[0]
+    offer = Offer(21, 3, 120, file.uri, len(file.content), source=Downloaded(str(tmp_path / "deleted_tp.fits")))
+    done = IngestFile(str(tmp_path / "cache"))(Task(21, 3, (), (), None, offer=offer))
+    assert (done.problem, done.entry.tic) == (None, 21)
+    other = replace(offer, location="mast:TESS/product/never_seen_tp.fits")
+    assert IngestFile(str(tmp_path / "cache"))(Task(21, 3, (), (), None, offer=other)).problem.kind == "unreadable"
+
+
+def test_a_file_that_a_killed_run_left_is_cleared_up(archive: Archive, tmp_path: Path) -> None:
+    archive.files += [stored(21, 3), stored(22, 3)]
+    config = write_config(tmp_path, [21])
+    ingest(config)
+    left = tmp_path / "cache" / "downloads" / archive.files[0].uri.rsplit("/", 1)[-1]
+    left.write_bytes(archive.files[0].content)
+    write_config(tmp_path, [21, 22])
+    assert ingest(config)["ingested"] == 1
+    assert left_over(tmp_path) == []

@@ -69,3 +69,17 @@ def test_all_stamps_arrive_whole_and_once(n_stamps: int, kills: int, archive: Ar
     assert left == []
     served = sum(archive.served.values())
     assert served <= n_stamps + kills * 8  # no more than what was on its way at a kill comes a second time
+
+
+def test_an_interrupt_does_not_wait_for_a_silent_server(archive: Archive, tmp_path: Path) -> None:
+    arguments, environment = command(archive, 20, tmp_path)
+    archive.fault = lambda what, nth: "silent" if what.startswith("mast:") and "00000000000000" in what else None
+    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not archive.questions("file"):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert time.monotonic() - start < 5.0
