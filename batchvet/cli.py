@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,11 +32,14 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(no_args_is_help=True, help="Look after the pixel cache.")
 app.add_typer(cache_app, name="cache")
+catalog_app = typer.Typer(no_args_is_help=True, help="Fetch a catalogue.")
+app.add_typer(catalog_app, name="catalog")
 
 Config = Annotated[Path, typer.Argument(help="Configuration, YAML; configs/ has examples.", show_default=False)]
 RunDirectory = Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)]
 Toi = Annotated[str, typer.Argument(help="Such as 5807.01.", metavar="TOI", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+CacheLocation = Annotated[str, typer.Argument(help="Directory or s3:// address.", metavar="CACHE", show_default=False)]
 KeepGoing = Annotated[bool, typer.Option(help="Leave bad catalogue rows out, into OUTPUT/rejects.csv.")]
 ExecutorName = Annotated[str | None, typer.Option(help="serial, or dask for workers on this machine.")]
 
@@ -241,7 +245,7 @@ def simulate(
 
 
 @cache_app.command("list")
-def cache_list(cache: Path, as_json: Json = False) -> None:
+def cache_list(cache: CacheLocation, as_json: Json = False) -> None:
     """List what the cache holds."""
     rows = [
         {
@@ -261,7 +265,7 @@ def cache_list(cache: Path, as_json: Json = False) -> None:
 
 
 @cache_app.command("verify")
-def cache_verify(cache: Path, as_json: Json = False) -> None:
+def cache_verify(cache: CacheLocation, as_json: Json = False) -> None:
     """Read every byte of the cache and name what is damaged."""
     found = _existing_cache(cache)
     with Bars() as bars:
@@ -278,10 +282,28 @@ def cache_verify(cache: Path, as_json: Json = False) -> None:
 
 
 @cache_app.command("reindex")
-def cache_reindex(cache: Path, as_json: Json = False) -> None:
+def cache_reindex(cache: CacheLocation, as_json: Json = False) -> None:
     """Make the index anew from the entries."""
     n_entries = len(_existing_cache(cache).reindex())
     print_json({"entries": n_entries}) if as_json else print(f"{n_entries} entries")
+
+
+@catalog_app.command("toi")
+def catalog_toi(
+    output: Annotated[Path, typer.Option(help="CSV; OUTPUT.json beside it says when and where it came from.")],
+    where: Annotated[str | None, typer.Option(help='Which to keep, such as "tmag < 12 and period_days < 10".')] = None,
+    service: Annotated[str, typer.Option(help="exofop or nasa.")] = "exofop",
+    as_json: Json = False,
+) -> None:
+    """Fetch the TOI table of today."""
+    from batchvet.catalog.toi_table import fetch_toi_table
+
+    table = fetch_toi_table(output, service=service, where=where)
+    if as_json:
+        print_json(asdict(table) | {"path": str(table.path)})
+    else:
+        unusable = f", {table.n_unusable} of them without a usable ephemeris (--keep-going)" if table.n_unusable else ""
+        print(f"{table.n_kept} of {table.n_rows} candidates in {table.path}{unusable}")
 
 
 def _run_and_report(config: Path, *, as_json: bool, **options: Any) -> None:
@@ -327,10 +349,10 @@ def _task(text: str | None) -> tuple[int, int] | None:
     return int(tic), int(sector)
 
 
-def _existing_cache(location: Path):
+def _existing_cache(location: str):
     from batchvet.pixels.cache import Cache
 
-    if "://" not in str(location) and not location.is_dir():
+    if "://" not in location and not Path(location).is_dir():
         raise ConfigError(f"{location}: no such cache; 'batchvet ingest CONFIG' makes one")
     return Cache(location)
 

@@ -25,6 +25,9 @@ from batchvet.runtime.config import RunConfig, short_hash
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.star_fields import star_fields
 
+#: Reasons that may be gone the next time: rows that have one are done again.
+PASSING_FAULTS = ("unreachable", "storage", "changed")
+
 NO_SECTOR = 0  #: sector of a row whose target has no pixels anywhere
 
 #: Where no run has measured it yet: seconds of one core for a task, by megabytes of flux, and to cache a file.
@@ -255,7 +258,7 @@ def _sectors_of(candidate: Candidate, config: RunConfig, pixels: AvailablePixels
 
 
 def _existing_rows(output: Path) -> dict[RowKey, dict[str, Any]]:
-    columns = ["toi", "sector", "status", "seconds", *HASH_NAMES]
+    columns = ["toi", "sector", "status", "error_kind", "seconds", *HASH_NAMES]
     try:
         rows = read_parts(output, "sectors", columns).to_pylist()
     except (pa.ArrowException, OSError) as error:
@@ -274,7 +277,8 @@ def _changed(row: dict[str, Any], hashes: dict[str, str]) -> tuple[str, ...]:
         "settings_hash": "settings",
         "software_version": "version",
     }
-    return tuple(words[name] for name in HASH_NAMES if row[name] != hashes[name])
+    changed = tuple(words[name] for name in HASH_NAMES if row[name] != hashes[name])
+    return (*changed, "a passing fault") if row["error_kind"] in PASSING_FAULTS else changed
 
 
 def _mean_seconds(rows: Iterable[dict[str, Any]]) -> float:
