@@ -33,7 +33,7 @@ class SectorEvidence:
     rows: int = field(metadata=_stored("int", "rows of the stamp", "pixel"))
     cols: int = field(metadata=_stored("int", "columns of the stamp", "pixel"))
     snr: float = field(metadata=_stored("float", "significance of the best point source in the difference image"))
-    dip: float = field(metadata=_stored("float", "flux of the best point source", "e-/s"))
+    dip: float = field(metadata=_stored("float", "flux of the best point source, at least its error", "e-/s"))
     chi2_reduced: float = field(metadata=_stored("float", "reduced chi2 of the best point source"))
     row: float = field(metadata=_stored("float", "row of the dip", "pixel"))
     col: float = field(metadata=_stored("float", "column of the dip", "pixel"))

@@ -159,7 +159,8 @@ def _evidence(
     pixel = math.sqrt(abs(np.linalg.det(sky.to_sky)))
     independent = scene.prf.position_error_pixels**2 + (settings.wcs_error_arcsec / pixel) ** 2
     systematic = scene.delta_cov + independent * np.eye(2)
-    hosts = _possible_hosts(scene, image, source, settings.max_stars)
+    dip = max(source.flux, source.flux_error)  # the unit of the stars' likelihoods: never zero
+    hosts = _possible_hosts(scene, image, dip, settings.max_stars)
     return SectorEvidence(
         sector=stamp.sector,
         n_transits=difference.n_transits,
@@ -167,7 +168,7 @@ def _evidence(
         rows=stamp.shape[0],
         cols=stamp.shape[1],
         snr=source.snr,
-        dip=source.flux,
+        dip=dip,
         chi2_reduced=source.chi2_reduced,
         row=source.row,
         col=source.col,
@@ -214,9 +215,7 @@ def _stored_map(name: str, grid: SignificanceMap) -> dict[str, float | int | Flo
     }
 
 
-def _possible_hosts(
-    scene: Scene, image: NoisyImage, source: PointSource, most: int
-) -> dict[str, FloatArray | tuple[str, ...]]:
+def _possible_hosts(scene: Scene, image: NoisyImage, dip: float, most: int) -> dict[str, FloatArray | tuple[str, ...]]:
     """The stars with what the likelihood needs of each: the target, then those that explain the dip best."""
     flux = _star_fluxes(scene)
     rows = np.array([star.row for star in scene.stars]) + scene.delta_row
@@ -234,8 +233,8 @@ def _possible_hosts(
         "star_north": np.array([star.north for star in stars]),
         "star_tmag": np.array([star.tmag for star in stars]),
         "star_flux": flux[kept],
-        "star_score": score[kept] * source.flux,
-        "star_information": information[kept] * source.flux**2,
+        "star_score": score[kept] * dip,
+        "star_information": information[kept] * dip**2,
     }
 
 

@@ -143,6 +143,7 @@ class PointSource:
     col: float  #: pixel
     covariance: FloatArray  #: pixel², (row, col), from the noise
     flux: float  #: e-/s; never negative
+    flux_error: float  #: 1 sigma, e-/s
     snr: float
     chi2_reduced: float
     near: SignificanceMap  #: the likelihood within `_REACH` pixels of the map's best maximum
@@ -175,9 +176,9 @@ def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> Poin
         half = np.clip(wanted, half / _ZOOM, half)
         peak = _window(image, prf, mean, half)
     best = np.unravel_index(np.argmax(peak.values), peak.values.shape)
-    snr, information = float(peak.values[best]), max(float(peak.information[best]), 1e-300)
-    flux = max(snr, 0.0) / np.sqrt(information)
-    return PointSource(float(mean[0]), float(mean[1]), covariance, float(flux), snr, float(chi2_reduced), near, peak)
+    snr, error = float(peak.values[best]), max(float(peak.information[best]), 1e-300) ** -0.5
+    flux = max(snr, 0.0) * error
+    return PointSource(float(mean[0]), float(mean[1]), covariance, flux, error, snr, float(chi2_reduced), near, peak)
 
 
 def _window(image: NoisyImage, prf: Prf, centre: FloatArray, half: FloatArray) -> SignificanceMap:

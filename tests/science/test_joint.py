@@ -173,3 +173,12 @@ def test_one_sector_alone_is_its_own_joint_position(dip):
         joint = (verdict.offset_ra_arcsec, verdict.offset_dec_arcsec)
         assert joint == pytest.approx(tuple(found[0].offset), abs=0.1)
         assert joint == pytest.approx(tuple(host), abs=4.0)
+
+
+def test_image_without_any_dip_gives_finite_numbers():
+    found = made_evidence(np.random.default_rng(15), [TARGET, (30.0, 0.0, 12.0)], (0, 0), -50.0, sectors=2)
+    verdict = vet_candidate(found)
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert "LOW_SNR" in verdict.flags
+    assert 0 <= verdict.p_target <= 1
+    assert np.isfinite([verdict.offset_arcsec, verdict.offset_cov_ra_ra, verdict.significance_sigma]).all()
