@@ -266,13 +266,13 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, HTML, {"Content-Type": "text/html"})
         if fault == "redirect" and not self.path.startswith("/elsewhere"):
             return self._send(302, b"", {"Location": f"{archive.url}/elsewhere{self.path}"})
-        if fault == "checksum":
+        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        if fault == "checksum":  # on the way: the server knows nothing of it
             middle = len(content) // 2
             content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        return self._send_file(what, content, fault)
+        return self._send_file(what, content, etag, fault)
 
-    def _send_file(self, what: str, content: bytes, fault: str | None) -> None:
-        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    def _send_file(self, what: str, content: bytes, etag: str, fault: str | None) -> None:
         headers = {"ETag": etag} if self.archive.resumable else {}
         start, status = 0, 200
         if self.archive.resumable and "Range" in self.headers and self.headers.get("If-Range") == etag:
