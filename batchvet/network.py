@@ -37,6 +37,12 @@ class Politeness:
     read_timeout_s: float = 60.0  #: between two pieces of an answer
     slowest_bytes_per_s: float = 1000.0  #: a body that comes slower than this over a read time-out is broken off
 
+    def __post_init__(self) -> None:
+        if self.connections < 1 or self.attempts < 1:
+            raise ValueError("connections and attempts are at least 1")
+        if min(self.first_wait_s, self.longest_wait_s) < 0 or min(self.timeout) <= 0:
+            raise ValueError("waits and time-outs are positive")
+
     @property
     def timeout(self) -> tuple[float, float]:
         """As requests takes it: to connect, and between two pieces of the answer (s)."""

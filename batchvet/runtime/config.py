@@ -88,7 +88,7 @@ class S3Settings(_Model):
 class MastSettings(_Model):
     """What to take from MAST, and how to ask for it."""
 
-    author: tuple[str, ...] = ("SPOC",)  #: pipelines, in the order of preference: SPOC, TESS-SPOC
+    author: tuple[Literal["SPOC", "TESS-SPOC"], ...] = ("SPOC",)  #: pipelines, in the order of preference
     exptime: tuple[PositiveInt, ...] = ()  #: s, in the order of preference; none: all, 120 first, then 20
     tesscut: bool = False  #: cut out of the full-frame images where there is no stamp
     size: PositiveInt = 11  #: side of a cut-out, pixels

@@ -11,7 +11,7 @@ import yaml
 from loopback import Archive, random_faults
 from stamps import stamp_file, stored
 
-from batchvet.errors import ArchiveError
+from batchvet.errors import ArchiveError, ConfigError
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.entry import StampKey
 from batchvet.pixels.mast import Downloaded
@@ -153,3 +153,24 @@ def test_a_file_that_a_killed_run_left_is_cleared_up(archive: Archive, tmp_path:
     write_config(tmp_path, [21, 22])
     assert ingest(config)["ingested"] == 1
     assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("mast", "problem"),
+    [
+        ({"author": "SPOK"}, "author"),
+        ({"exptime": 0}, "exptime"),
+        ({"tesscuts": True}, "tesscuts"),
+        ({"politeness": {"connections": 0}}, "at least 1"),
+        ({"politeness": {"connection": 2}}, "connection"),
+        ({"politeness": {"read_timeout_s": 0}}, "positive"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_named(mast: dict[str, object], problem: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        read_config(write_config(tmp_path, [21], **mast))
+
+
+def test_one_author_and_one_exposure_need_no_list(tmp_path: Path) -> None:
+    mast = read_config(write_config(tmp_path, [21], author="TESS-SPOC", exptime=120)).sources[0].mast
+    assert (mast.author, mast.exptime) == (("TESS-SPOC",), (120,))
