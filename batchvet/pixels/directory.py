@@ -147,15 +147,29 @@ class _NearestTarget:
         return int(self._tics[np.nanargmin(apart)])
 
 
-def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, int, int]]:
-    for entry in sorted(os.scandir(directory), key=lambda e: e.name):
+def _walk(
+    directory: Path, prefix: str, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[str, int, int]]:
+    """Path, size and mtime of every file below; a link to a directory that it lies in is not followed."""
+    try:
+        place = os.stat(directory)
+        entries = sorted(os.scandir(directory), key=lambda e: e.name)
+    except OSError as error:
+        raise ConfigError(f"sources: {directory} cannot be listed ({error.strerror}); make it readable") from error
+    here = (place.st_dev, place.st_ino)
+    if here in above:
+        return
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above | {here})
         elif entry.name.endswith(_SUFFIXES):
-            status = entry.stat()
-            yield f"{prefix}{entry.name}", status.st_size, status.st_mtime_ns
+            if entry.is_file():
+                status = entry.stat()
+                yield f"{prefix}{entry.name}", status.st_size, status.st_mtime_ns
+            elif entry.is_symlink():
+                yield f"{prefix}{entry.name}", 0, 0  # leads nowhere: its target's row says so
 
 
 def _look_into(directory: Path, path: str, size: int, mtime_ns: int) -> FoundFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -99,6 +100,36 @@ def test_tesscut_file_goes_to_the_target_at_its_position(nested, files):
     assert [o.tic for o in near] == [tic]
     assert source.read(near[0]).tic == tic
     assert not [o for o in source.offers({tic: (ra, dec + 30 / 3600)}) if "astrocut" in o.location]
+
+
+def test_link_that_leads_nowhere_is_a_file_that_cannot_be_read(nested, files):
+    link = nested / files[3].name
+    link.symlink_to(nested / "nowhere.fits")
+    (bad,) = [f for f in DirectorySource(nested).files() if f.error]
+    assert (bad.path, bad.error_kind, bad.tic > 0, bad.sector) == (files[3].name, "unreadable", True, 2)
+
+
+def test_links_are_followed_but_not_in_circles(nested, tmp_path):
+    before = len(DirectorySource(nested).files())
+    (nested / "a" / "top").symlink_to(nested)
+    assert len(DirectorySource(nested).files()) == before
+    (tmp_path / "other").symlink_to(nested)
+    assert len(DirectorySource(tmp_path / "other").files()) == before
+
+
+def test_pipe_is_no_file_to_wait_for(nested, files):
+    before = len(DirectorySource(nested).files())
+    os.mkfifo(nested / "pipe.fits")
+    assert len(DirectorySource(nested).files()) == before
+
+
+def test_folder_that_cannot_be_listed_is_named(nested, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ConfigError, match=r"tpfs cannot be listed \(Permission denied\)"):
+        DirectorySource(nested).files()
 
 
 def test_missing_directory_is_one_line(tmp_path):
