@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from batchvet.errors import CacheError
+from batchvet.errors import ArchiveError, CacheError
 from batchvet.network import Politeness
 from batchvet.pixels.index_file import decode_records, encode_records
 from batchvet.pixels.mast_search import TARGETS_PER_QUESTION, TESSCUT, MastSearch, Product
@@ -117,6 +117,7 @@ class MastSource:
     ) -> None:
         self.choice = choice
         self.not_asked: frozenset[int] = frozenset()  #: targets of the last call of `offers` that are not known
+        self.note = ""  #: what people should know of the last call's answers
         self._kept_in = kept_in
         self._ask = ask
         self._refresh = refresh
@@ -133,19 +134,20 @@ class MastSource:
         Raises
         ------
         ArchiveError
-            The archive did not answer; what it has answered is remembered.
+            The archive did not answer; what it has answered is remembered. For targets that are only asked for again
+            because it is long ago, the older answers hold and :attr:`note` says so.
         """
         remembered = self._remembered()
+        unknown = [tic for tic in sorted(targets) if self._refresh or tic not in remembered]
         oldest = (datetime.now(UTC) - timedelta(days=self.choice.remember_days)).isoformat()
-        unknown = [
-            tic
-            for tic in sorted(targets)
-            if tic not in remembered or (self._ask and (self._refresh or remembered[tic][0].asked < oldest))
-        ]
-        if self._ask and unknown:
+        long_ago = [tic for tic in sorted(targets) if tic in remembered and remembered[tic][0].asked < oldest]
+        if self._ask:
             self._learn(unknown, targets, remembered)
-            unknown = []
-        self.not_asked = frozenset(unknown)
+            try:
+                self._learn([] if self._refresh else long_ago, targets, remembered)
+            except ArchiveError as error:
+                self.note = f"MAST's answers are older than {self.choice.remember_days:g} days ({error})"
+        self.not_asked = frozenset(targets) - remembered.keys()
         known = (row.product for tic in targets for row in remembered.get(tic, ()) if row.sector)
         for product in self.choice.preferred(known).values():
             yield Offer(product.tic, product.sector, product.cadence_s, product.location, product.size)

@@ -46,9 +46,11 @@ class AvailablePixels:
         entries: Mapping[StampKey, CacheEntry],
         offers: Mapping[tuple[int, int], Offer],
         not_asked: Set[int] = frozenset(),
+        note: str = "",
     ) -> None:
         self._offers = offers
         self.not_asked = not_asked  #: targets that an archive would have to be asked for
+        self.note = note  #: what people should know of the answers
         self._entries: dict[tuple[int, int], list[CacheEntry]] = {}
         for entry in entries.values():
             self._entries.setdefault((entry.tic, entry.sector), []).append(entry)
@@ -92,6 +94,7 @@ class AvailablePixels:
         wanted = {tic: _wanted_sectors(group, config) for tic, group in targets.items()}
         offers: dict[tuple[int, int], Offer] = {}
         not_asked: set[int] = set()
+        note = ""
         for source in open_sources(config, cache, progress, ask=ask, refresh=refresh):
             have = cached | {key for key, offer in offers.items() if not offer.error} if source.remote else set()
             lacking = _lacking(wanted, have)
@@ -104,7 +107,8 @@ class AvailablePixels:
                     offers[key] = offer
             if isinstance(source, MastSource):
                 not_asked |= source.not_asked
-        return cls(entries, offers, not_asked)
+                note = source.note or note
+        return cls(entries, offers, not_asked, note)
 
     def sectors(self, tic: int) -> tuple[int, ...]:
         """Sectors with pixels of a target, sorted."""

@@ -189,7 +189,7 @@ def make_plan(
         measured_seconds=_mean_seconds(rows.values()),
         not_asked=frozenset(pixels.not_asked),
         neighbours_not_asked=no_stars,
-        note=prf_files.note,
+        note="; ".join(filter(None, (pixels.note, prf_files.note))),
     )
 
 

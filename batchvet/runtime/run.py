@@ -58,6 +58,7 @@ def run(
     scheduler: str | None = None,
     keep_going: bool = False,
     retry_failed: bool = False,
+    refresh: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """Vet a catalogue; a run that was interrupted goes on where it stopped.
@@ -79,6 +80,8 @@ def run(
         Leave bad catalogue rows out, into ``OUTPUT/rejects.csv``, instead of refusing the catalogue.
     retry_failed : bool
         Do rows again that ended in an error although nothing has changed.
+    refresh : bool
+        Ask archives again, whatever is remembered of their answers.
     progress : Progress, optional
 
     Returns
@@ -92,13 +95,17 @@ def run(
         Before anything is done.
     RunError
         Another process writes this run, or the cluster is not there.
+    ArchiveError
+        An archive does not answer; what came is kept, run again to go on.
     """
     progress = progress or Silent()
     config = configured(config, output=output, executor=executor, scheduler=scheduler)
     with _sole_writer(config.output):
         recover(config.output)
         progress.start("Looking at files", None)
-        plan = make_plan(config, keep_going=keep_going, progress=lambda n: progress.advance())
+        plan = make_plan(config, keep_going=keep_going, progress=lambda n: progress.advance(), refresh=refresh)
+        if plan.note:
+            progress.say(plan.note)
         tasks = chosen(plan.to_do(retry_failed=retry_failed), limit, only)
         if not tasks and not plan.orphans and (config.output / SUCCESS).exists():
             return open_run(config.output)
@@ -111,9 +118,10 @@ def ingest(
     *,
     executor: str | None = None,
     keep_going: bool = False,
+    refresh: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Fill the cache only.
+    """Fill the cache only; parameters as of :func:`run`.
 
     Returns
     -------
@@ -123,11 +131,15 @@ def ingest(
     Raises
     ------
     ConfigError, CatalogError, RunError
+    ArchiveError
+        An archive does not answer; what came is in the cache.
     """
     progress = progress or Silent()
     config = configured(config, executor=executor)
     progress.start("Looking at files", None)
-    plan = make_plan(config, keep_going=keep_going, progress=lambda n: progress.advance())
+    plan = make_plan(config, keep_going=keep_going, progress=lambda n: progress.advance(), refresh=refresh)
+    if plan.note:
+        progress.say(plan.note)
     waiting = plan.to_ingest()
     ready: list[Task] = []
     if waiting:

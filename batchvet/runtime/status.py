@@ -29,7 +29,7 @@ def run_status(directory: str | Path) -> dict[str, Any]:
         config = RunConfig(**run.plan["config"]).model_copy(update={"output": Path(directory)})
     except (ValidationError, KeyError, TypeError) as error:
         raise RunError(f"{directory}/plan.json: not a configuration; run 'batchvet run CONFIG' again") from error
-    plan = make_plan(config, keep_going=(Path(directory) / "rejects.csv").exists())
+    plan = make_plan(config, keep_going=(Path(directory) / "rejects.csv").exists(), ask=False)
     sectors = run.sectors
     failed = sectors[sectors["status"] != "ok"]
     summary = plan.summary()

@@ -149,3 +149,16 @@ def test_a_damaged_memory_is_asked_anew(archive: Archive, tmp_path: Path) -> Non
     (kept,) = (tmp_path / "cache" / "sources").iterdir()
     kept.write_bytes(kept.read_bytes()[:100])
     assert set(offered(source(tmp_path), [11])) == {(11, 1)}
+
+
+def test_old_answers_hold_when_the_archive_is_away(archive: Archive, tmp_path: Path) -> None:
+    archive.files.append(stored(11, 1))
+    offered(source(tmp_path), [11])
+    archive.fault = lambda what, nth: "503"
+    old = source(tmp_path, MastChoice(remember_days=-1.0))
+    assert set(offered(old, [11])) == {(11, 1)}
+    assert "answers are older than" in old.note
+    with pytest.raises(ArchiveError):
+        offered(source(tmp_path, refresh=True), [11])
+    with pytest.raises(ArchiveError):
+        offered(source(tmp_path), [11, 12])
