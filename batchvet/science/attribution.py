@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from batchvet.science.sky_likelihood import FLUX_SCATTER, JointPosition, SectorSky
+from batchvet.science.sky_likelihood import APERTURE_ARCSEC, FLUX_SCATTER, JointPosition, SectorSky
 
 FloatArray = NDArray[np.float64]
 
@@ -19,8 +19,7 @@ PRIOR_NOT_IN_TABLE = 0.01
 PRIOR_ARTEFACT = 0.01
 #: Of the table's share, the target's: about half of all candidates that pixels rule on are on it.
 PRIOR_TARGET = 0.45
-#: A neighbour's light falls off in the target's aperture as a Gaussian of this width; beyond, a little remains.
-APERTURE_ARCSEC = 30.0
+#: Beyond the aperture a neighbour's light falls to this share.
 FAR_WEIGHT = 0.03
 
 

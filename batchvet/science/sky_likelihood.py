@@ -18,6 +18,10 @@ FloatArray = NDArray[np.float64]
 BROAD = 0.05
 #: Sectors agree on the dip's flux to this fraction: cameras, apertures and templates differ.
 FLUX_SCATTER = 0.05
+#: A star's light falls off in the target's aperture, where the dip was found, as a Gaussian of this width, arcsec.
+APERTURE_ARCSEC = 30.0
+#: Share of unlisted stars that are anywhere on the stamp.
+ANYWHERE = 0.2
 
 _WINDOW = 5.0  # half width of the fine grid, in standard deviations
 _NODES = 41  # of the fine grid, each way
@@ -94,7 +98,7 @@ class JointPosition:
     offset: FloatArray  #: arcsec (east, north) of the target
     covariance: FloatArray  #: arcsec²
     snr: float  #: of the dip there, all sectors
-    log_evidence: float  #: of a dip anywhere on the stamps, every place alike, against no dip
+    log_evidence: float  #: of a dip on a star that is in no table, anywhere on the stamps, against no dip
 
 
 def joint_log_likelihood(sectors: Sequence[SectorSky], offsets: FloatArray) -> FloatArray:
@@ -130,19 +134,23 @@ def locate_jointly(sectors: Sequence[SectorSky]) -> JointPosition:
     starts = np.array([coarse.reshape(-1, 2)[coarse_log.argmax()], *(s.evidence.offset for s in sectors)])
     start_log = joint_log_likelihood(sectors, starts)
     centre = starts[start_log.argmax()]
+    area = min(abs(np.linalg.det(s.evidence.sky_from_pixel)) * s.evidence.rows * s.evidence.cols for s in sectors)
     covariance = np.linalg.inv(sum(np.linalg.inv(s.evidence.offset_covariance) for s in sectors))
     for _ in range(4):
         half = _WINDOW * np.sqrt(np.linalg.eigvalsh(covariance)[-1])
-        centre, covariance, log_integral = _moments(sectors, centre, half)
-    area = min(abs(np.linalg.det(s.evidence.sky_from_pixel)) * s.evidence.rows * s.evidence.cols for s in sectors)
-    outside = np.abs(coarse - centre).max(axis=-1) > half
-    elsewhere = np.logaddexp.reduce(coarse_log[outside], initial=-np.inf) + 2 * np.log(_COARSE_STEP)
+        middle = centre
+        centre, covariance, log_integral = _moments(sectors, middle, half, area)
+    outside = np.abs(coarse - middle).max(axis=-1) > half
+    weighted = coarse_log[outside] + _log_density(coarse[outside], area)
+    elsewhere = np.logaddexp.reduce(weighted, initial=-np.inf) + 2 * np.log(_COARSE_STEP)
     snr = _joint_snr(sectors, centre)
-    return JointPosition(centre, covariance, snr, float(np.logaddexp(log_integral, elsewhere) - np.log(area)))
+    return JointPosition(centre, covariance, snr, float(np.logaddexp(log_integral, elsewhere)))
 
 
-def _moments(sectors: Sequence[SectorSky], centre: FloatArray, half: float) -> tuple[FloatArray, FloatArray, float]:
-    """Mean, covariance and log integral (arcsec²) of the joint likelihood in a square about `centre`."""
+def _moments(
+    sectors: Sequence[SectorSky], centre: FloatArray, half: float, area: float
+) -> tuple[FloatArray, FloatArray, float]:
+    """Mean and covariance of the joint likelihood in a square about `centre`, log evidence of an unlisted star."""
     axis = np.linspace(-half, half, _NODES)
     offsets = centre + np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
     log_like = joint_log_likelihood(sectors, offsets)
@@ -152,7 +160,15 @@ def _moments(sectors: Sequence[SectorSky], centre: FloatArray, half: float) -> t
     residual = offsets - mean
     covariance = np.einsum("ij,ijk,ijl->kl", weight, residual, residual) / total
     step = axis[1] - axis[0]
-    return mean, covariance + np.eye(2) * step**2 / 12, float(np.log(total * step**2) + log_like.max())
+    evidence = np.logaddexp.reduce(log_like + _log_density(offsets, area), axis=None) + 2 * np.log(step)
+    return mean, covariance + np.eye(2) * step**2 / 12, float(evidence)
+
+
+def _log_density(offsets: FloatArray, area: float) -> FloatArray:
+    """Prior density (ln 1/arcsec²) of an unlisted star's place: in the light of the aperture, or anywhere."""
+    squares = np.sum(offsets**2, axis=-1) / APERTURE_ARCSEC**2
+    near = np.exp(-0.5 * squares) / (2 * np.pi * APERTURE_ARCSEC**2)
+    return np.log((1.0 - ANYWHERE) * near + ANYWHERE / area)
 
 
 def _joint_snr(sectors: Sequence[SectorSky], offset: FloatArray) -> float:
