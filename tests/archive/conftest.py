@@ -7,11 +7,6 @@ from collections.abc import Iterator
 import pytest
 from loopback import Archive, serve
 
-from batchvet.network import Politeness
-
-#: As patient as the real thing, in hundredths of its seconds.
-QUICK = Politeness(attempts=6, first_wait_s=0.01, longest_wait_s=0.05, connect_timeout_s=5.0, read_timeout_s=5.0)
-
 
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:

@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import QUICK
-from loopback import FAULTS, Archive, random_faults
+from loopback import FAULTS, QUICK, Archive, random_faults
 from stamps import stored
 
 from batchvet.errors import ArchiveError

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK
-from loopback import Archive
+from loopback import QUICK, Archive
 from stamps import stamp_file, stored
 
 from batchvet.errors import ArchiveError

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from astropy.io import fits
-from conftest import QUICK
-from loopback import Archive
+from loopback import QUICK, Archive
 from stamps import stored
 from test_ingest_from_mast import write_config
 

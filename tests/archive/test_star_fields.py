@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import QUICK
-from loopback import Archive
+from loopback import QUICK, Archive
 from test_ingest_from_mast import write_config
 
 from batchvet.catalog.star_search import tmag_from_gaia

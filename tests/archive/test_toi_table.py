@@ -8,8 +8,7 @@ import math
 from pathlib import Path
 
 import pytest
-from conftest import QUICK
-from loopback import Archive
+from loopback import QUICK, Archive
 
 from batchvet.catalog.condition import parse_condition
 from batchvet.catalog.reader import read_catalog
