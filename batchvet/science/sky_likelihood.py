@@ -137,7 +137,7 @@ def locate_jointly(sectors: Sequence[SectorSky]) -> JointPosition:
     area = min(abs(np.linalg.det(s.evidence.sky_from_pixel)) * s.evidence.rows * s.evidence.cols for s in sectors)
     covariance = np.linalg.inv(sum(np.linalg.inv(s.evidence.offset_covariance) for s in sectors))
     for _ in range(4):
-        half = _WINDOW * np.sqrt(np.linalg.eigvalsh(covariance)[-1])
+        half = min(_WINDOW * np.sqrt(np.linalg.eigvalsh(covariance)[-1]), reach)
         middle = centre
         centre, covariance, log_integral = _moments(sectors, middle, half, area)
     outside = np.abs(coarse - middle).max(axis=-1) > half
