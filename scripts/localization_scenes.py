@@ -50,6 +50,7 @@ class Outcome:
     verdict: CandidateVerdict
     error: FloatArray  #: joint offset minus truth, arcsec (east, north)
     limit: FloatArray  #: Cramer-Rao covariance of the joint offset, arcsec²
+    photon_limit: FloatArray  #: the same without the error of POS_CORR
     sectors: tuple[SectorOutcome, ...]
     evidence: tuple[SectorEvidence, ...] = field(repr=False)
 
@@ -97,7 +98,7 @@ def judge(scene: Scene, stamps: dict[int, Stamp], prf: str, neighbours: bool = T
     host = dip.host
     limits = {} if host is None else {s: cramer_rao(scene, s, host) for s in found}
     truth = np.full(2, math.nan) if host is None else np.array(scene.offset_arcsec(host))
-    information = sum((np.linalg.inv(limit) for limit in limits.values()), np.zeros((2, 2)))
+    photons = [] if host is None else [cramer_rao(scene, s, host, pointing_error=0.0) for s in found]
     return Outcome(
         index=scene.index,
         kind=scene.kind,
@@ -110,10 +111,17 @@ def judge(scene: Scene, stamps: dict[int, Stamp], prf: str, neighbours: bool = T
         prf=prf,
         verdict=verdict,
         error=np.array([verdict.offset_ra_arcsec, verdict.offset_dec_arcsec]) - truth,
-        limit=np.linalg.inv(information) if limits else np.full((2, 2), math.nan),
+        limit=_together(list(limits.values())),
+        photon_limit=_together(photons),
         sectors=tuple(_sector(scene, s, found[s], limits[s]) for s in limits),
         evidence=tuple(one.evidence for one in found.values()),
     )
+
+
+def _together(limits: list[FloatArray]) -> FloatArray:
+    """Covariance of the mean weighted by inverse covariances; NaN of none."""
+    information = sum((np.linalg.inv(limit) for limit in limits), np.zeros((2, 2)))
+    return np.linalg.inv(information) if limits else np.full((2, 2), math.nan)
 
 
 def _sector(scene: Scene, sector: int, one: SectorLocalization, limit: FloatArray) -> SectorOutcome:
@@ -142,14 +150,15 @@ def prf_of(scene: Scene, sector: int, kind: str) -> Prf | None:
     return TabulatedPrf(samples, true.samples_per_pixel, "spoc", 0.01)
 
 
-def cramer_rao(scene: Scene, sector: int, star: int) -> FloatArray:
+def cramer_rao(scene: Scene, sector: int, star: int, pointing_error: float = POINTING_ERROR) -> FloatArray:
     """Least covariance (arcsec², east and north) of the position of a dip of unknown flux on one star.
 
     For photon and read noise and the error of POS_CORR, with the true PRF and every star known; all transits of
     the sector. What POS_CORR does not tell of the pointing moves every star: on a bright one, and for a shallow
-    dip, it looks like a shift of the dip.
+    dip, it looks like a shift of the dip. Where the pointing is steadier than POS_CORR's own error, less than that
+    error remains, and the limit of the photons alone (`pointing_error` 0) is nearer.
     """
-    images, noise, moved = _star_images(scene, sector)
+    images, noise, moved = _star_images(scene, sector, pointing_error)
     unit = (images[star, :3] / noise).reshape(3, -1)  # value, d/dcol, d/drow
     unit *= scene.snr[scene.dips[0].toi, sector] / np.linalg.norm(unit[0])
     covariance = np.linalg.inv(_products(unit, unit, moved))[1:, 1:]  # (col, row), pixel²
@@ -186,7 +195,9 @@ def _shared(a: FloatArray, b: FloatArray, moved: FloatArray, *, diagonal: bool =
     return np.einsum("ik,ki->i", a @ moved.T, weighted) if diagonal else (a @ moved.T) @ weighted
 
 
-def _star_images(scene: Scene, sector: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _star_images(
+    scene: Scene, sector: int, pointing_error: float = POINTING_ERROR
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Of unit fluxes the images and derivatives [star, 6, row, col], and the noise of a cadence [row, col].
 
     And what the error of POS_CORR does to all stars, over that noise, [2, pixel].
@@ -197,4 +208,4 @@ def _star_images(scene: Scene, sector: int) -> tuple[FloatArray, FloatArray, Flo
     noise = noise_sigma(light, scene.timeline(sector))
     moved = (np.tensordot(scene.stars.flux, images[:, 1:3], axes=1) / noise).reshape(2, -1)
     known = scene.settings.pos_corr == "measured" and scene.settings.jitter > 0
-    return images, noise, moved * (POINTING_ERROR if known else 0.0)
+    return images, noise, moved * (pointing_error if known else 0.0)

@@ -117,7 +117,11 @@ def score(found: Sequence[Outcome]) -> dict[str, Any]:
 def position_figures(dips: Sequence[Outcome]) -> dict[str, float]:
     """Error over the Cramer-Rao limit and coverage of the joint positions."""
     pairs = [(one.error, _covariance(one)) for one in dips]
-    return _position_figures(pairs, [one.limit for one in dips])
+    figures = _position_figures(pairs, [one.limit for one in dips])
+    if dips:
+        squares = [one.error @ np.linalg.solve(one.photon_limit, one.error) for one in dips]
+        figures["median_over_photons"] = math.sqrt(float(np.median(squares)) / (2 * math.log(2)))
+    return figures
 
 
 def sector_figures(dips: Sequence[Outcome]) -> dict[str, float]:
