@@ -41,6 +41,7 @@ Toi = Annotated[str, typer.Argument(help="Such as 5807.01.", metavar="TOI", show
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 CacheLocation = Annotated[str, typer.Argument(help="Directory or s3:// address.", metavar="CACHE", show_default=False)]
 KeepGoing = Annotated[bool, typer.Option(help="Leave bad catalogue rows out, into OUTPUT/rejects.csv.")]
+Refresh = Annotated[bool, typer.Option(help="Ask archives again, whatever is remembered of them.")]
 ExecutorName = Annotated[str | None, typer.Option(help="serial, or dask for workers on this machine.")]
 
 
@@ -75,7 +76,7 @@ def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -
 
     with Bars() as bars:
         bars.start("Looking at files", None)
-        made = make_plan(read_config(config), keep_going=keep_going, progress=lambda n: bars.advance())
+        made = make_plan(read_config(config), keep_going=keep_going, progress=lambda n: bars.advance(), ask=False)
     summary = made.summary()
     if as_json:
         print_json(summary)
@@ -85,6 +86,11 @@ def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -
     print(f"  cached      {summary['tasks_cached']} tasks, {size(summary['bytes_cached'])}")
     print(f"  to ingest   {summary['tasks_to_ingest']} tasks, {size(summary['bytes_to_ingest'])}")
     print(f"  no pixels   {summary['tasks_missing']} tasks (missing or unreadable; they become rows)")
+    if summary["targets_not_asked"] or summary["neighbours_not_asked"]:
+        unknown = (
+            f"{summary['targets_not_asked']} targets' files, {summary['neighbours_not_asked']} targets' neighbours"
+        )
+        print(f"  not known   {unknown}: 'batchvet ingest' asks the archive")
     print(f"  rows done   {summary['rows_done']}, stale {summary['rows_stale']}, to do {summary['rows_to_do']}")
     print(f"  time        about {duration(summary['estimated_seconds'])}")
     if summary["rejected_candidates"]:
@@ -99,7 +105,7 @@ def ingest(config: Config, executor: ExecutorName = None, keep_going: KeepGoing 
     from batchvet.runtime.run import ingest as fill_cache
 
     with Bars() as bars:
-        done = fill_cache(config, executor=executor, keep_going=keep_going, progress=bars)
+        done = fill_cache(config, executor=executor, keep_going=keep_going, refresh=refresh, progress=bars)
     if as_json:
         print_json(done)
     else:
@@ -120,6 +126,7 @@ def run(
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler.")] = None,
     keep_going: KeepGoing = False,
     retry_failed: Annotated[bool, typer.Option(help="Do rows again that ended in an error.")] = False,
+    refresh: Refresh = False,
     as_json: Json = False,
 ) -> None:
     """Vet the catalogue; on an output that has rows, go on where it stopped."""
@@ -132,6 +139,7 @@ def run(
         scheduler=scheduler,
         keep_going=keep_going,
         retry_failed=retry_failed,
+        refresh=refresh,
         as_json=as_json,
     )
 
