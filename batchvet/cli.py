@@ -100,7 +100,13 @@ def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -
 
 
 @app.command()
-def ingest(config: Config, executor: ExecutorName = None, keep_going: KeepGoing = False, as_json: Json = False) -> None:
+def ingest(
+    config: Config,
+    executor: ExecutorName = None,
+    keep_going: KeepGoing = False,
+    refresh: Refresh = False,
+    as_json: Json = False,
+) -> None:
     """Fill the cache only."""
     from batchvet.runtime.run import ingest as fill_cache
 
