@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from batchvet.cli import main
 from batchvet.simulate import simulate
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
-def batchvet(*arguments: object, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
-    """Run the program as a process of its own."""
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def batchvet(*arguments: object) -> Done:
+    """The program within this process: what starting Python anew for every command would only make slower."""
+    before = sys.argv, signal.getsignal(signal.SIGTERM)
+    sys.argv = ["batchvet", *map(str, arguments)]
+    output, errors = io.StringIO(), io.StringIO()
+    try:
+        with redirect_stdout(output), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        sys.argv = before[0]
+        signal.signal(signal.SIGTERM, before[1])
+    return Done(ended.value.code, output.getvalue(), errors.getvalue())
+
+
+def program(*arguments: object, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
+    """The program as a process of its own."""
     command = [sys.executable, "-m", "batchvet", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT, check=False)
 
@@ -34,7 +61,7 @@ def survey(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(survey) -> Path:
-    done = batchvet("run", survey.config)
+    done = program("run", survey.config)
     assert done.returncode == 0, done.stderr
     return survey.directory / "run"
 
@@ -106,6 +133,12 @@ def test_plot_and_report(survey, finished, tmp_path):
     done = batchvet("report", finished, "--output", tmp_path / "report")
     assert done.stdout.strip() == str(tmp_path / "report" / "index.html")
     assert toi in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_mistake_of_the_program_as_a_process_is_one_line():
+    done = program("run", "nowhere.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +240,7 @@ def test_interrupt_gives_130_and_the_same_command_goes_on(survey, tmp_path, clus
 
 
 def test_demo_vets_the_embedded_sample(tmp_path):
-    done = batchvet("demo", "--output", tmp_path / "demo")
+    done = program("demo", "--output", tmp_path / "demo")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo" / "run" / "report" / "index.html").exists()
     shown = json.loads(batchvet("show", tmp_path / "demo" / "run", "5807.01").stdout)
@@ -223,4 +256,4 @@ def test_demo_vets_the_embedded_sample(tmp_path):
 
 
 def test_version():
-    assert batchvet("--version").stdout.strip() == "0.1.0"
+    assert program("--version").stdout.strip() == "0.1.0"

@@ -90,7 +90,7 @@ class Run:
         return plot(self, toi, sector, ax=ax, panel=panel)
 
     def _frame(self, table: str) -> pd.DataFrame:
-        rows = _checked(self.directory / table, lambda: read_parts(self.directory, table))
+        rows = read_parts(self.directory, table)
         rows = rows.sort_by([("tic", "ascending"), ("toi", "ascending"), ("sector", "ascending")])
         return _described(rows.cast(TABLES[table]))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchvet.errors import RunError
 from batchvet.pixels.storage import sync_directory, write_atomically
 from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
 
@@ -105,6 +108,8 @@ def write_table(
     ------
     ValueError
         A row has a column that the schema does not know.
+    RunError
+        There is no room, or no permission.
     """
     if isinstance(rows, list):
         unknown = {name for row in rows for name in row} - set(schema.names)
@@ -116,7 +121,20 @@ def write_table(
     table = table.replace_schema_metadata({f"batchvet.{key}": value for key, value in footer.items()})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    write_atomically(path, sink.getvalue())
+    with _writing(path):
+        write_atomically(path, sink.getvalue())
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file at once.
+
+    Raises
+    ------
+    RunError
+        There is no room, or no permission.
+    """
+    with _writing(path):
+        write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def write_candidates(directory: Path, rows: list[Mapping[str, Any]], footer: Mapping[str, str]) -> None:
@@ -126,9 +144,15 @@ def write_candidates(directory: Path, rows: list[Mapping[str, Any]], footer: Map
 
 
 def read_parts(directory: Path, table: str, columns: list[str] | None = None) -> pa.Table:
-    """All parts of a table, page checksums verified; an empty table when there is none."""
+    """All parts of a table, page checksums verified; an empty table when there is none.
+
+    Raises
+    ------
+    RunError
+        A part is damaged; the message names it.
+    """
     parts = sorted((directory / table).glob("part-*.parquet"))
-    tables = [pq.ParquetFile(part, page_checksum_verification=True).read(columns) for part in parts]
+    tables = [_read_part(part, columns) for part in parts]
     if not tables:
         schema = TABLES[table]
         return (pa.schema([schema.field(name) for name in columns]) if columns else schema).empty_table()
@@ -171,7 +195,8 @@ def _replace_parts(directory: Path, table: str, rows: pa.Table, footer: Mapping[
     fresh, place, old = _places(directory, table)
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    with _writing(fresh):
+        fresh.mkdir(parents=True)
     if rows.num_rows:
         write_table(fresh / "part-00000000000000000000.parquet", rows, TABLES[table], footer)
     if place.is_dir():
@@ -179,6 +204,26 @@ def _replace_parts(directory: Path, table: str, rows: pa.Table, footer: Mapping[
     fresh.rename(place)
     sync_directory(directory)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_part(part: Path, columns: list[str] | None) -> pa.Table:
+    try:
+        return pq.ParquetFile(part, page_checksum_verification=True).read(columns)
+    except (pa.ArrowException, OSError) as error:
+        raise RunError(
+            f"{part}: damaged ({str(error).splitlines()[0]}); delete {part.name} in sectors, images and evidence "
+            "and run again: its rows are made anew"
+        ) from error
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written ({error.strerror}); what is done is kept, mend it and run again"
+        ) from error
 
 
 def _places(directory: Path, table: str) -> tuple[Path, Path, Path]:

@@ -8,13 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 import batchvet
 from batchvet.catalog.candidate import Candidate, Neighbour
 from batchvet.catalog.neighbours import NeighbourTable, read_neighbours
 from batchvet.catalog.reader import Catalog, read_catalog
-from batchvet.errors import RunError
 from batchvet.pixels.entry import StampKey
 from batchvet.pixels.sources import Offer
 from batchvet.pixels.storage import open_storage
@@ -259,12 +256,7 @@ def _sectors_of(candidate: Candidate, config: RunConfig, pixels: AvailablePixels
 
 def _existing_rows(output: Path) -> dict[RowKey, dict[str, Any]]:
     columns = ["toi", "sector", "status", "error_kind", "seconds", *HASH_NAMES]
-    try:
-        rows = read_parts(output, "sectors", columns).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise RunError(
-            f"{output / 'sectors'}: damaged table ({str(error).splitlines()[0]}); delete the damaged part and run again"
-        ) from error
+    rows = read_parts(output, "sectors", columns).to_pylist()
     return {(row["toi"], row["sector"]): row for row in rows}
 
 

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ import pandas as pd
 import batchvet
 from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.cache import Cache
-from batchvet.pixels.storage import write_atomically
+from batchvet.results.log import EventLog, now
 from batchvet.results.reader import Run, open_run
 from batchvet.results.schema import FORMAT_VERSION
-from batchvet.results.writer import ResultRow, ResultWriter, compact, read_parts, recover, write_candidates
+from batchvet.results.writer import ResultRow, ResultWriter, compact, read_parts, recover, write_candidates, write_json
 from batchvet.runtime.available import Problem
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import ClusterSettings, RunConfig, read_config, short_hash
@@ -69,7 +68,7 @@ def run(
     output : path, optional
         Instead of the configuration's.
     limit : int, optional
-        Only the first so many targets of the catalogue.
+        Only the first so many targets that have something to do.
     only : (tic, sector), optional
         Only this task.
     executor : "serial" or "dask", optional
@@ -106,8 +105,10 @@ def run(
         plan = make_plan(config, keep_going=keep_going, progress=lambda n: progress.advance(), refresh=refresh)
         if plan.note:
             progress.say(plan.note)
+        if only is not None and only not in {(task.tic, task.sector) for task in plan.tasks}:
+            raise ConfigError(f"--only: no task of this configuration is TIC {only[0]} in sector {only[1]}")
         tasks = chosen(plan.to_do(retry_failed=retry_failed), limit, only)
-        if not tasks and not plan.orphans and (config.output / SUCCESS).exists():
+        if not tasks and not plan.orphans and _is_whole(config.output):
             return open_run(config.output)
         _do(plan, tasks, progress)
     return open_run(config.output)
@@ -189,19 +190,12 @@ def configured(
 
 
 def chosen(tasks: Sequence[Task], limit: int | None, only: tuple[int, int] | None) -> tuple[Task, ...]:
-    """Of `tasks` those of the first `limit` targets, or `only` one (tic, sector).
-
-    Raises
-    ------
-    ConfigError
-        `only` names a task that is not there to do.
-    """
+    """Of `tasks` those of the first `limit` targets, or `only` one (tic, sector)."""
     if only is not None:
-        found = tuple(task for task in tasks if (task.tic, task.sector) == only)
-        return found
+        return tuple(task for task in tasks if (task.tic, task.sector) == only)
     if limit is not None:
-        targets = sorted({task.tic for task in tasks})[:limit]
-        return tuple(task for task in tasks if task.tic in set(targets))
+        targets = set(sorted({task.tic for task in tasks})[:limit])
+        return tuple(task for task in tasks if task.tic in targets)
     return tuple(tasks)
 
 
@@ -213,25 +207,19 @@ def _do(plan: Plan, tasks: tuple[Task, ...], progress: Progress) -> None:
     if plan.stale or plan.orphans or (redone & plan.done):
         holds = plan.done - redone
         compact(config.output, footer, lambda toi, sector: (toi, sector) in holds)
-    log = _Log(config.output / "log.jsonl")
-    log.write("started", tasks=len(tasks), rows_done=len(plan.done), version=batchvet.__version__)
-    try:
-        if tasks:
-            with open_executor(config.cluster, item_timeout_s=config.task_timeout_s) as workers:
+    with EventLog(config.output / "log.jsonl") as log:
+        log.write("started", tasks=len(tasks), rows_done=len(plan.done), version=batchvet.__version__)
+        cluster = config.cluster if tasks else ClusterSettings(serial=True)
+        with open_executor(cluster, item_timeout_s=config.task_timeout_s) as workers:
+            if tasks:
                 progress.say(f"Working on {workers.description}")
                 _vet(plan, tasks, workers, footer, progress, log)
-                _finish(plan, workers, footer, progress)
-        else:
-            with open_executor(ClusterSettings(serial=True)) as workers:
-                _finish(plan, workers, footer, progress)
-    except KeyboardInterrupt:
-        log.write("interrupted")
-        raise
-    log.write("finished")
+            _finish(plan, workers, footer, progress)
+        log.write("finished")
 
 
 def _vet(
-    plan: Plan, tasks: Sequence[Task], workers: Executor, footer: dict[str, str], progress: Progress, log: _Log
+    plan: Plan, tasks: Sequence[Task], workers: Executor, footer: dict[str, str], progress: Progress, log: EventLog
 ) -> None:
     config = plan.config
     waiting = tuple(task for task in tasks if task.offer is not None)
@@ -299,18 +287,27 @@ def _evidence(output: Path) -> pd.DataFrame:
     return read_parts(output, "evidence").to_pandas()
 
 
+def _is_whole(output: Path) -> bool:
+    """Whether the run was finished and its tables are still there."""
+    try:
+        files = json.loads((output / SUCCESS).read_bytes())["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return all((output / name).exists() for name in files)
+
+
 def _write_success(output: Path, sectors: pd.DataFrame) -> None:
     files = [output / "candidates.parquet", *sorted(output.glob("*/part-*.parquet"))]
     content = {
         "format_version": FORMAT_VERSION,
         "software_version": batchvet.__version__,
-        "finished": _now(),
+        "finished": now(),
         "rows": len(sectors),
         "candidates": int(sectors["toi"].nunique()),
         "status": {status: int(n) for status, n in sectors["status"].value_counts().sort_index().items()},
         "sha256": {str(f.relative_to(output)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files},
     }
-    write_atomically(output / SUCCESS, (json.dumps(content, indent=2) + "\n").encode())
+    write_json(output / SUCCESS, content)
 
 
 def _write_plan_file(plan: Plan) -> dict[str, str]:
@@ -324,7 +321,7 @@ def _write_plan_file(plan: Plan) -> dict[str, str]:
     content = {
         "format_version": FORMAT_VERSION,
         "software_version": batchvet.__version__,
-        "written": _now(),
+        "written": now(),
         "n_tasks": len(plan.tasks),
         "n_rows": len(plan.keys),
         "n_candidates": len(plan.catalog.candidates),
@@ -332,19 +329,8 @@ def _write_plan_file(plan: Plan) -> dict[str, str]:
         "config": config,
         "hashes": hashes,
     }
-    write_atomically(plan.config.output / "plan.json", (json.dumps(content, indent=2) + "\n").encode())
+    write_json(plan.config.output / "plan.json", content)
     return {"plan": hashes["tasks"], "version": batchvet.__version__, "format_version": str(FORMAT_VERSION)}
-
-
-class _Log:
-    """``log.jsonl``: one line per event."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def write(self, event: str, **what: Any) -> None:
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": _now(), "event": event, **what}) + "\n")
 
 
 @contextmanager
@@ -360,7 +346,3 @@ def _sole_writer(output: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise RunError(f"{output}: another batchvet run is writing here; wait for it or choose --output") from error
         yield
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -35,6 +35,7 @@ def run_status(directory: str | Path) -> dict[str, Any]:
     summary = plan.summary()
     return {
         "run": str(directory),
+        "config": run.plan.get("config_file"),
         "finished": run.is_finished and not summary["rows_to_do"],
         **{name: summary[name] for name in ("rows", "rows_done", "rows_stale", "rows_to_do", "estimated_seconds")},
         "stale": dict(Counter(" and ".join(why) for why in plan.stale.values())),
@@ -45,8 +46,9 @@ def run_status(directory: str | Path) -> dict[str, Any]:
 
 def next_command(status: dict[str, Any]) -> str:
     """What to type next, as a sentence."""
-    if status["rows_to_do"]:
-        return "next: batchvet run CONFIG goes on where it stopped"
+    command = f"batchvet run {status['config'] or 'CONFIG'} --output {status['run']}"
+    if not status["finished"]:
+        return f"next: {command} goes on where it stopped"
     if status["status"].get("error"):
-        return "finished; batchvet run CONFIG --retry-failed tries the failed ones again"
+        return f"finished; {command} --retry-failed tries the failed ones again"
     return f"finished; next: batchvet report {status['run']}"

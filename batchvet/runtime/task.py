@@ -211,6 +211,8 @@ def _localized(
     """The localisation and its columns; without a usable transit or WCS the flag that says so."""
     if not stamp.wcs_header:
         return None, {"localization_flags": ["NO_WCS"]}
+    if min(stamp.shape) < 2:  # a single row or column has no position across it
+        return None, {"localization_flags": ["NOT_LOCALIZED_NO_PIXELS"]}
     others = [other.ephemeris for other in companions if other.toi != candidate.toi]
     try:
         located = localize(

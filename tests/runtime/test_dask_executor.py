@@ -87,23 +87,19 @@ def test_dashboard_listens_on_loopback_only(workers):
     assert "127.0.0.1" in workers.description
 
 
-@pytest.mark.parametrize(("workers_n", "batch_size"), [(1, 1), (2, 3), (2, 100)])
-def test_table_does_not_depend_on_workers_or_batches(config, tmp_path, workers_n, batch_size):
-    serial = config.model_copy(update={"output": tmp_path / "serial"})
-    run(serial)
-    cluster = ClusterSettings(workers=workers_n)
-    run(config.model_copy(update={"cluster": cluster, "batch_size": batch_size}))
-    assert same_tables(config.output, serial.output)
+@pytest.mark.parametrize("batch_size", [3, 100])
+def test_table_does_not_depend_on_workers_or_batches(workers, config, whole, batch_size):
+    address = workers._client.scheduler.address
+    run(config.model_copy(update={"batch_size": batch_size}), scheduler=address)
+    assert same_tables(config.output, whole)
 
 
-def test_running_scheduler_is_used_by_its_address(config, tmp_path):
-    serial = config.model_copy(update={"output": tmp_path / "serial"})
-    run(serial)
+def test_running_scheduler_is_used_by_its_address_and_stays(config, whole):
     with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
-        run(config, scheduler=cluster.scheduler_address)
+        run(config.model_copy(update={"batch_size": 1}), scheduler=cluster.scheduler_address)
         with Client(cluster.scheduler_address) as client:
             assert len(client.nthreads()) == 1  # a cluster that is not ours stays
-    assert same_tables(config.output, serial.output)
+    assert same_tables(config.output, whole)
 
 
 def test_scheduler_that_does_not_answer_is_one_line(monkeypatch):

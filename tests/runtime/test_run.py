@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from same_tables import same_tables
 import batchvet
 from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.cache import Cache
+from batchvet.results import log, writer
 from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
 from batchvet.runtime.run import ingest, run
 from batchvet.runtime.status import next_command, run_status
@@ -63,9 +65,7 @@ def test_duckdb_reads_the_table(config):
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 4])
-def test_interrupted_run_gives_the_same_table(config, tmp_path, stop_after, monkeypatch):
-    whole = config.model_copy(update={"output": tmp_path / "whole"})
-    run(whole)
+def test_interrupted_run_gives_the_same_table(config, stop_after, monkeypatch, whole):
 
     class Interrupting:
         done = 0
@@ -88,7 +88,7 @@ def test_interrupted_run_gives_the_same_table(config, tmp_path, stop_after, monk
     assert kept >= stop_after
     run(config)
     assert batchvet.open_run(config.output).is_finished
-    assert same_tables(config.output, whole.output)
+    assert same_tables(config.output, whole)
 
 
 def test_finished_run_is_not_done_again(config):
@@ -130,16 +130,19 @@ def test_changed_ephemeris_and_settings_are_named(config, tmp_path):
     assert catalog.loc[0, "toi"] not in set(run(config).sectors["toi"])
 
 
-def test_only_and_limit_do_a_part_and_the_rest_follows(config, tmp_path):
-    whole = config.model_copy(update={"output": tmp_path / "whole"})
-    run(whole)
-    tic = int(batchvet.open_run(whole.output).sectors["tic"].max())
+def test_only_and_limit_do_a_part_and_the_rest_follows(config, whole):
+    tic = int(batchvet.open_run(whole).sectors["tic"].max())
     part = run(config, only=(tic, 2))
     assert set(zip(part.sectors["tic"], part.sectors["sector"], strict=True)) == {(tic, 2)}
     assert not part.is_finished
-    assert run(config, limit=2).sectors["tic"].nunique() == 3
+    assert run(config, limit=1).sectors["tic"].nunique() == 2
     run(config)
-    assert same_tables(config.output, whole.output)
+    assert same_tables(config.output, whole)
+
+
+def test_task_that_is_not_in_the_plan_is_refused(config):
+    with pytest.raises(ConfigError, match="no task of this configuration is TIC 5 in sector 1"):
+        run(config, only=(5, 1))
 
 
 def damage_truncate(path: Path) -> None:
@@ -192,9 +195,7 @@ def damage_no_pixel_table(path: Path) -> None:
         (damage_no_pixel_table, "layout"),
     ],
 )
-def test_bad_file_is_a_row_with_its_reason_and_the_others_do_not_notice(config, tmp_path, damage, kind):
-    whole = config.model_copy(update={"output": tmp_path / "whole"})
-    run(whole)
+def test_bad_file_is_a_row_with_its_reason_and_the_others_do_not_notice(config, tmp_path, damage, kind, whole):
     config, files = copied(config, tmp_path, cache=str(tmp_path / "second"))
     tic, sector = (fits.getval(files[3], key) for key in ("TICID", "SECTOR"))
     damage(files[3])
@@ -205,8 +206,8 @@ def test_bad_file_is_a_row_with_its_reason_and_the_others_do_not_notice(config, 
     assert done.sectors.loc[bad, "error"].str.contains(files[3].name, regex=False).all()
     others = ~((pc.field("tic") == tic) & (pc.field("sector") == sector))
     ours, undamaged = (
-        pq.read_table(output / "sectors", filters=others).drop_columns("seconds")
-        for output in (config.output, whole.output)
+        pq.read_table(output / "sectors", filters=others).drop_columns(["seconds", "source_file"])
+        for output in (config.output, whole)
     )
     assert ours.num_rows == len(done.sectors) - bad.sum()
     assert ours.equals(undamaged)
@@ -303,12 +304,73 @@ def test_success_file_names_every_table_with_its_checksum(config):
     assert success["rows"] == len(pd.read_parquet(config.output / "sectors"))
 
 
+@pytest.mark.parametrize("name", ["candidates.parquet", "images"])
+def test_finished_run_whose_table_was_deleted_is_finished_again(config, name):
+    before = run(config).candidates
+    place = config.output / name
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    pd.testing.assert_frame_equal(run(config).candidates, before)
+
+
+def test_damaged_part_is_named_and_its_rows_are_made_anew_without_it(config, whole):
+    run(config)
+    (part,) = (config.output / "sectors").glob("part-*")
+    part.write_bytes(part.read_bytes()[:1000])
+    with pytest.raises(RunError, match=f"{part.name}: damaged .* delete {part.name} in sectors, images and evidence"):
+        run(config)
+    for table in ("sectors", "images", "evidence"):
+        (config.output / table / part.name).unlink()
+    run(config)
+    assert same_tables(config.output, whole)
+
+
+@pytest.mark.parametrize("failing", ["plan.json", "log.jsonl", "part-", "candidates.parquet", "_SUCCESS.json"])
+def test_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(config, monkeypatch, failing):
+    config = config.model_copy(update={"checks": ("V09",)})
+    for module, name in ((writer, "write_atomically"), (log, "open")):
+        original = getattr(module, name, open)
+        monkeypatch.setattr(module, name, partial(_full_disk, original, failing), raising=False)
+    with pytest.raises(RunError, match=r"cannot be written \(No space left on device\); what is done is kept"):
+        run(config)
+    monkeypatch.undo()
+    done = run(config)
+    assert done.is_finished
+    assert len(done.sectors) == done.plan["n_rows"]
+
+
+def _full_disk(write, failing, path, *arguments, **options):
+    if Path(path).name.startswith(failing):
+        raise OSError(28, "No space left on device")
+    return write(path, *arguments, **options)
+
+
 def test_log_has_a_line_for_every_row(config):
     done = run(config)
     lines = [json.loads(line) for line in (config.output / "log.jsonl").read_text().splitlines()]
     rows = {(line["toi"], line["sector"]) for line in lines if line["event"] == "row"}
     assert rows == set(zip(done.sectors["toi"], done.sectors["sector"], strict=True))
     assert [line["event"] for line in lines if line["event"] != "row"] == ["started", "finished"]
+
+
+def test_stamp_of_one_row_keeps_its_depths_and_says_why_it_was_not_localised(config, tmp_path):
+    config, files = copied(config, tmp_path)
+    with fits.open(files[0]) as hdus:
+        tic, sector = hdus[0].header["TICID"], hdus[0].header["SECTOR"]
+        columns = [
+            fits.Column(c.name, f"11{c.format.lstrip('0123456789')}", dim="(11,1)", array=hdus[1].data[c.name][:, 5:6])
+            if hdus[1].data[c.name].ndim == 3
+            else c
+            for c in hdus[1].columns
+        ]
+        table = fits.BinTableHDU.from_columns(columns, name="PIXELS")
+        wcs = {k: v for k, v in hdus[1].header.items() if k and k[0] in "12" and k not in table.header}
+        table.header.update({**wcs, "EXTNAME": "PIXELS"})
+        made = fits.HDUList([hdus[0].copy(), table, fits.ImageHDU(hdus[2].data[5:6], name="APERTURE")])
+    made.writeto(files[0], overwrite=True)
+    rows = run(config, only=(tic, sector)).sectors
+    assert set(rows["status"]) == {"ok"}
+    assert rows["v09_max_depth_ppm"].notna().all()
+    assert [list(flags) for flags in rows["localization_flags"]] == [["NOT_LOCALIZED_NO_PIXELS"]] * len(rows)
 
 
 def test_wrong_executor_is_refused(config):
