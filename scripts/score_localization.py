@@ -45,7 +45,7 @@ def main() -> int:
             stamps = {sector: simulate_stamp(scene, sector) for sector in scene.sectors}
             outcome = judge(scene, stamps, prf, not options.no_neighbours)
             found.append(outcome)
-            if options.compare and outcome.host:
+            if options.compare and outcome.in_table:
                 for name, host in rival_hosts(scene, stamps).items():
                     rivals.setdefault(f"{name}, scenes of prf {prf}", []).append(host == outcome.host)
             print(f"\r{len(found)} scenes, {time.perf_counter() - began:.0f} s", end="", file=sys.stderr)
