@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -18,6 +19,20 @@ from batchvet.errors import BatchvetError, CacheError, ConfigError
 
 EXIT_INTERNAL, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 _ROWS_SHOWN = 40
+_INTERRUPTED = "interrupted; what is done is kept, the same command goes on"
+
+#: What a file system says when it is the place that is wrong, not the program.
+_PLACE_REFUSES = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+)
 
 _UsageError = typer.BadParameter.__base__  #: click's, wherever typer keeps it
 
@@ -373,7 +388,9 @@ def _existing_cache(location: str):
 
 def main() -> None:
     """Run the command line; whatever users do wrong ends in one line and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
+            signal.signal(number, _interrupt)
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
@@ -387,13 +404,37 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as error:
-        print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
-        if os.environ.get("BATCHVET_TRACEBACK"):
-            traceback.print_exc()
+    except OSError as error:
+        if error.errno not in _PLACE_REFUSES:
+            code = _internal_error(error)
         else:
-            print("please report it; BATCHVET_TRACEBACK=1 shows where", file=sys.stderr)
-        code = EXIT_INTERNAL
+            place = f"{error.filename}: " if error.filename else ""
+            print(f"error: {place}{error.strerror}; mend it, or choose another place", file=sys.stderr)
+            code = EXIT_USAGE
+    except Exception as error:
+        code = _internal_error(error)
     if code == EXIT_INTERRUPTED:  # typer may have turned the interrupt into its exit code already
-        print("interrupted; what is done is kept, the same command goes on", file=sys.stderr)
+        print(_INTERRUPTED, file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _internal_error(error: Exception) -> int:
+    print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
+    if os.environ.get("BATCHVET_TRACEBACK"):
+        traceback.print_exception(error)
+    else:
+        print("please report it; BATCHVET_TRACEBACK=1 shows where", file=sys.stderr)
+    return EXIT_INTERNAL
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """The first interrupt closes what is open and keeps the rows that are done; the second leaves at once."""
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, _leave)
+    raise KeyboardInterrupt
+
+
+def _leave(number: int, frame: object) -> None:
+    show_cursor = b"\x1b[?25h" if os.isatty(2) else b""
+    os.write(2, show_cursor + _INTERRUPTED.encode() + b"\n")
+    os._exit(EXIT_INTERRUPTED)  # workers see that this process is gone, and end

@@ -33,15 +33,16 @@ class Done:
 
 def batchvet(*arguments: object) -> Done:
     """The program within this process: what starting Python anew for every command would only make slower."""
-    before = sys.argv, signal.getsignal(signal.SIGTERM)
+    argv, handlers = sys.argv, {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     sys.argv = ["batchvet", *map(str, arguments)]
     output, errors = io.StringIO(), io.StringIO()
     try:
         with redirect_stdout(output), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
             main()
     finally:
-        sys.argv = before[0]
-        signal.signal(signal.SIGTERM, before[1])
+        sys.argv = argv
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return Done(ended.value.code, output.getvalue(), errors.getvalue())
 
 
@@ -237,6 +238,46 @@ def test_interrupt_gives_130_and_the_same_command_goes_on(survey, tmp_path, clus
     again = batchvet("run", tmp_path / "c.yaml", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["finished"]
+
+
+def test_second_interrupt_leaves_at_once(tmp_path):
+    closing = tmp_path / "closing"
+    program = f"""
+import time, pathlib
+from batchvet import cli
+def slow_to_close(**options):
+    try:
+        pathlib.Path({str(tmp_path / "working")!r}).touch()
+        time.sleep(60)
+    finally:
+        pathlib.Path({str(closing)!r}).touch()
+        time.sleep(60)
+cli.app = slow_to_close
+cli.main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    for there, number in ((tmp_path / "working", signal.SIGTERM), (closing, signal.SIGINT)):
+        deadline = time.monotonic() + 60
+        while not there.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "interrupted; what is done is kept, the same command goes on\n")
+
+
+def test_place_that_cannot_be_written_is_one_line_and_exit_2(survey, finished, tmp_path):
+    (tmp_path / "file").touch()
+    toi = pd.read_csv(survey.catalog, dtype={"toi": str})["toi"][0]
+    for command in (
+        ["plot", finished, toi, "--sector", 1, "-o", tmp_path / "file" / "x.png"],
+        ["report", finished, "--output", tmp_path / "file" / "report"],
+        ["simulate", tmp_path / "file" / "sim", "--targets", 1],
+        ["demo", "--output", tmp_path / "file" / "demo"],
+    ):
+        done = batchvet(*command)
+        assert done.returncode == 2
+        assert str(tmp_path / "file") in done.stderr
+        assert "internal" not in done.stderr
 
 
 def test_demo_vets_the_embedded_sample(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -126,7 +127,9 @@ class DirectorySource:
     def _write_index(self, files: list[FoundFile]) -> None:
         if self._index_storage is not None:
             content = encode_records(FoundFile, files)
-            self._index_storage.put(self._index_name, content, lambda written: None, replace=True)
+            # who may read but not write can do without the index: it takes longer
+            with contextlib.suppress(StorageError):
+                self._index_storage.put(self._index_name, content, lambda written: None, replace=True)
 
 
 class _NearestTarget:

@@ -337,10 +337,10 @@ def _write_plan_file(plan: Plan) -> dict[str, str]:
 def _sole_writer(output: Path) -> Iterator[None]:
     try:
         output.mkdir(parents=True, exist_ok=True)
-        (output / ".lock").touch()
+        lock = (output / ".lock").open("w")
     except OSError as error:
         raise RunError(f"{output}: cannot be written ({error.strerror}); choose another --output") from error
-    with open(output / ".lock", "w") as lock:
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

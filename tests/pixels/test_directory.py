@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from astropy.io import fits
 
-from batchvet.errors import ConfigError
+from batchvet.errors import ConfigError, StorageError
 from batchvet.pixels import directory as module
 from batchvet.pixels.directory import DirectorySource
 from batchvet.pixels.sources import Offer, best_offers
@@ -69,6 +69,17 @@ def test_damaged_index_is_made_anew(nested, tmp_path):
     for index in (tmp_path / "cache").rglob("*.parquet"):
         index.write_bytes(b"PAR1 not a table")
     assert DirectorySource(nested, storage).files() == first
+
+
+def test_index_that_cannot_be_kept_is_done_without(nested, tmp_path):
+    assert len(DirectorySource(nested, ReadOnly(tmp_path / "empty")).files()) == 4
+
+
+class ReadOnly(LocalStorage):
+    """A cache of somebody else's."""
+
+    def put(self, name, content, check, *, replace):
+        raise StorageError(f"{name}: cannot be written (Permission denied)")
 
 
 def test_file_without_a_header_is_known_by_its_name(nested, files):
