@@ -13,7 +13,7 @@ from typing import Any
 from distributed import Client, Future, KilledWorker, wait
 
 from batchvet.errors import RunError
-from batchvet.runtime.executors import Item, Lost, Result, Work
+from batchvet.runtime.executors import Item, Lost, Result, Work, one_thread
 
 BATCHES_PER_THREAD = 3  #: in flight: one at work, the others so that a worker never waits for the client
 _POLL_SECONDS = 0.5  #: how often an interrupt or the loss of all workers is noticed
@@ -28,7 +28,7 @@ class Batch:
     timeout_s: float
 
     def __call__(self, items: Sequence[Any]) -> list[Any]:
-        with open(os.devnull, "w") as nowhere:
+        with open(os.devnull, "w") as nowhere, one_thread():
             results = []
             for item in items:
                 faulthandler.dump_traceback_later(self.timeout_s, exit=True, file=nowhere)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -13,6 +15,11 @@ Work = Callable[[Item], Result]
 
 #: What stands for the result of an item whose worker died under it again and again.
 Lost = Callable[[Item], Result]
+
+
+def one_thread() -> threadpool_limits:
+    """Hold BLAS to one thread: workers share the cores, and the last bit must not depend on how many there are."""
+    return threadpool_limits(limits=1)
 
 
 class Executor(Protocol):
@@ -42,4 +49,6 @@ class SerialExecutor:
     ) -> Iterator[tuple[Item, Result]]:
         """Yield (item, result) in order; `lost` and `batch_size` are for those who have workers."""
         for item in items:
-            yield item, work(item)
+            with one_thread():
+                result = work(item)
+            yield item, result

@@ -15,6 +15,7 @@ from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.stamp import Stamp
 from batchvet.results.schema import PROVENANCE_NAMES, SECTORS
 from batchvet.runtime.config import ALL_CHECKS
+from batchvet.runtime.executors import one_thread
 from batchvet.runtime.task import Measured, VetSettings, image_columns, measure, official_prf, usable
 from batchvet.science.joint import CandidateVerdict, vet_candidate
 
@@ -113,7 +114,10 @@ def vet(
     companions = [Candidate(f"other {n}", stamp.tic, other) for n, other in enumerate(others)]
     stars = None if neighbours is None else _neighbours(neighbours)
     official = official_prf(stamp, prf)
-    measured = measure(stamp, usable(stamp, settings.quality_bitmask), candidate, companions, stars, official, settings)
+    with one_thread():
+        measured = measure(
+            stamp, usable(stamp, settings.quality_bitmask), candidate, companions, stars, official, settings
+        )
     evidence = [] if measured.localization is None else [measured.localization.evidence]
     return Vetted(
         _row(stamp, measured), vet_candidate(evidence), image_columns(stamp, measured) if measured.depth else {}
