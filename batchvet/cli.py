@@ -414,6 +414,8 @@ def main() -> None:
     except Exception as error:
         code = _internal_error(error)
     if code == EXIT_INTERRUPTED:  # typer may have turned the interrupt into its exit code already
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # one more now would change the exit code
         print(_INTERRUPTED, file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchvet.errors import RunError
@@ -168,9 +169,12 @@ def compact(
     """
     kept: set[tuple[str, int]] = set()
     for table in reversed(_WRITE_ORDER):
-        rows = read_parts(directory, table).sort_by(_SORTED_BY)
-        keys = list(zip(rows["toi"].to_pylist(), rows["sector"].to_pylist(), strict=True))
-        last = {key: number for number, key in enumerate(keys)}
+        rows = read_parts(directory, table)
+        order = pc.sort_indices(
+            rows, sort_keys=_SORTED_BY
+        ).to_pylist()  # moving the rows once saves a copy of all images
+        toi, sector = (rows[name].to_pylist() for name in ("toi", "sector"))
+        last = {(toi[number], sector[number]): number for number in order}
         if table == "sectors":
             kept = {key for key in last if keep(*key)}
         chosen = [number for key, number in last.items() if key in kept]

@@ -39,7 +39,7 @@ def lost(n: int) -> int:
 
 @pytest.fixture(scope="module")
 def workers():
-    with open_executor(ClusterSettings(workers=2), item_timeout_s=3.0) as executor:
+    with open_executor(ClusterSettings(workers=2), item_timeout_s=1.0) as executor:
         yield executor
 
 
