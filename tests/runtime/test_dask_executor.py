@@ -12,6 +12,7 @@ from distributed import Client, LocalCluster
 from same_tables import same_tables
 
 from batchvet.errors import RunError
+from batchvet.runtime import dask_executor
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import ClusterSettings
 from batchvet.runtime.executors import SerialExecutor
@@ -39,7 +40,11 @@ def lost(n: int) -> int:
 
 @pytest.fixture(scope="module")
 def workers():
-    with open_executor(ClusterSettings(workers=2), item_timeout_s=1.0) as executor:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        open_executor(ClusterSettings(workers=2), item_timeout_s=1.0) as executor,
+    ):
+        patch.setattr(dask_executor, "_REVIVE_SECONDS", 6.0)  # a worker is back before that, unless it is lost
         yield executor
 
 
