@@ -7,12 +7,18 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+EXIT_INTERNAL, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+#: The option of every command that prints a table.
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 _PLAIN_SECONDS = 10.0  #: between lines of progress where there is no terminal
 

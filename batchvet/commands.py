@@ -1,0 +1,291 @@
+"""The commands: results on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from batchvet import __version__
+from batchvet.console import EXIT_SOME_FAILED, Bars, Json, duration, print_json, print_table, size
+from batchvet.data_commands import cache_app, catalog_app
+from batchvet.errors import ConfigError
+
+_ROWS_SHOWN = 40
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Whose dip is it? Pixel-level vetting of TESS Objects of Interest.",
+    epilog="Exit codes: 0 done; 1 internal error; 2 bad usage, configuration or catalogue; 3 finished, but some "
+    "tasks failed (they are rows); 130 interrupted, run again to go on.",
+)
+app.add_typer(cache_app, name="cache")
+app.add_typer(catalog_app, name="catalog")
+
+Config = Annotated[Path, typer.Argument(help="Configuration, YAML; configs/ has examples.", show_default=False)]
+RunDirectory = Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)]
+Toi = Annotated[str, typer.Argument(help="Such as 5807.01.", metavar="TOI", show_default=False)]
+KeepGoing = Annotated[bool, typer.Option(help="Leave bad catalogue rows out, into OUTPUT/rejects.csv.")]
+Refresh = Annotated[bool, typer.Option(help="Ask archives again, whatever is remembered of them.")]
+ExecutorName = Annotated[str | None, typer.Option(help="serial, or dask for workers on this machine.")]
+
+
+@app.callback(invoke_without_command=True)
+def version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Global options."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Where configuration, cache and run go.")] = Path("batchvet-demo"),
+    as_json: Json = False,
+) -> None:
+    """Vet the embedded sample of real TESS pixels."""
+    from batchvet.report.page import write_report
+    from batchvet.results.reader import open_run
+    from batchvet.sample import write_sample
+
+    _run_and_report(write_sample(output), as_json=as_json)
+    page = write_report(open_run(output / "run"))
+    print(f"report      {page}", file=sys.stderr if as_json else sys.stdout)
+
+
+@app.command()
+def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -> None:
+    """Say what would run: counts, cached and missing, bytes, time. Changes nothing."""
+    from batchvet.runtime.config import read_config
+    from batchvet.runtime.plan import make_plan
+
+    with Bars() as bars:
+        bars.start("Looking at files", None)
+        made = make_plan(read_config(config), keep_going=keep_going, progress=lambda n: bars.advance(), ask=False)
+    summary = made.summary()
+    if as_json:
+        print_json(summary)
+        return
+    print(f"{summary['candidates']} candidates of {summary['targets']} targets ({summary['layout']} catalogue)")
+    print(f"{summary['rows']} rows in {summary['tasks']} tasks, one for each target and sector")
+    print(f"  cached      {summary['tasks_cached']} tasks, {size(summary['bytes_cached'])}")
+    print(f"  to ingest   {summary['tasks_to_ingest']} tasks, {size(summary['bytes_to_ingest'])}")
+    print(f"  no pixels   {summary['tasks_missing']} tasks (missing or unreadable; they become rows)")
+    if summary["targets_not_asked"] or summary["neighbours_not_asked"]:
+        unknown = (
+            f"{summary['targets_not_asked']} targets' files, {summary['neighbours_not_asked']} targets' neighbours"
+        )
+        print(f"  not known   {unknown}: 'batchvet ingest' asks the archive")
+    print(f"  rows done   {summary['rows_done']}, stale {summary['rows_stale']}, to do {summary['rows_to_do']}")
+    print(f"  time        about {duration(summary['estimated_seconds'])}")
+    if summary["rejected_candidates"]:
+        print(
+            f"  rejected    {summary['rejected_candidates']} catalogue rows, see {made.config.output / 'rejects.csv'}"
+        )
+
+
+@app.command()
+def ingest(
+    config: Config,
+    executor: ExecutorName = None,
+    keep_going: KeepGoing = False,
+    refresh: Refresh = False,
+    as_json: Json = False,
+) -> None:
+    """Fill the cache only."""
+    from batchvet.runtime.run import ingest as fill_cache
+
+    with Bars() as bars:
+        done = fill_cache(config, executor=executor, keep_going=keep_going, refresh=refresh, progress=bars)
+    if as_json:
+        print_json(done)
+    else:
+        print(f"cached before {done['cached']}, ingested {done['ingested']}, without pixels {done['missing']}")
+        for failure in done["failed"]:
+            print(f"failed: TIC {failure['tic']}, sector {failure['sector']}: {failure['error']}")
+    if done["failed"]:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
+def run(
+    config: Config,
+    output: Annotated[Path | None, typer.Option(help="Instead of the configuration's output.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many targets.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="TIC:SECTOR", help="Only this task.")] = None,
+    executor: ExecutorName = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler.")] = None,
+    keep_going: KeepGoing = False,
+    retry_failed: Annotated[bool, typer.Option(help="Do rows again that ended in an error.")] = False,
+    refresh: Refresh = False,
+    as_json: Json = False,
+) -> None:
+    """Vet the catalogue; on an output that has rows, go on where it stopped."""
+    _run_and_report(
+        config,
+        output=output,
+        limit=limit,
+        only=_task(only),
+        executor=executor,
+        scheduler=scheduler,
+        keep_going=keep_going,
+        retry_failed=retry_failed,
+        refresh=refresh,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def status(run: RunDirectory, as_json: Json = False) -> None:
+    """Say what is done, what failed and why, what is stale and why, and what to type next."""
+    from batchvet.runtime.status import next_command, run_status
+
+    found = run_status(run)
+    if as_json:
+        print_json(found)
+        return
+    print(
+        f"{found['rows_done']} of {found['rows']} rows done, {found['rows_stale']} stale, {found['rows_to_do']} to do"
+    )
+    for why, n in found["stale"].items():
+        print(f"  stale: {n} because of {why}")
+    for name, n in found["status"].items():
+        print(f"  {name}: {n}")
+    for failure in found["failures"][:_ROWS_SHOWN]:
+        print(f"  {failure['status']}: TOI {failure['toi']}, sector {failure['sector']}: {failure['error']}")
+    if len(found["failures"]) > _ROWS_SHOWN:
+        print(f"  and {len(found['failures']) - _ROWS_SHOWN} more; --json lists all")
+    print(next_command(found))
+
+
+@app.command()
+def show(run: RunDirectory, toi: Toi) -> None:
+    """Print one candidate as JSON, sector by sector."""
+    from batchvet.results.reader import open_run
+    from batchvet.results.views import show as shown
+
+    print_json(shown(open_run(run), toi))
+
+
+@app.command()
+def plot(
+    run: RunDirectory,
+    toi: Toi,
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG, PDF or SVG.", show_default=False)],
+    sector: Annotated[int | None, typer.Option(help="Only this sector; without it all, and the sky.")] = None,
+    light_curves: Annotated[bool, typer.Option(help="Each pixel's folded light curve; needs --sector.")] = False,
+) -> None:
+    """Draw a candidate: one sector's images, all sectors and the sky, or each pixel's light curve."""
+    from batchvet.report.plot import save_figure, save_plot
+    from batchvet.results.reader import open_run
+
+    if light_curves:
+        from batchvet.report.stamps import light_curves_of
+
+        if sector is None:
+            raise ConfigError("--light-curves needs --sector")
+        path = save_figure(light_curves_of(open_run(run), toi, sector), output)
+    else:
+        path = save_plot(open_run(run), toi, sector, output)
+    print(path)
+
+
+@app.command()
+def report(
+    run: RunDirectory,
+    output: Annotated[Path | None, typer.Option(help="Instead of RUN/report.", show_default=False)] = None,
+) -> None:
+    """Write the report: pages that open from disk, without a server or the network."""
+    from batchvet.report.page import write_report
+    from batchvet.results.reader import open_run
+
+    print(write_report(open_run(run), output))
+
+
+@app.command()
+def simulate(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where files go.", show_default=False)],
+    targets: Annotated[int, typer.Option(min=1)] = 20,
+    sectors: Annotated[int, typer.Option(min=1)] = 3,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    cadence: Annotated[float, typer.Option(help="20 to 1800 s.")] = 1800.0,
+    scenario: Annotated[str, typer.Option(help="mixed, or one kind of scene.")] = "mixed",
+    overwrite: Annotated[bool, typer.Option(help="Replace a previous simulation.")] = False,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Make SPOC-format target pixel files with known truth, and a configuration to vet them."""
+    from batchvet.simulate import simulate as make
+
+    with Bars() as bars:
+        bars.start("Simulating targets", targets)
+        made = make(
+            directory,
+            targets=targets,
+            sectors=sectors,
+            seed=seed,
+            cadence_s=cadence,
+            scenario=scenario,
+            overwrite=overwrite,
+            workers=workers,
+            progress=lambda done, total: bars.advance(),
+        )
+    summary = {
+        "directory": str(made.directory),
+        "config": str(made.config),
+        "truth": str(made.truth),
+        "files": len(made.files),
+    }
+    if as_json:
+        print_json(summary)
+        return
+    print(f"{len(made.files)} files in {made.directory / 'tpfs'}, the truth in {made.truth}")
+    print(f"next: batchvet run {made.config}")
+
+
+def _run_and_report(config: Path, *, as_json: bool, **options: Any) -> None:
+    from batchvet.results.views import counts, overview
+    from batchvet.runtime.run import run as vet_catalog
+
+    with Bars() as bars:
+        done = vet_catalog(config, progress=bars, **options)
+    summary = counts(done)
+    if as_json:
+        print_json(summary)
+    else:
+        print_table(overview(done, _ROWS_SHOWN))
+        if summary["rows"] > _ROWS_SHOWN:
+            print(f"... and {summary['rows'] - _ROWS_SHOWN} more rows")
+        _print_summary(summary, done.directory)
+    if summary["status"].get("error"):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _print_summary(summary: dict[str, Any], directory: Path) -> None:
+    def listed(counted: dict[str, int]) -> str:
+        return ", ".join(f"{n} {name}" for name, n in counted.items()) or "none"
+
+    print()
+    print(f"rows        {listed(summary['status'])}")
+    if summary["error_kind"]:
+        print(f"reasons     {listed(summary['error_kind'])}")
+    print(f"verdicts    {listed(summary['verdict'])}")
+    print(f"results     {directory}")
+    print(f"in pandas   pd.read_parquet({str(directory / 'sectors')!r})")
+    print(f"next        batchvet show {directory} TOI, or batchvet report {directory}")
+    if not summary["finished"]:
+        print(f"not all rows are there yet: batchvet status {directory}")
+
+
+def _task(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    tic, colon, sector = text.partition(":")
+    if not (colon and tic.strip().isdigit() and sector.strip().isdigit()):
+        raise ConfigError(f"--only: {text!r} is not TIC:SECTOR, such as 188646744:83")
+    return int(tic), int(sector)

@@ -1,0 +1,87 @@
+"""Commands that look after data: ``batchvet cache …`` and ``batchvet catalog …``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchvet.console import EXIT_SOME_FAILED, Bars, Json, print_json, print_table
+from batchvet.errors import ConfigError
+
+cache_app = typer.Typer(no_args_is_help=True, help="Look after the pixel cache.")
+catalog_app = typer.Typer(no_args_is_help=True, help="Fetch a catalogue.")
+
+CacheLocation = Annotated[str, typer.Argument(help="Directory or s3:// address.", metavar="CACHE", show_default=False)]
+
+
+@cache_app.command("list")
+def cache_list(cache: CacheLocation, as_json: Json = False) -> None:
+    """List what the cache holds."""
+    rows = [
+        {
+            "TIC": entry.tic,
+            "sector": entry.sector,
+            "cadence [s]": entry.cadence_s,
+            "cadences": entry.n_cadences,
+            "MB": entry.size / 1e6,
+            "source": Path(entry.source).name,
+        }
+        for entry in sorted(_existing_cache(cache).index().values(), key=lambda e: e.key)
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+@cache_app.command("verify")
+def cache_verify(cache: CacheLocation, as_json: Json = False) -> None:
+    """Read every byte of the cache and name what is damaged."""
+    found = _existing_cache(cache)
+    with Bars() as bars:
+        bars.start("Reading the cache", None)
+        n_entries, damages = found.verify(lambda n: bars.advance())
+    if as_json:
+        print_json({"entries": n_entries, "damaged": [{"name": d.name, "reason": d.reason} for d in damages]})
+    else:
+        for damage in damages:
+            print(f"damaged: {damage.reason}")
+        print(f"{n_entries} entries read, {len(damages)} damaged")
+    if damages:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@cache_app.command("reindex")
+def cache_reindex(cache: CacheLocation, as_json: Json = False) -> None:
+    """Make the index anew from the entries."""
+    n_entries = len(_existing_cache(cache).reindex())
+    print_json({"entries": n_entries}) if as_json else print(f"{n_entries} entries")
+
+
+@catalog_app.command("toi")
+def catalog_toi(
+    output: Annotated[Path, typer.Option(help="CSV; OUTPUT.json beside it says when and where it came from.")],
+    where: Annotated[str | None, typer.Option(help='Which to keep, such as "tmag < 12 and period_days < 10".')] = None,
+    service: Annotated[str, typer.Option(help="exofop or nasa.")] = "exofop",
+    as_json: Json = False,
+) -> None:
+    """Fetch the TOI table of today."""
+    from batchvet.catalog.toi_table import fetch_toi_table
+
+    table = fetch_toi_table(output, service=service, where=where)
+    if as_json:
+        print_json(asdict(table) | {"path": str(table.path)})
+    else:
+        unusable = f", {table.n_unusable} of them without a usable ephemeris (--keep-going)" if table.n_unusable else ""
+        print(f"{table.n_kept} of {table.n_rows} candidates in {table.path}{unusable}")
+
+
+def _existing_cache(location: str):
+    from batchvet.pixels.cache import Cache
+
+    if "://" not in location and not Path(location).is_dir():
+        raise ConfigError(f"{location}: no such cache; 'batchvet ingest CONFIG' makes one")
+    return Cache(location)
