@@ -22,6 +22,7 @@ _DASK_SETTINGS = {
     "distributed.scheduler.allowed-failures": 2,  # the third worker that dies under a batch is the last
     "distributed.scheduler.worker-saturation": 1.0,  # only the batch at work is blamed for a worker's death
     "distributed.worker.daemon": True,
+    "distributed.worker.profile.enabled": False,  # sampled every 10 ms, and nobody looks at it
     "distributed.worker.multiprocessing-method": "spawn",
     "distributed.nanny.pre-spawn-environ": ONE_THREAD,
     "distributed.logging": {"distributed": "error"},
@@ -91,6 +92,7 @@ def _local_cluster(workers: int | None):
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
+        preload=["batchvet.runtime.task"],  # imported while the others start, not under the first batch
     )
 
 

@@ -28,7 +28,7 @@ PASSING_FAULTS = ("unreachable", "storage", "changed")
 NO_SECTOR = 0  #: sector of a row whose target has no pixels anywhere
 
 #: Where no run has measured it yet: seconds of one core for a task, by megabytes of flux, and to cache a file.
-_SECONDS_PER_TASK, _SECONDS_PER_MB = 0.02, 0.012
+_SECONDS_PER_TASK, _SECONDS_PER_MB = 0.06, 0.006
 _INGEST_BYTES_PER_SECOND = 40e6
 
 RowKey = tuple[str, int]

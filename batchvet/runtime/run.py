@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +28,11 @@ from batchvet.runtime.judge import judge, judgement_lost, judgements
 from batchvet.runtime.plan import Plan, Task, make_plan
 from batchvet.runtime.prf_choice import prf_directory, with_prf
 from batchvet.runtime.progress import Progress, Silent
-from batchvet.runtime.task import VetSettings, failed_rows, vet_task
+from batchvet.runtime.task import VetSettings, VetTarget, failed_rows
 
 SUCCESS = "_SUCCESS.json"
-_SECONDS_PER_BATCH = 1.0
+_SECONDS_PER_BATCH = 0.5
 _MOST_PER_BATCH = 32
-
-
-@dataclass(frozen=True)
-class VetTarget:
-    """Work of a worker: tasks into rows."""
-
-    cache: str
-    settings: VetSettings
-
-    def __call__(self, task: Task) -> list[ResultRow]:
-        return vet_task(task, self.cache, self.settings)
 
 
 def run(
@@ -257,7 +245,7 @@ def _killed(task: Task) -> list[ResultRow]:
 
 
 def batch_size(plan: Plan, tasks: Sequence[Task]) -> int:
-    """Tasks in a batch: about a second of work, and enough batches to keep all workers busy to the end."""
+    """Tasks in a batch: half a second of work, and enough batches to keep all workers busy to the end."""
     if not tasks:
         return 1
     workers = plan.config.cluster.workers or 2

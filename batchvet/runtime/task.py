@@ -85,6 +85,17 @@ def vet_task(task: Task, cache_location: Any, settings: VetSettings) -> list[Res
     return rows
 
 
+@dataclass(frozen=True)
+class VetTarget:
+    """Work of a worker: tasks into rows."""
+
+    cache: str
+    settings: VetSettings
+
+    def __call__(self, task: Task) -> list[ResultRow]:
+        return vet_task(task, self.cache, self.settings)
+
+
 def usable(stamp: Stamp, quality_bitmask: int) -> Stamp:
     """The stamp's cadences without an excluded flag.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.ndimage import uniform_filter
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
@@ -104,7 +104,7 @@ def difference_image(
         "ONE_SIDED": any(window.one_sided for window in windows),
         "FEW_NULL_EPOCHS": noise.n_epochs < settings.noise.few_epochs,
         "NO_POS_CORR": pixels.pointing is None,
-        "TRANSITS_DISAGREE": bool(dof and chi2.sf(combined.chi2, dof) < _DISAGREEMENT),
+        "TRANSITS_DISAGREE": bool(dof and chdtrc(dof, combined.chi2) < _DISAGREEMENT),
     }
     shapes = np.zeros((pixels.shape[0] * pixels.shape[1], noise.shapes.shape[1]))
     shapes[pixels.live] = noise.shapes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.transit_images import DipFit, SectorPixels
@@ -208,14 +208,14 @@ def _winsorised(samples: FloatArray, tail: float = _TAIL) -> FloatArray:
     """Samples [n, k] with those beyond the tail's distance pulled back to it."""
     spread = np.median(np.abs(samples), axis=0) / 0.6745
     distance = np.sum((samples / np.maximum(spread, 1e-12)) ** 2, axis=1)
-    limit = chi2.ppf(tail, samples.shape[1]) * max(np.median(distance) / samples.shape[1], 1.0)
+    limit = chdtri(samples.shape[1], 1.0 - tail) * max(np.median(distance) / samples.shape[1], 1.0)
     return samples * np.minimum(1.0, np.sqrt(limit / np.maximum(distance, 1e-12)))[:, None]
 
 
 def _pixel_inflation(samples: FloatArray) -> FloatArray:
     """Variance of each pixel's samples [n, pixel], outliers pulled in, drawn towards the stamp's typical one."""
     spread = np.median(np.abs(samples), axis=0) / 0.6745
-    limit = np.sqrt(chi2.ppf(_TAIL, 1)) * np.maximum(spread, 1e-12)
+    limit = np.sqrt(chdtri(1, 1.0 - _TAIL)) * np.maximum(spread, 1e-12)
     variance = np.mean(np.clip(samples, -limit, limit) ** 2, axis=0) / 0.955
     n = len(samples)
     typical = np.log(np.maximum(np.median(variance), 1e-12))
