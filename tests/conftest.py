@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the background: its children would ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 SHARED = Path(os.environ.get("BATCHVET_SHARED", ROOT.parent / "shared"))
 
 
