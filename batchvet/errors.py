@@ -25,14 +25,8 @@ class CatalogError(BatchvetError, ValueError):
     kind = "catalog"
 
 
-class StampError(BatchvetError, ValueError):
-    """A target pixel file cannot be used: replace the file. In a batch this becomes a row.
-
-    ``kind`` says why: ``unreadable``, ``truncated``, ``not_fits``, ``empty``, ``identity``, ``no_pixels``,
-    ``no_wcs``, ...
-    """
-
-    kind = "stamp"
+class _ErrorOfKind(BatchvetError):
+    """An error whose ``kind`` is told when it is raised."""
 
     def __init__(self, message: str, *, kind: str | None = None) -> None:
         super().__init__(message)
@@ -41,6 +35,16 @@ class StampError(BatchvetError, ValueError):
 
     def __reduce__(self):  # keeps kind when an error crosses a process boundary
         return _rebuild, (type(self), str(self), self.kind)
+
+
+class StampError(_ErrorOfKind, ValueError):
+    """A target pixel file cannot be used: replace the file. In a batch this becomes a row.
+
+    ``kind`` says why: ``unreadable``, ``truncated``, ``not_fits``, ``empty``, ``identity``, ``no_pixels``,
+    ``no_wcs``, ...
+    """
+
+    kind = "stamp"
 
 
 class InsufficientData(StampError):
@@ -61,7 +65,7 @@ class StorageError(CacheError):
     kind = "storage"
 
 
-class ArchiveError(BatchvetError, OSError):
+class ArchiveError(_ErrorOfKind, OSError):
     """A server on the network did not give what was asked for: run again later, or name another source.
 
     ``kind`` says why: ``unreachable`` (it may pass), ``refused``, ``interrupted``, or what is wrong with the file that
@@ -69,14 +73,6 @@ class ArchiveError(BatchvetError, OSError):
     """
 
     kind = "archive"
-
-    def __init__(self, message: str, *, kind: str | None = None) -> None:
-        super().__init__(message)
-        if kind is not None:
-            self.kind = kind
-
-    def __reduce__(self):  # keeps kind when an error crosses a process boundary
-        return _rebuild, (type(self), str(self), self.kind)
 
 
 class RunError(BatchvetError, RuntimeError):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Measure what the README claims, as ratios within one run: python scripts/benchmark.py [v09|codecs|scaling]
+"""Measure what the README claims, as ratios within one run: python scripts/benchmark.py [v09|checks|codecs|scaling]
 
 v09      V09 from the cache against opening the FITS file and running tess-vetter's V09, WASP-126 sector 1
+checks   V08 and V10 against tess-vetter's, and the localisation with and without official PRF files, reading excluded
 codecs   size and reading time of a cache entry's flux, by codec
 scaling  2 workers against the serial executor on simulated 30-minute stamps, with the client's memory
 """
@@ -75,6 +76,49 @@ def benchmark_v09(repeats: int) -> dict[str, float]:
         assert ours() == theirs()
         fast, slow = np.median(times(ours, repeats)), np.median(times(theirs, repeats))
     return {"batchvet_ms": 1e3 * fast, "fits_and_tess_vetter_ms": 1e3 * slow, "ratio": slow / fast}
+
+
+def benchmark_checks(repeats: int) -> dict[str, float]:
+    """V08, V10 and the localisation of WASP-126 b in sector 1, pixels in memory."""
+    from tess_vetter.domain.detection import TransitCandidate
+    from tess_vetter.validation.checks_pixel import (
+        check_aperture_dependence_with_tpf,
+        check_centroid_shift_with_tpf,
+    )
+
+    from batchvet.catalog.candidate import Ephemeris
+    from batchvet.pixels.quality import DEFAULT
+    from batchvet.pixels.tpf import read_tpf
+    from batchvet.runtime.executors import one_thread
+    from batchvet.runtime.task import official_prf
+    from batchvet.science.aperture_dependence import aperture_dependence
+    from batchvet.science.centroid_shift import centroid_shift
+    from batchvet.science.localization import LocalizationSettings, TargetPosition, localize
+
+    (path,) = (SHARED / "data" / "wasp126").glob("*-s0001-*")
+    stamp = read_tpf(path)
+    good = stamp.select(stamp.good(DEFAULT))
+    ephemeris = Ephemeris(3.28878, 1327.5205, 3.49)
+    candidate = TransitCandidate(period=3.28878, t0=1327.5205, duration_hours=3.49, depth=0.0066, snr=50.0)
+    theirs = {"tpf_data": good.flux, "time": good.time, "candidate": candidate}
+    official = official_prf(stamp, str(SHARED / "data" / "prf"))
+
+    def located(prf: object) -> None:
+        localize(stamp, ephemeris, [], None, TargetPosition(stamp.tic), prf, DEFAULT, LocalizationSettings())
+
+    works = {
+        "v08": lambda: centroid_shift(good.time, good.flux, ephemeris),
+        "tess_vetter_v08": lambda: check_centroid_shift_with_tpf(**theirs),
+        "v10": lambda: aperture_dependence(good.time, good.flux, ephemeris),
+        "tess_vetter_v10": lambda: check_aperture_dependence_with_tpf(**theirs),
+        "localization_official_prf": lambda: located(official),
+        "localization_empirical_prf": lambda: located(None),
+    }
+    with one_thread():
+        results = {f"{name}_ms": 1e3 * float(np.median(times(work, repeats))) for name, work in works.items()}
+    for name in ("v08", "v10"):
+        results[f"{name}_ratio"] = results[f"tess_vetter_{name}_ms"] / results[f"{name}_ms"]
+    return results
 
 
 def benchmark_codecs(repeats: int) -> dict[str, dict[str, float]]:
@@ -169,7 +213,9 @@ def resident_mb() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["v09", "codecs", "scaling", []], default=["v09", "codecs"])
+    parser.add_argument(
+        "what", nargs="*", choices=["v09", "checks", "codecs", "scaling", []], default=["v09", "codecs"]
+    )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=1000, help="target-sectors of the scaling benchmark")
     options = parser.parse_args()
@@ -179,6 +225,7 @@ def main() -> None:
             sys.exit(f"{what} needs the real pixels in ../shared/data, or BATCHVET_SHARED")
         results[what] = {
             "v09": lambda: benchmark_v09(options.repeats),
+            "checks": lambda: benchmark_checks(options.repeats),
             "codecs": lambda: benchmark_codecs(options.repeats),
             "scaling": lambda: benchmark_scaling(options.tasks),
         }[what]()
