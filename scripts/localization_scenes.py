@@ -15,6 +15,7 @@ from batchvet.errors import InsufficientData
 from batchvet.pixels.prf_files import read_prf
 from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
+from batchvet.science.attribution import DEEPEST, PossibleHost, log_prior
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.joint import CandidateVerdict, vet_candidate
 from batchvet.science.localization import (
@@ -26,12 +27,15 @@ from batchvet.science.localization import (
 from batchvet.science.prf import Prf, TabulatedPrf, spoc_prf
 from batchvet.simulate import Scene, SimulationSettings, draw_scene, simulate_stamp
 from batchvet.simulate.detector import POINTING_ERROR, noise_sigma
+from batchvet.simulate.dips import weight
 
 FloatArray = NDArray[np.float64]
 
 #: Where the PRF of the localisation comes from: the official files that the scenes were simulated with, the very
 #: PRF of the simulation, or a fit to each stamp.
 PRF_KINDS = ("official", "known", "empirical")
+
+_IDEAL_DRAWS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,7 @@ class Outcome:
     delta_mag: float  #: host minus target
     snr: float  #: expected, all sectors
     delta_chi2: float  #: expected, between the host and the star of the table that imitates it best
+    ideal: float  #: how often the best possible observer names the host; NaN where the table lacks it
     prf: str  #: one of PRF_KINDS
     verdict: CandidateVerdict
     error: FloatArray  #: joint offset minus truth, arcsec (east, north)
@@ -99,15 +104,18 @@ def judge(scene: Scene, stamps: dict[int, Stamp], prf: str, neighbours: bool = T
     limits = {} if host is None else {s: cramer_rao(scene, s, host) for s in found}
     truth = np.full(2, math.nan) if host is None else np.array(scene.offset_arcsec(host))
     photons = [] if host is None else [cramer_rao(scene, s, host, pointing_error=0.0) for s in found]
+    in_table = host is not None and bool(scene.stars.known[host])
+    information = depth_information(scene, tuple(found)) if found and host is not None else None
     return Outcome(
         index=scene.index,
         kind=scene.kind,
         host="" if host is None else str(scene.stars.source_id[host]),
-        in_table=host is not None and bool(scene.stars.known[host]),
+        in_table=in_table,
         separation=float(np.hypot(*truth)),
         delta_mag=math.nan if host is None else float(scene.stars.tmag[host] - scene.stars.tmag[0]),
         snr=math.sqrt(sum(scene.snr[dip.toi, s] ** 2 for s in found)),
-        delta_chi2=math.nan if host is None else distance_to_imitator(scene, tuple(found), host),
+        delta_chi2=math.nan if information is None else distance_to_imitator(scene, information, host),
+        ideal=ideal_accuracy(scene, information, host) if in_table and information is not None else math.nan,
         prf=prf,
         verdict=verdict,
         error=np.array([verdict.offset_ra_arcsec, verdict.offset_dec_arcsec]) - truth,
@@ -169,30 +177,57 @@ def cramer_rao(scene: Scene, sector: int, star: int, pointing_error: float = POI
     return sky @ covariance @ sky.T
 
 
-def distance_to_imitator(scene: Scene, sectors: tuple[int, ...], host: int) -> float:
-    """Least expected delta chi² between the host and any other star of the table that is bright enough."""
-    total, flux = np.zeros(len(scene.stars)), scene.stars.flux
+def depth_information(scene: Scene, sectors: tuple[int, ...]) -> FloatArray:
+    """Fisher information [star, star] of the depths of dips on all stars, as the true PRF and noise have it."""
+    total, dip = np.zeros((len(scene.stars),) * 2), scene.dips[0]
     for sector in sectors:
         images, noise, moved = _star_images(scene, sector)
-        unit = (images[:, 0] / noise).reshape(len(flux), -1)
-        dip = scene.snr[scene.dips[0].toi, sector] / np.linalg.norm(unit[host])
-        own = np.maximum(np.einsum("ij,ij->i", unit, unit) - _shared(unit, unit, moved, diagonal=True), 1e-300)
-        cross = _products(unit, unit[host : host + 1], moved)[:, 0]
-        best = np.minimum(np.maximum(cross, 0.0) * dip / own, 1.1 * flux)
-        total += dip**2 * own[host] - 2 * dip * best * cross + best**2 * own
+        depth = (images[:, 0] / noise).reshape(len(images), -1)
+        depth *= scene.stars.flux[:, None] * math.sqrt(weight(dip, scene.timeline(sector)))
+        total += _products(depth, depth, moved)
+    return total
+
+
+def distance_to_imitator(scene: Scene, information: FloatArray, host: int) -> float:
+    """Least expected delta chi² between the host and any other star of the table that is bright enough."""
+    own, score = np.maximum(np.diag(information), 1e-300), scene.dips[0].depth * information[host]
+    depth = np.clip(score / own, 0.0, DEEPEST)
+    apart = scene.dips[0].depth * score[host] - 2 * depth * score + depth**2 * own
     others = scene.stars.known.copy()
     others[host] = False
-    return float(total[others].min(initial=math.inf))
+    return float(apart[others].min(initial=math.inf))
+
+
+def ideal_accuracy(scene: Scene, information: FloatArray, host: int) -> float:
+    """How often an observer who knows PRF, noise, places and fluxes names the host: nobody can do better.
+
+    The same priors and the same bound on depths as `batchvet.science.attribution`, other noise each time.
+    """
+    seen = scene.stars.known & (np.diag(information) > 1e-6 * information[host, host])
+    stars = np.flatnonzero(seen)
+    information = information[np.ix_(stars, stars)]
+    own = np.diag(information)
+    values, vectors = np.linalg.eigh(information / np.sqrt(np.outer(own, own)))
+    rng = np.random.default_rng((scene.settings.seed, scene.index))
+    noise = rng.standard_normal((_IDEAL_DRAWS, len(stars))) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    score = scene.dips[0].depth * information[stars == host] + noise * np.sqrt(own)
+    needed = score / own
+    depth = np.clip(needed, 0.0, DEEPEST)
+    places = np.array([scene.offset_arcsec(star) for star in stars])
+    right = 0
+    for draw in range(_IDEAL_DRAWS):
+        hosts = [
+            PossibleHost("", star == 0, *place, deep, 0.0)
+            for star, place, deep in zip(stars, places, needed[draw], strict=True)
+        ]
+        likelihood = depth[draw] * score[draw] - 0.5 * depth[draw] ** 2 * own
+        right += stars[np.argmax(likelihood + log_prior(hosts))] == host
+    return right / _IDEAL_DRAWS
 
 
 def _products(a: FloatArray, b: FloatArray, moved: FloatArray) -> FloatArray:
     """Whitened images a [n, pixel] and b [m, pixel] multiplied with the pointing's part of the noise taken out."""
-    return a @ b.T - _shared(a, b, moved)
-
-
-def _shared(a: FloatArray, b: FloatArray, moved: FloatArray, *, diagonal: bool = False) -> FloatArray:
-    weighted = np.linalg.solve(np.eye(len(moved)) + moved @ moved.T, moved @ b.T)
-    return np.einsum("ik,ki->i", a @ moved.T, weighted) if diagonal else (a @ moved.T) @ weighted
+    return a @ b.T - (a @ moved.T) @ np.linalg.solve(np.eye(len(moved)) + moved @ moved.T, moved @ b.T)
 
 
 def _star_images(

@@ -60,10 +60,10 @@ def attribute(sectors: Sequence[SectorSky], position: JointPosition, floor_arcse
     artefact = sum(float(s.mixed(np.float64(s.evidence.artefact))) for s in sectors)
     likelihood = np.array([host.log_likelihood for host in hosts])
     others = [position.log_evidence + np.log(PRIOR_NOT_IN_TABLE), artefact + np.log(PRIOR_ARTEFACT)]
-    return Attribution(tuple(hosts), np.concatenate([likelihood + _log_prior(hosts), others]))
+    return Attribution(tuple(hosts), np.concatenate([likelihood + log_prior(hosts), others]))
 
 
-def _log_prior(hosts: Sequence[PossibleHost]) -> FloatArray:
+def log_prior(hosts: Sequence[PossibleHost]) -> FloatArray:
     """`PRIOR_TARGET` for the target, the rest for neighbours bright enough for the dip, by their distance.
 
     A prior that is flat in the log of the depth gives every star that can have the dip the same weight. But the

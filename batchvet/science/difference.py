@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,20 +16,25 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.null_epochs import NoiseModel, NoiseSettings, common_shapes, measure_noise, null_windows
+from batchvet.science.position import NoisyImage
 from batchvet.science.transit_images import (
+    BASELINES,
     DipFit,
     SectorPixels,
     TransitImage,
+    WindowProducts,
     as_image,
     fit_dip,
     pointing_response,
-    window_sums,
+    window_products,
 )
 from batchvet.science.windows import Window, WindowLayout, WindowSettings, transit_windows
 
 FloatArray = NDArray[np.float64]
 
 _COMBINE_ITERATIONS = 3
+_STAR_SIGMA_PIXELS = 0.8  # of a Gaussian about as wide as a star
+_CLEARLY_BETTER = 1.4  # information of a curve over the line's
 _DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
 
 
@@ -63,7 +68,7 @@ class DifferenceImage:
     n_null_epochs: int  #: transit-free epochs that the noise was measured on
     transits: tuple[TransitImage, ...]  #: one by one
     left_out: tuple[str, ...]  #: why other transits of the sector are not used
-    flags: tuple[str, ...]  #: ONE_SIDED, FEW_NULL_EPOCHS, NO_POS_CORR, TRANSITS_DISAGREE
+    flags: tuple[str, ...]  #: ONE_SIDED, CURVED_BASELINE, FEW_NULL_EPOCHS, NO_POS_CORR, TRANSITS_DISAGREE
 
 
 def difference_image(
@@ -97,11 +102,13 @@ def difference_image(
     )
     if not windows:
         raise _no_transit(stamp, left_out)
-    fits, noise = _fit_all(stamp, pixels, windows, ephemeris, others, settings)
+    trial = _fit_all(stamp, pixels, windows, ephemeris, others, settings)
+    fits, noise = trial.fits, trial.noise
     combined = combine(fits, noise)
     dof = len(noise.scatter) * (len(fits) - 1)
     flags = {
         "ONE_SIDED": any(window.one_sided for window in windows),
+        "CURVED_BASELINE": trial.degree > BASELINES[0],
         "FEW_NULL_EPOCHS": noise.n_epochs < settings.noise.few_epochs,
         "NO_POS_CORR": pixels.pointing is None,
         "TRANSITS_DISAGREE": bool(dof and chdtrc(dof, combined.chi2) < _DISAGREEMENT),
@@ -147,28 +154,29 @@ def combine(fits: Sequence[DipFit], noise: NoiseModel) -> Combination:
     dips = np.array([fit.flux for fit in fits])
     factors = np.array([fit.leverage * np.median(fit.scatter / noise.scatter) for fit in fits])
     n, n_pixels = dips.shape
-    whiten = _whitener(noise)
+    white, limit = _whitened(dips, noise), 1.0 + 5.0 * np.sqrt(2.0 / n_pixels)
     first_chi2 = 0.0
-    for iteration in range(_COMBINE_ITERATIONS):
+    for iteration in range(_COMBINE_ITERATIONS * n):
         weights = (1.0 / factors) / np.sum(1.0 / factors)
-        flux = weights @ dips
         if n == 1:
             break
         expected = factors - 1.0 / np.sum(1.0 / factors)
-        each = np.sum(whiten(dips - flux) ** 2, axis=1) / expected
+        each = np.sum((white - weights @ white) ** 2, axis=1) / expected
         if iteration == 0:
             first_chi2 = float(np.sum(each * expected / factors))
-        reduced = each / n_pixels
-        factors = factors * np.where(reduced > 1.0 + 5.0 * np.sqrt(2.0 / n_pixels), reduced, 1.0)
-    return Combination(flux, float(1.0 / np.sum(1.0 / factors)), weights, first_chi2)
+        worst = np.argmax(each)  # alone: it has pulled the mean away from the others
+        if each[worst] <= limit * n_pixels:
+            break
+        factors[worst] *= each[worst] / n_pixels
+    return Combination(weights @ dips, float(1.0 / np.sum(1.0 / factors)), weights, first_chi2)
 
 
-def _whitener(noise: NoiseModel) -> Callable[[FloatArray], FloatArray]:
-    """Function that turns images [n, live pixel] into ones of unit covariance, per unit of leverage."""
+def _whitened(images: FloatArray, noise: NoiseModel) -> FloatArray:
+    """Images [n, live pixel] turned into ones of unit covariance, per unit of leverage."""
     covariance = np.diag(noise.variance) + noise.shapes @ noise.shape_cov @ noise.shapes.T
     deviation = np.sqrt(np.diag(covariance))
     factor = np.linalg.cholesky(covariance / np.outer(deviation, deviation))
-    return lambda images: solve_triangular(factor, (images / deviation).T, lower=True).T
+    return solve_triangular(factor, (images / deviation).T, lower=True).T
 
 
 def _fit_all(
@@ -178,8 +186,8 @@ def _fit_all(
     ephemeris: Ephemeris,
     others: Sequence[Ephemeris],
     settings: DifferenceSettings,
-) -> tuple[list[DipFit], NoiseModel]:
-    """Dips of all transits, and the noise at transit-free epochs.
+) -> _Trial:
+    """Dips of all transits and the noise at transit-free epochs, with the baseline that serves them best.
 
     When those are few, any epochs of data whose dips are filled in serve.
     """
@@ -193,22 +201,74 @@ def _fit_all(
         settings.windows,
         settings.noise,
     )
-    transits = [window_sums(pixels, window) for window in windows]
-    epochs = [window_sums(pixels, window) for window in find()]
-    response = pointing_response([*transits, *epochs])
-    fits = [fit_dip(sums, response) for sums in transits]
+    transits = [window_products(pixels, window) for window in windows]
+    epochs = [window_products(pixels, window) for window in find()]
     if len(epochs) < settings.noise.few_epochs:
         everywhere = find(anywhere=True)
         if len(everywhere) > len(epochs):
             layout = WindowLayout.of(ephemeris, 0.0, stamp.exposure_days, settings.windows)
             template = layout.template(np.nan_to_num(ephemeris.time_from_transit(pixels.time), nan=1e9))
-            weights = np.array([1.0 / fit.leverage for fit in fits])
-            dip = weights @ np.array([fit.flux for fit in fits]) / weights.sum()
-            epochs = [window_sums(pixels, window, (template, dip)) for window in everywhere]
-    nulls = [fit_dip(sums, response) for sums in epochs]
+            dip = _mean_dip(_with_baseline(pixels, transits, epochs, BASELINES[0], settings.noise).fits)
+            epochs = [window_products(pixels, window, (template, dip)) for window in everywhere]
+    trials = [_with_baseline(pixels, transits, epochs, degree, settings.noise) for degree in BASELINES]
+    return _best_baseline(pixels, trials)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """What comes out with a baseline of one degree."""
+
+    degree: int
+    fits: list[DipFit]  #: of the transits
+    noise: NoiseModel
+
+
+def _with_baseline(
+    pixels: SectorPixels,
+    transits: Sequence[WindowProducts],
+    epochs: Sequence[WindowProducts],
+    degree: int,
+    settings: NoiseSettings,
+) -> _Trial:
+    """Dips of the transits and the noise of transit-free epochs with a baseline of that degree."""
+    sums = [window.without_baseline(degree) for window in (*transits, *epochs)]
+    response = pointing_response(sums)
+    found = [fit_dip(window, response) for window in sums]
+    fits, nulls = found[: len(transits)], found[len(transits) :]
     scatter = np.median([fit.scatter for fit in fits], axis=0)
     shapes = common_shapes(pixels, _mean_baseline(fits), response)
-    return fits, measure_noise(pixels, nulls, shapes, scatter, settings.noise)
+    return _Trial(degree, fits, measure_noise(pixels, nulls, shapes, scatter, settings))
+
+
+def _best_baseline(pixels: SectorPixels, trials: Sequence[_Trial]) -> _Trial:
+    """The trial with the least noise where the dip seems to be; a line unless a curve is clearly better.
+
+    A star that varies leaves, after a line is taken out, more than the photons' noise: in the pixels of that star
+    only, so that it matters where the dip is, not over the whole stamp.
+    """
+    height, information = np.array([_significance(pixels, trial) for trial in trials]).swapaxes(0, 1)
+    place = np.unravel_index(np.argmax(height), height.shape)[1]
+    best = int(np.argmax(information[:, place]))
+    clearly = information[best, place] > _CLEARLY_BETTER * information[0, place]
+    return trials[best if clearly else 0]
+
+
+def _significance(pixels: SectorPixels, trial: _Trial) -> tuple[FloatArray, FloatArray]:
+    """Signal to noise and information of dips shaped like a star on each live pixel, and like all stars, [2, n]."""
+    combined = combine(trial.fits, trial.noise)
+    leverage, noise = combined.leverage, trial.noise
+    image = NoisyImage.build(combined.flux, noise.variance * leverage, noise.shapes, noise.shape_cov * leverage)
+    rows, cols = np.divmod(pixels.live, pixels.shape[1])
+    squares = (rows[:, None] - rows) ** 2 + (cols[:, None] - cols) ** 2
+    stars = np.exp(-0.5 * squares / _STAR_SIGMA_PIXELS**2)
+    light = _mean_baseline(trial.fits)
+    scene = (light - np.median(light)) / np.linalg.norm(light)
+    return np.array(image.significance(np.vstack([stars, scene])[:, None]))
+
+
+def _mean_dip(fits: Sequence[DipFit]) -> FloatArray:
+    weights = np.array([1.0 / fit.leverage for fit in fits])
+    return weights @ np.array([fit.flux for fit in fits]) / weights.sum()
 
 
 def _mean_baseline(fits: Sequence[DipFit]) -> FloatArray:

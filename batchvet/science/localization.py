@@ -245,7 +245,7 @@ def _star_fluxes(scene: Scene) -> FloatArray:
     median over the fitted light; a star without a magnitude has its fitted flux.
     """
     expected = 10 ** (-0.4 * (np.array([star.tmag for star in scene.stars]) - 10.0))
-    known = np.isfinite(expected) & (scene.flux > 5 * scene.flux_err)
+    known = np.isfinite(expected) & (scene.flux > 0)
     if not known.any():
         return np.maximum(scene.flux, 1e-300)
     ratio, light = scene.flux[known] / expected[known], scene.flux[known]

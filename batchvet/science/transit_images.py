@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial.legendre import legvander
 from numpy.typing import NDArray
 
 from batchvet.errors import InsufficientData
@@ -14,6 +15,10 @@ from batchvet.science.windows import Window
 
 FloatArray = NDArray[np.float64]
 
+#: Degrees of the baseline in time that are tried: a line, and curves for variable stars.
+BASELINES = (1, 2, 4)
+
+_CADENCES_PER_TERM = 3  # of baseline, for each term of a curve
 _LEAST_FINITE = 0.9  # a pixel that is NaN more often is left out; else the cadences where it is NaN are
 _SAMPLED_CADENCES = 256  # enough for the mean of FLUX_ERR², which hardly changes within a sector
 _LEAST_MOTION = 1e-5  # pixels; less motion than this explains nothing
@@ -71,13 +76,48 @@ class SectorPixels:
 
 
 @dataclass(frozen=True, eq=False)
+class WindowProducts:
+    """Inner products of a window's columns and pixels, from which a fit with any baseline follows.
+
+    The columns are the dip's template and then the pointing. Baselines are orthonormal polynomials in time.
+    """
+
+    n: int  #: cadences
+    baseline: FloatArray  #: of baseline terms and columns, [term, column]
+    inner: FloatArray  #: of the columns, [column, column]
+    baseline_flux: FloatArray  #: of baseline terms and pixels, [term, live pixel]
+    flux: FloatArray  #: of columns and pixels, [column, live pixel]
+    power: FloatArray  #: F'F, [live pixel]
+    level: FloatArray  #: mean flux, e-/s, [live pixel]
+    mean_template: float  #: mean of m
+
+    def without_baseline(self, degree: int) -> WindowSums:
+        """What is left when a polynomial of that degree, or the highest that the window can bear, is taken out."""
+        terms, light = self.baseline[: degree + 1], self.baseline_flux[: degree + 1]
+        inner, flux = self.inner - terms.T @ terms, self.flux - terms.T @ light
+        return WindowSums(
+            n=self.n,
+            freedom=max(self.n - len(terms) - 1, 1),
+            template=float(inner[0, 0]),
+            template_flux=flux[0],
+            motion=inner[1:, 1:],
+            motion_template=inner[1:, 0],
+            motion_flux=flux[1:],
+            power=self.power - np.einsum("tp,tp->p", light, light),
+            level=self.level,
+            mean_template=self.mean_template,
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class WindowSums:
-    """All that the fits need of one window; the constant and the slope are projected out already.
+    """All that the fits need of one window; the baseline is projected out already.
 
     r is the dip's template and p the pointing columns after that, F the flux of a pixel.
     """
 
     n: int  #: cadences
+    freedom: int  #: of the fit's residuals
     template: float  #: r'r
     template_flux: FloatArray  #: r'F, [live pixel]
     motion: FloatArray  #: p'p, [p, p]; empty without POS_CORR
@@ -111,9 +151,9 @@ class TransitImage:
     weight: float = 1.0  #: in the combination of all transits, 0 to 1
 
 
-def window_sums(
+def window_products(
     pixels: SectorPixels, window: Window, restore: tuple[FloatArray, FloatArray] | None = None
-) -> WindowSums:
+) -> WindowProducts:
     """One pass over the window's pixels.
 
     Parameters
@@ -129,24 +169,21 @@ def window_sums(
     reference = flux[0].copy()
     flux -= reference  # the sums of squares below would lose the noise of a bright pixel otherwise
     n = len(window.u)
-    slope = window.u - window.u.mean()
-    basis = np.column_stack([np.full(n, n**-0.5), slope / np.sqrt(slope @ slope)])
-    columns = window.m[:, None]
+    columns = [window.m[:, None]]
     if pixels.pointing is not None:
-        pointing = pixels.pointing[window.cadences]
-        columns = np.column_stack([columns, pointing - pointing.mean(axis=0)])
-    columns = columns - basis @ (basis.T @ columns)
-    sums = np.column_stack([basis, columns]).T @ flux
-    inner = columns.T @ columns
-    return WindowSums(
+        columns.append(pixels.pointing[window.cadences])
+    columns = np.column_stack(columns)
+    degree = int(np.clip(window.n_out // _CADENCES_PER_TERM - 1, 1, BASELINES[-1]))
+    centred = window.u - window.u.mean()
+    baseline, _ = np.linalg.qr(legvander(centred / np.abs(centred).max(), degree))
+    return WindowProducts(
         n=n,
-        template=float(inner[0, 0]),
-        template_flux=sums[2],
-        motion=inner[1:, 1:],
-        motion_template=inner[1:, 0],
-        motion_flux=sums[3:],
-        power=np.einsum("np,np->p", flux, flux) - sums[0] ** 2 - sums[1] ** 2,
-        level=reference + sums[0] * n**-0.5,
+        baseline=baseline.T @ columns,
+        inner=columns.T @ columns,
+        baseline_flux=baseline.T @ flux,
+        flux=columns.T @ flux,
+        power=np.einsum("np,np->p", flux, flux),
+        level=reference + flux.mean(axis=0),
         mean_template=float(window.m.mean()),
     )
 
@@ -174,7 +211,7 @@ def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:
 
 
 def fit_dip(window: WindowSums, response: FloatArray) -> DipFit:
-    """The dip in every pixel: ``F = H beta``, ``H = [1, u, posx, posy, -m]`` (SCIENCE 2a).
+    """The dip in every pixel: ``F = H beta``, ``H = [1, u, posx, posy, -m]`` (SCIENCE 2a), u² and on where needed.
 
     The pointing columns' coefficients are those of the whole sector (`pointing_response`), the others the
     window's own.
@@ -183,7 +220,7 @@ def fit_dip(window: WindowSums, response: FloatArray) -> DipFit:
     power = window.power - 2.0 * moved.sum(axis=0) + np.sum(response * (window.motion @ response), axis=0)
     template_flux = window.template_flux - window.motion_template @ response
     dip = -template_flux / window.template
-    scatter = (power - dip * -template_flux) / max(window.n - 3, 1)
+    scatter = (power - dip * -template_flux) / window.freedom
     rounding = 1e-12 * (window.level**2 + np.max(window.level**2))  # of an image without any noise
     return DipFit(
         flux=dip,
@@ -195,7 +232,7 @@ def fit_dip(window: WindowSums, response: FloatArray) -> DipFit:
 
 def transit_image(pixels: SectorPixels, window: Window) -> TransitImage:
     """The image of one transit by itself, with the white-noise variance of SCIENCE 2a."""
-    sums = window_sums(pixels, window)
+    sums = window_products(pixels, window).without_baseline(BASELINES[0])
     return as_image(pixels, window, fit_dip(sums, pointing_response([sums])))
 
 

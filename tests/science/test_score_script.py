@@ -66,3 +66,25 @@ def test_calibration_finds_how_far_too_sure_probabilities_are(scripts):
     sharpness, confusion = fit(known)
     assert np.all((sharpness > 0.5) & (sharpness < 0.9))
     assert np.all(confusion < 0.03)
+
+
+def test_ideal_observer_knows_separate_stars_and_cannot_tell_near_ones(scripts):
+    from dataclasses import replace
+
+    from localization_scenes import depth_information, distance_to_imitator, ideal_accuracy
+
+    from batchvet.simulate import SimulationSettings, draw_scene
+
+    scene = draw_scene(SimulationSettings(seed=2, sectors=(1,), scenario="off_target", snr_range=(30, 40)), 0)
+    host, toi = scene.dips[0].host, scene.dips[0].toi
+    information = depth_information(scene, (1,))
+    assert scene.dips[0].depth * np.sqrt(information[host, host]) == pytest.approx(scene.snr[toi, 1], rel=0.05)
+    assert distance_to_imitator(scene, information, host) > 25
+    assert ideal_accuracy(scene, information, host) == 1.0
+    blended = information.copy()  # the target looks just like the host
+    blended[0], blended[:, 0] = information[host], information[:, host]
+    blended[0, 0] = blended[0, host] = blended[host, 0] = information[host, host]
+    assert distance_to_imitator(scene, blended, host) == pytest.approx(0.0, abs=1e-6)
+    assert ideal_accuracy(scene, blended, host) < 0.95
+    faint = replace(scene, dips=(replace(scene.dips[0], depth=1e-9),))
+    assert ideal_accuracy(faint, information, host) < 0.7
