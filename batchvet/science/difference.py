@@ -16,15 +16,14 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.null_epochs import NoiseModel, NoiseSettings, common_shapes, measure_noise, null_windows
-from batchvet.science.position import NoisyImage
 from batchvet.science.transit_images import (
     BASELINES,
-    DipFit,
+    DipFits,
     SectorPixels,
     TransitImage,
     WindowProducts,
-    as_image,
-    fit_dip,
+    as_images,
+    fit_dips,
     pointing_response,
     window_products,
 )
@@ -33,8 +32,9 @@ from batchvet.science.windows import Window, WindowLayout, WindowSettings, trans
 FloatArray = NDArray[np.float64]
 
 _COMBINE_ITERATIONS = 3
+_LEAST_EPOCHS_TO_CHOOSE = 12  # a baseline by
 _STAR_SIGMA_PIXELS = 0.8  # of a Gaussian about as wide as a star
-_CLEARLY_BETTER = 1.4  # information of a curve over the line's
+_CLEARLY_BETTER = 1.2  # the line's noise over the curve's
 _DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
 
 
@@ -102,8 +102,8 @@ def difference_image(
     )
     if not windows:
         raise _no_transit(stamp, left_out)
-    trial = _fit_all(stamp, pixels, windows, ephemeris, others, settings)
-    fits, noise = trial.fits, trial.noise
+    trial, noise = _fit_all(stamp, pixels, windows, ephemeris, others, settings)
+    fits = trial.fits
     combined = combine(fits, noise)
     dof = len(noise.scatter) * (len(fits) - 1)
     flags = {
@@ -120,7 +120,7 @@ def difference_image(
         variance=pixels.image(noise.variance * combined.leverage),
         shapes=shapes,
         shape_cov=noise.shape_cov * combined.leverage,
-        out_of_transit=pixels.image(_mean_baseline(fits)),
+        out_of_transit=pixels.image(fits.mean(fits.baseline)),
         out_of_transit_error=pixels.image(_baseline_error(fits, windows)),
         n_transits=len(fits),
         n_in_transit=sum(window.n_in for window in windows),
@@ -128,7 +128,7 @@ def difference_image(
         transit_dof=dof,
         max_leave_one_out_shift_pixels=_leave_one_out_shift(pixels, fits, combined.weights),
         n_null_epochs=noise.n_epochs,
-        transits=tuple(map(partial(as_image, pixels), windows, fits, combined.weights)),
+        transits=as_images(pixels, windows, fits, combined.weights),
         left_out=tuple(left_out),
         flags=tuple(flag for flag, raised in flags.items() if raised),
     )
@@ -144,31 +144,35 @@ class Combination:
     chi2: float  #: of the transits about the combination, before any was weighted down
 
 
-def combine(fits: Sequence[DipFit], noise: NoiseModel) -> Combination:
+def combine(fits: DipFits, noise: NoiseModel) -> Combination:
     """Weighted mean of the transits' images; one that disagrees counts less.
 
     All transits share one covariance up to a factor, the leverage times the scatter of that transit over the
-    sector's, so that inverse covariance weights are numbers. A transit whose chi² about the mean exceeds what
-    noise gives in the 5 sigma tail has its factor raised by its reduced chi².
+    sector's, so that inverse covariance weights are numbers. While the chi² of a transit about the mean exceeds what
+    noise gives in the 5 sigma tail, the worst one has its factor raised by its reduced chi²: it alone, as it has
+    pulled the mean away from the others too.
     """
-    dips = np.array([fit.flux for fit in fits])
-    factors = np.array([fit.leverage * np.median(fit.scatter / noise.scatter) for fit in fits])
-    n, n_pixels = dips.shape
-    white, limit = _whitened(dips, noise), 1.0 + 5.0 * np.sqrt(2.0 / n_pixels)
+    factors = fits.leverage * np.median(fits.scatter / noise.scatter, axis=1)
+    n, n_pixels = fits.flux.shape
+    white, limit = _whitened(fits.flux, noise), n_pixels + 5.0 * np.sqrt(2.0 * n_pixels)
     first_chi2 = 0.0
-    for iteration in range(_COMBINE_ITERATIONS * n):
-        weights = (1.0 / factors) / np.sum(1.0 / factors)
-        if n == 1:
-            break
-        expected = factors - 1.0 / np.sum(1.0 / factors)
-        each = np.sum((white - weights @ white) ** 2, axis=1) / expected
+    for iteration in range(_COMBINE_ITERATIONS * (n - 1)):
+        each, expected = _disagreement(white, factors)
         if iteration == 0:
             first_chi2 = float(np.sum(each * expected / factors))
-        worst = np.argmax(each)  # alone: it has pulled the mean away from the others
-        if each[worst] <= limit * n_pixels:
+        worst = np.argmax(each)
+        if each[worst] <= limit:
             break
         factors[worst] *= each[worst] / n_pixels
-    return Combination(weights @ dips, float(1.0 / np.sum(1.0 / factors)), weights, first_chi2)
+    weights = (1.0 / factors) / np.sum(1.0 / factors)
+    return Combination(weights @ fits.flux, float(1.0 / np.sum(1.0 / factors)), weights, first_chi2)
+
+
+def _disagreement(white: FloatArray, factors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """chi² of each transit about the mean, over its expected variance there; and that variance."""
+    total = np.sum(1.0 / factors)
+    expected = factors - 1.0 / total
+    return np.sum((white - (1.0 / factors) @ white / total) ** 2, axis=1) / expected, expected
 
 
 def _whitened(images: FloatArray, noise: NoiseModel) -> FloatArray:
@@ -186,7 +190,7 @@ def _fit_all(
     ephemeris: Ephemeris,
     others: Sequence[Ephemeris],
     settings: DifferenceSettings,
-) -> _Trial:
+) -> tuple[_Trial, NoiseModel]:
     """Dips of all transits and the noise at transit-free epochs, with the baseline that serves them best.
 
     When those are few, any epochs of data whose dips are filled in serve.
@@ -201,17 +205,18 @@ def _fit_all(
         settings.windows,
         settings.noise,
     )
-    transits = [window_products(pixels, window) for window in windows]
-    epochs = [window_products(pixels, window) for window in find()]
+    transits, epochs = window_products(pixels, windows), window_products(pixels, find())
     if len(epochs) < settings.noise.few_epochs:
         everywhere = find(anywhere=True)
         if len(everywhere) > len(epochs):
             layout = WindowLayout.of(ephemeris, 0.0, stamp.exposure_days, settings.windows)
             template = layout.template(np.nan_to_num(ephemeris.time_from_transit(pixels.time), nan=1e9))
-            dip = _mean_dip(_with_baseline(pixels, transits, epochs, BASELINES[0], settings.noise).fits)
-            epochs = [window_products(pixels, window, (template, dip)) for window in everywhere]
-    trials = [_with_baseline(pixels, transits, epochs, degree, settings.noise) for degree in BASELINES]
-    return _best_baseline(pixels, trials)
+            fits = _with_baseline(pixels, transits, epochs, BASELINES[0]).fits
+            epochs = window_products(pixels, everywhere, (template, fits.mean(fits.flux)))
+    trials = [_with_baseline(pixels, transits, epochs, degree) for degree in BASELINES]
+    best = _best_baseline(pixels, trials)
+    scatter = np.median(best.fits.scatter, axis=0)
+    return best, measure_noise(pixels, best.nulls, best.shapes, scatter, settings.noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,25 +224,18 @@ class _Trial:
     """What comes out with a baseline of one degree."""
 
     degree: int
-    fits: list[DipFit]  #: of the transits
-    noise: NoiseModel
+    fits: DipFits  #: of the transits
+    nulls: DipFits  #: of transit-free epochs
+    shapes: FloatArray  #: from `common_shapes`, [live pixel, 5]
 
 
-def _with_baseline(
-    pixels: SectorPixels,
-    transits: Sequence[WindowProducts],
-    epochs: Sequence[WindowProducts],
-    degree: int,
-    settings: NoiseSettings,
-) -> _Trial:
-    """Dips of the transits and the noise of transit-free epochs with a baseline of that degree."""
-    sums = [window.without_baseline(degree) for window in (*transits, *epochs)]
-    response = pointing_response(sums)
-    found = [fit_dip(window, response) for window in sums]
-    fits, nulls = found[: len(transits)], found[len(transits) :]
-    scatter = np.median([fit.scatter for fit in fits], axis=0)
-    shapes = common_shapes(pixels, _mean_baseline(fits), response)
-    return _Trial(degree, fits, measure_noise(pixels, nulls, shapes, scatter, settings))
+def _with_baseline(pixels: SectorPixels, transits: WindowProducts, epochs: WindowProducts, degree: int) -> _Trial:
+    """Dips of the transits and of transit-free epochs with a baseline of that degree."""
+    own, free = transits.without_baseline(degree), epochs.without_baseline(degree)
+    response = pointing_response([own, free])
+    fits = fit_dips(own, response)
+    shapes = common_shapes(pixels, fits.mean(fits.baseline), response)
+    return _Trial(degree, fits, fit_dips(free, response), shapes)
 
 
 def _best_baseline(pixels: SectorPixels, trials: Sequence[_Trial]) -> _Trial:
@@ -246,52 +244,52 @@ def _best_baseline(pixels: SectorPixels, trials: Sequence[_Trial]) -> _Trial:
     A star that varies leaves, after a line is taken out, more than the photons' noise: in the pixels of that star
     only, so that it matters where the dip is, not over the whole stamp.
     """
-    height, information = np.array([_significance(pixels, trial) for trial in trials]).swapaxes(0, 1)
+    if len(trials[0].nulls) < _LEAST_EPOCHS_TO_CHOOSE:
+        return trials[0]
+    stars = _star_images(pixels, trials[0])
+    noise, height = np.array([_star_noise(stars, trials[0].nulls.scatter, trial) for trial in trials]).swapaxes(0, 1)
     place = np.unravel_index(np.argmax(height), height.shape)[1]
-    best = int(np.argmax(information[:, place]))
-    clearly = information[best, place] > _CLEARLY_BETTER * information[0, place]
-    return trials[best if clearly else 0]
+    best = int(np.argmin(noise[:, place]))
+    return trials[best if noise[0, place] > _CLEARLY_BETTER * noise[best, place] else 0]
 
 
-def _significance(pixels: SectorPixels, trial: _Trial) -> tuple[FloatArray, FloatArray]:
-    """Signal to noise and information of dips shaped like a star on each live pixel, and like all stars, [2, n]."""
-    combined = combine(trial.fits, trial.noise)
-    leverage, noise = combined.leverage, trial.noise
-    image = NoisyImage.build(combined.flux, noise.variance * leverage, noise.shapes, noise.shape_cov * leverage)
+def _star_images(pixels: SectorPixels, trial: _Trial) -> FloatArray:
+    """About what a star on each live pixel looks like, and what all stars together do, [image, live pixel]."""
     rows, cols = np.divmod(pixels.live, pixels.shape[1])
     squares = (rows[:, None] - rows) ** 2 + (cols[:, None] - cols) ** 2
-    stars = np.exp(-0.5 * squares / _STAR_SIGMA_PIXELS**2)
-    light = _mean_baseline(trial.fits)
-    scene = (light - np.median(light)) / np.linalg.norm(light)
-    return np.array(image.significance(np.vstack([stars, scene])[:, None]))
+    light = trial.fits.mean(trial.fits.baseline)
+    return np.vstack([np.exp(-0.5 * squares / _STAR_SIGMA_PIXELS**2), light - np.median(light)])
 
 
-def _mean_dip(fits: Sequence[DipFit]) -> FloatArray:
-    weights = np.array([1.0 / fit.leverage for fit in fits])
-    return weights @ np.array([fit.flux for fit in fits]) / weights.sum()
+def _star_noise(stars: FloatArray, scatter: FloatArray, trial: _Trial) -> tuple[FloatArray, FloatArray]:
+    """Noise of dips that look like stars at transit-free epochs, and the transits' own dip over it, each [image].
+
+    Background and pointing are projected out: what is left of the noise is the photons' and the stars' own.
+    """
+    white = np.sqrt(np.median(scatter, axis=0))
+    shared, _ = np.linalg.qr(trial.shapes / white[:, None])
+    stars = stars / white
+    stars = (stars - stars @ shared @ shared.T) / white
+    leverage = 1.0 / np.sum(1.0 / trial.fits.leverage)
+    quiet = np.abs(trial.nulls.flux / trial.nulls.leverage[:, None] ** 0.5 @ stars.T)
+    noise = np.sqrt(leverage) * np.median(quiet, axis=0) / 0.6745
+    return noise, stars @ trial.fits.mean(trial.fits.flux) / np.maximum(noise, 1e-300)
 
 
-def _mean_baseline(fits: Sequence[DipFit]) -> FloatArray:
-    weights = np.array([1.0 / fit.leverage for fit in fits])
-    return weights @ np.array([fit.baseline for fit in fits]) / weights.sum()
-
-
-def _baseline_error(fits: Sequence[DipFit], windows: Sequence[Window]) -> FloatArray:
+def _baseline_error(fits: DipFits, windows: Sequence[Window]) -> FloatArray:
     """White-noise error of the mean baseline, [live pixel]."""
-    weights = np.array([1.0 / fit.leverage for fit in fits])
-    weights /= weights.sum()
-    pairs = zip(weights, fits, windows, strict=True)
-    return np.sqrt(sum(w**2 * fit.scatter / max(window.n_out, 1) for w, fit, window in pairs))
+    weights = (1.0 / fits.leverage) / np.sum(1.0 / fits.leverage)
+    n_out = np.array([max(window.n_out, 1) for window in windows])
+    return np.sqrt((weights**2 / n_out) @ fits.scatter)
 
 
-def _leave_one_out_shift(pixels: SectorPixels, fits: Sequence[DipFit], weights: FloatArray) -> float:
+def _leave_one_out_shift(pixels: SectorPixels, fits: DipFits, weights: FloatArray) -> float:
     """Largest shift of the photocentre when one transit is left out, pixels."""
     if len(fits) < 2:
         return float("nan")
-    dips = np.array([fit.flux for fit in fits])
-    total = weights @ dips
+    total = weights @ fits.flux
     centre = _photocentre(pixels, total)
-    without = (total - weights[:, None] * dips) / (1.0 - weights)[:, None]
+    without = (total - weights[:, None] * fits.flux) / (1.0 - weights)[:, None]
     shifts = [np.hypot(*(_photocentre(pixels, dip) - centre)) for dip in without]
     return float(np.nanmax(shifts)) if np.isfinite(shifts).any() else float("nan")
 

@@ -17,8 +17,8 @@ from batchvet.science.sky_likelihood import BROAD, JointPosition, SectorSky, loc
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 
 #: Error of a joint position that does not average down (SCIENCE 2e starts at 1.0"). With the zero point, PRF and
-#: WCS errors in every sector's covariance already, simulated scenes leave none and WASP-126 about a third of that.
-POSITION_FLOOR_ARCSEC = 0.3
+#: WCS errors in every sector's covariance already, simulated scenes leave none, WASP-126 about that.
+POSITION_FLOOR_ARCSEC = 0.1
 #: The same where stars are weighed against each other.
 ATTRIBUTION_FLOOR_ARCSEC = 1.0
 #: What SPOC's data validation adds to the error of an offset (Twicken et al. 2018).

@@ -242,12 +242,15 @@ def _star_fluxes(scene: Scene) -> FloatArray:
     """Out-of-transit flux of every star, e-/s: the catalogue's magnitudes on the scene's own flux scale.
 
     Blended and faint stars' fluxes cannot be fitted well, their magnitudes are known to 0.1 mag. The scale is the
-    median over the fitted light; a star without a magnitude has its fitted flux.
+    median over the fitted light of the stars on the stamp; a star without a magnitude has its fitted flux.
     """
     expected = 10 ** (-0.4 * (np.array([star.tmag for star in scene.stars]) - 10.0))
+    places = np.array([(star.row + scene.delta_row, star.col + scene.delta_col) for star in scene.stars])
+    inside = np.all((places > -0.5) & (places < np.array(scene.model.shape) - 0.5), axis=1)
     known = np.isfinite(expected) & (scene.flux > 0)
     if not known.any():
         return np.maximum(scene.flux, 1e-300)
+    known = known & inside if np.any(known & inside) else known
     ratio, light = scene.flux[known] / expected[known], scene.flux[known]
     order = np.argsort(ratio)
     half = np.searchsorted(np.cumsum(light[order]), 0.5 * light.sum())

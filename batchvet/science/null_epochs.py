@@ -11,7 +11,7 @@ from scipy.linalg import eigh
 from scipy.special import chdtri
 
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.transit_images import DipFit, SectorPixels
+from batchvet.science.transit_images import DipFits, SectorPixels
 from batchvet.science.windows import (
     Window,
     WindowLayout,
@@ -103,7 +103,7 @@ def null_windows(
 
 def measure_noise(
     pixels: SectorPixels,
-    fits: Sequence[DipFit],
+    fits: DipFits,
     shapes: FloatArray,
     scatter: FloatArray,
     settings: NoiseSettings,
@@ -113,7 +113,7 @@ def measure_noise(
     Parameters
     ----------
     pixels : SectorPixels
-    fits : sequence of DipFit
+    fits : DipFits
         At transit-free epochs.
     shapes : array, [live pixel, 5]
         From `common_shapes`.
@@ -126,11 +126,11 @@ def measure_noise(
         return NoiseModel(variance, scatter, shapes, np.zeros((shapes.shape[1],) * 2), len(fits))
     # What pixels share, jitter first of all, must not hide in the variance of single pixels: start from the
     # pipeline's error, which does not know of it, or let the pixels shrink to what is not shared.
-    scatter = np.median([fit.scatter for fit in fits], axis=0)
+    scatter = np.median(fits.scatter, axis=0)
     known = bool(np.all(pixels.error_variance > 0))
     white_variance = pixels.error_variance if known else scatter
     least = _LEAST_PIXEL_KAPPA if known else _LEAST_UNSHARED
-    dips = np.array([fit.flux / np.sqrt(fit.leverage) for fit in fits])
+    dips = fits.flux / np.sqrt(fits.leverage)[:, None]
     kappa = np.ones(len(scatter))
     for _ in range(_KAPPA_ITERATIONS):
         deviation = np.sqrt(kappa * white_variance)

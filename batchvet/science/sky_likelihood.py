@@ -17,7 +17,7 @@ FloatArray = NDArray[np.float64]
 #: A sector is wrong about everything with this probability, where others can outvote it (SCIENCE 2e).
 BROAD = 0.05
 #: Sectors agree on the dip's flux to this fraction: cameras, apertures and templates differ.
-FLUX_SCATTER = 0.05
+FLUX_SCATTER = 0.03
 #: A star's light falls off in the target's aperture, where the dip was found, as a Gaussian of this width, arcsec.
 APERTURE_ARCSEC = 30.0
 #: Share of unlisted stars that are anywhere on the stamp.

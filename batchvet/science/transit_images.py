@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial.legendre import legvander
 from numpy.typing import NDArray
 
 from batchvet.errors import InsufficientData
@@ -77,33 +76,38 @@ class SectorPixels:
 
 @dataclass(frozen=True, eq=False)
 class WindowProducts:
-    """Inner products of a window's columns and pixels, from which a fit with any baseline follows.
+    """Inner products of windows' columns and pixels, from which fits with any baseline follow.
 
     The columns are the dip's template and then the pointing. Baselines are orthonormal polynomials in time.
     """
 
-    n: int  #: cadences
-    baseline: FloatArray  #: of baseline terms and columns, [term, column]
-    inner: FloatArray  #: of the columns, [column, column]
-    baseline_flux: FloatArray  #: of baseline terms and pixels, [term, live pixel]
-    flux: FloatArray  #: of columns and pixels, [column, live pixel]
-    power: FloatArray  #: F'F, [live pixel]
-    level: FloatArray  #: mean flux, e-/s, [live pixel]
-    mean_template: float  #: mean of m
+    n: NDArray[np.intp]  #: cadences, [window]
+    terms: NDArray[np.intp]  #: of the longest baseline that the window can bear, [window]
+    baseline: FloatArray  #: of baseline terms and columns, [window, term, column], zero beyond `terms`
+    inner: FloatArray  #: of the columns, [window, column, column]
+    baseline_flux: FloatArray  #: of baseline terms and pixels, [window, term, live pixel]
+    flux: FloatArray  #: of columns and pixels, [window, column, live pixel]
+    power: FloatArray  #: F'F, [window, live pixel]
+    level: FloatArray  #: mean flux, e-/s, [window, live pixel]
+    mean_template: FloatArray  #: mean of m, [window]
+
+    def __len__(self) -> int:
+        return len(self.n)
 
     def without_baseline(self, degree: int) -> WindowSums:
-        """What is left when a polynomial of that degree, or the highest that the window can bear, is taken out."""
-        terms, light = self.baseline[: degree + 1], self.baseline_flux[: degree + 1]
-        inner, flux = self.inner - terms.T @ terms, self.flux - terms.T @ light
+        """What is left when polynomials of that degree, or the highest that a window can bear, are taken out."""
+        terms, light = self.baseline[:, : degree + 1], self.baseline_flux[:, : degree + 1]
+        turned = np.swapaxes(terms, 1, 2)
+        inner, flux = self.inner - turned @ terms, self.flux - turned @ light
         return WindowSums(
             n=self.n,
-            freedom=max(self.n - len(terms) - 1, 1),
-            template=float(inner[0, 0]),
-            template_flux=flux[0],
-            motion=inner[1:, 1:],
-            motion_template=inner[1:, 0],
-            motion_flux=flux[1:],
-            power=self.power - np.einsum("tp,tp->p", light, light),
+            freedom=np.maximum(self.n - np.minimum(self.terms, degree + 1) - 1, 1),
+            template=inner[:, 0, 0],
+            template_flux=flux[:, 0],
+            motion=inner[:, 1:, 1:],
+            motion_template=inner[:, 1:, 0],
+            motion_flux=flux[:, 1:],
+            power=self.power - np.einsum("wtp,wtp->wp", light, light),
             level=self.level,
             mean_template=self.mean_template,
         )
@@ -111,31 +115,39 @@ class WindowProducts:
 
 @dataclass(frozen=True, eq=False)
 class WindowSums:
-    """All that the fits need of one window; the baseline is projected out already.
+    """All that the fits need of windows; the baseline is projected out already.
 
     r is the dip's template and p the pointing columns after that, F the flux of a pixel.
     """
 
-    n: int  #: cadences
-    freedom: int  #: of the fit's residuals
-    template: float  #: r'r
-    template_flux: FloatArray  #: r'F, [live pixel]
-    motion: FloatArray  #: p'p, [p, p]; empty without POS_CORR
-    motion_template: FloatArray  #: p'r, [p]
-    motion_flux: FloatArray  #: p'F, [p, live pixel]
-    power: FloatArray  #: F'F, [live pixel]
-    level: FloatArray  #: mean flux, e-/s, [live pixel]
-    mean_template: float  #: mean of m
+    n: NDArray[np.intp]  #: cadences, [window]
+    freedom: NDArray[np.intp]  #: of the fit's residuals, [window]
+    template: FloatArray  #: r'r, [window]
+    template_flux: FloatArray  #: r'F, [window, live pixel]
+    motion: FloatArray  #: p'p, [window, p, p]; empty without POS_CORR
+    motion_template: FloatArray  #: p'r, [window, p]
+    motion_flux: FloatArray  #: p'F, [window, p, live pixel]
+    power: FloatArray  #: F'F, [window, live pixel]
+    level: FloatArray  #: mean flux, e-/s, [window, live pixel]
+    mean_template: FloatArray  #: mean of m, [window]
 
 
 @dataclass(frozen=True, eq=False)
-class DipFit:
-    """Least-squares dip of one window in every live pixel."""
+class DipFits:
+    """Least-squares dips of windows in every live pixel."""
 
-    flux: FloatArray  #: out minus in transit, e-/s, [live pixel]
-    scatter: FloatArray  #: variance of one cadence about the fit, (e-/s)², [live pixel]
-    leverage: float  #: [(H'H)^-1]_mm: variance of `flux` per unit of `scatter`
-    baseline: FloatArray  #: out-of-transit flux, e-/s, [live pixel]
+    flux: FloatArray  #: out minus in transit, e-/s, [window, live pixel]
+    scatter: FloatArray  #: variance of one cadence about the fit, (e-/s)², [window, live pixel]
+    leverage: FloatArray  #: [(H'H)^-1]_mm: variance of `flux` per unit of `scatter`, [window]
+    baseline: FloatArray  #: out-of-transit flux, e-/s, [window, live pixel]
+
+    def __len__(self) -> int:
+        return len(self.leverage)
+
+    def mean(self, values: FloatArray) -> FloatArray:
+        """Mean over the windows of values [window, live pixel], each counting as it tells of its dip."""
+        weights = 1.0 / self.leverage
+        return weights @ values / weights.sum()
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,40 +164,55 @@ class TransitImage:
 
 
 def window_products(
-    pixels: SectorPixels, window: Window, restore: tuple[FloatArray, FloatArray] | None = None
+    pixels: SectorPixels, windows: Sequence[Window], restore: tuple[FloatArray, FloatArray] | None = None
 ) -> WindowProducts:
-    """One pass over the window's pixels.
+    """One pass over the windows' pixels.
 
     Parameters
     ----------
     pixels : SectorPixels
-    window : Window
+    windows : sequence of Window
     restore : (template [cadence], dip [live pixel]), optional
         Add template times dip first, so that a known dip is not seen.
     """
-    flux = pixels.values(window.cadences)
-    if restore is not None:
-        flux += restore[0][window.cadences, None] * restore[1]
-    reference = flux[0].copy()
-    flux -= reference  # the sums of squares below would lose the noise of a bright pixel otherwise
-    n = len(window.u)
-    columns = [window.m[:, None]]
-    if pixels.pointing is not None:
-        columns.append(pixels.pointing[window.cadences])
-    columns = np.column_stack(columns)
-    degree = int(np.clip(window.n_out // _CADENCES_PER_TERM - 1, 1, BASELINES[-1]))
-    centred = window.u - window.u.mean()
-    baseline, _ = np.linalg.qr(legvander(centred / np.abs(centred).max(), degree))
-    return WindowProducts(
-        n=n,
-        baseline=baseline.T @ columns,
-        inner=columns.T @ columns,
-        baseline_flux=baseline.T @ flux,
-        flux=columns.T @ flux,
-        power=np.einsum("np,np->p", flux, flux),
-        level=reference + flux.mean(axis=0),
-        mean_template=float(window.m.mean()),
+    n_columns = 1 if pixels.pointing is None else 1 + pixels.pointing.shape[1]
+    terms, shape = BASELINES[-1] + 1, (len(windows), pixels.live.size)
+    products = WindowProducts(
+        n=np.array([len(window.u) for window in windows], dtype=np.intp),
+        terms=np.array([_baseline_terms(window) for window in windows], dtype=np.intp),
+        baseline=np.zeros((len(windows), terms, n_columns)),
+        inner=np.zeros((len(windows), n_columns, n_columns)),
+        baseline_flux=np.zeros((len(windows), terms, pixels.live.size)),
+        flux=np.zeros((len(windows), n_columns, pixels.live.size)),
+        power=np.zeros(shape),
+        level=np.zeros(shape),
+        mean_template=np.array([window.m.mean() for window in windows]),
     )
+    for i, window in enumerate(windows):
+        flux = pixels.values(window.cadences)
+        if restore is not None:
+            flux += restore[0][window.cadences, None] * restore[1]
+        reference = flux[0].copy()
+        flux -= reference  # the sums of squares below would lose the noise of a bright pixel otherwise
+        columns = np.empty((len(window.u), n_columns))
+        columns[:, 0] = window.m
+        if pixels.pointing is not None:
+            columns[:, 1:] = pixels.pointing[window.cadences]
+        time = window.u - window.u.mean()
+        powers = np.vander(time / np.abs(time).max(), products.terms[i], increasing=True)
+        baseline, _ = np.linalg.qr(powers)
+        products.baseline[i, : products.terms[i]] = baseline.T @ columns
+        products.baseline_flux[i, : products.terms[i]] = baseline.T @ flux
+        products.inner[i] = columns.T @ columns
+        products.flux[i] = columns.T @ flux
+        products.power[i] = np.einsum("np,np->p", flux, flux)
+        products.level[i] = reference + baseline[0, 0] * products.baseline_flux[i, 0]  # the mean
+    return products
+
+
+def _baseline_terms(window: Window) -> int:
+    """How many terms of a polynomial the window's baseline can bear."""
+    return int(np.clip(window.n_out // _CADENCES_PER_TERM, 2, BASELINES[-1] + 1))
 
 
 def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:
@@ -194,12 +221,12 @@ def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:
     A pixel's response is the scene's gradient and curvature, the same all sector long: fitted once, it costs a
     short window (18 cadences at 30 minutes) none of its few degrees of freedom. Dips are projected out.
     """
-    motion, flux = np.zeros_like(windows[0].motion), np.zeros_like(windows[0].motion_flux)
-    for window in windows:
-        template = window.motion_template / window.template
-        motion += window.motion - np.outer(template, window.motion_template)
-        flux += window.motion_flux - np.outer(template, window.template_flux)
-    cadences = sum(window.n for window in windows)
+    motion, flux, cadences = 0.0, 0.0, 0
+    for sums in windows:
+        template = sums.motion_template / sums.template[:, None]
+        motion = motion + sums.motion.sum(axis=0) - template.T @ sums.motion_template
+        flux = flux + sums.motion_flux.sum(axis=0) - template.T @ sums.template_flux
+        cadences += int(sums.n.sum())
     spread = np.sqrt(np.diag(motion))  # pixels for the motion, pixels² for its squares
     moving = spread > np.array([1.0, 1.0, *[_LEAST_MOTION] * 3])[: len(spread)] * _LEAST_MOTION * cadences**0.5
     response = np.zeros_like(flux)
@@ -210,42 +237,48 @@ def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:
     return response
 
 
-def fit_dip(window: WindowSums, response: FloatArray) -> DipFit:
+def fit_dips(windows: WindowSums, response: FloatArray) -> DipFits:
     """The dip in every pixel: ``F = H beta``, ``H = [1, u, posx, posy, -m]`` (SCIENCE 2a), u² and on where needed.
 
     The pointing columns' coefficients are those of the whole sector (`pointing_response`), the others the
-    window's own.
+    windows' own.
     """
-    moved = response * window.motion_flux
-    power = window.power - 2.0 * moved.sum(axis=0) + np.sum(response * (window.motion @ response), axis=0)
-    template_flux = window.template_flux - window.motion_template @ response
-    dip = -template_flux / window.template
-    scatter = (power - dip * -template_flux) / window.freedom
-    rounding = 1e-12 * (window.level**2 + np.max(window.level**2))  # of an image without any noise
-    return DipFit(
+    moved = np.einsum("kp,wkp->wp", response, windows.motion_flux - 0.5 * (windows.motion @ response))
+    power = windows.power - 2.0 * moved
+    template_flux = windows.template_flux - windows.motion_template @ response
+    dip = -template_flux / windows.template[:, None]
+    scatter = (power + dip * template_flux) / windows.freedom[:, None]
+    # of an image without any noise
+    rounding = 1e-12 * (windows.level**2 + np.max(windows.level**2, axis=1, initial=0.0)[:, None])
+    return DipFits(
         flux=dip,
         scatter=np.maximum(scatter, rounding),
-        leverage=1.0 / window.template,
-        baseline=window.level + dip * window.mean_template,
+        leverage=1.0 / windows.template,
+        baseline=windows.level + dip * windows.mean_template[:, None],
     )
 
 
 def transit_image(pixels: SectorPixels, window: Window) -> TransitImage:
     """The image of one transit by itself, with the white-noise variance of SCIENCE 2a."""
-    sums = window_products(pixels, window).without_baseline(BASELINES[0])
-    return as_image(pixels, window, fit_dip(sums, pointing_response([sums])))
+    sums = window_products(pixels, [window]).without_baseline(BASELINES[0])
+    return as_images(pixels, [window], fit_dips(sums, pointing_response([sums])), np.ones(1))[0]
 
 
-def as_image(pixels: SectorPixels, window: Window, fit: DipFit, weight: float = 1.0) -> TransitImage:
-    """A fit put back on the stamp."""
-    return TransitImage(
-        mid_time=window.mid_time,
-        flux=pixels.image(fit.flux),
-        variance=pixels.image(np.maximum(fit.scatter, pixels.error_variance) * fit.leverage),
-        n_in=window.n_in,
-        n_out=window.n_out,
-        one_sided=window.one_sided,
-        weight=weight,
+def as_images(
+    pixels: SectorPixels, windows: Sequence[Window], fits: DipFits, weights: FloatArray
+) -> tuple[TransitImage, ...]:
+    """Fits put back on the stamp."""
+    return tuple(
+        TransitImage(
+            mid_time=window.mid_time,
+            flux=pixels.image(fits.flux[i]),
+            variance=pixels.image(np.maximum(fits.scatter[i], pixels.error_variance) * fits.leverage[i]),
+            n_in=window.n_in,
+            n_out=window.n_out,
+            one_sided=window.one_sided,
+            weight=float(weights[i]),
+        )
+        for i, window in enumerate(windows)
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_stamps import COLS, EPHEMERIS, ROWS, dip_image, made_stamp, star
+from made_stamps import COLS, DEPTH, EPHEMERIS, FLUX, ROWS, dip_image, made_stamp, star
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.difference import DifferenceImage, DifferenceSettings, difference_image
@@ -86,6 +86,27 @@ def test_noise_that_pixels_share_goes_into_the_shapes(pattern):
         diagonal.append(unit @ covariance(difference) @ unit / (unit**2 @ difference.variance.ravel()))
     assert 0.7 < np.mean(chi2) < 1.3
     assert np.mean(diagonal) > 3.0  # along the pattern the noise is far above that of the pixels
+
+
+def test_star_that_varies_is_followed_by_a_curve_and_a_quiet_one_is_not():
+    """A line leaves a hundred times the photons' noise; the dip of 1 % stays what it is."""
+    stamp = made_stamp(seed=6, jitter=0.003)
+    assert "CURVED_BASELINE" not in vetted(stamp).flags
+    light = 0.02 * np.sin(2 * np.pi * stamp.time / 0.9) * FLUX
+    difference = vetted(with_added(stamp, light[:, None, None] * star()))
+    assert "CURVED_BASELINE" in difference.flags
+    unit = star().ravel() / np.sum(star() ** 2)
+    error = np.sqrt(unit @ covariance(difference) @ unit)
+    dip = unit @ difference.flux.ravel()
+    assert error < 0.1 * FLUX * DEPTH
+    assert abs(dip - FLUX * DEPTH) < 3 * error + 0.02 * FLUX * DEPTH
+
+
+def test_one_transit_that_disagrees_does_not_widen_the_others():
+    stamp = made_stamp(seed=5)
+    spoilt = np.abs(stamp.time - 1010.0) < 0.12
+    difference = vetted(with_added(stamp, 400.0 * spoilt[:, None, None] * star(2.0, 2.0) * 4.0))
+    assert np.median(difference.variance / vetted(stamp).variance) < 1.5
 
 
 def test_transit_that_disagrees_counts_less():

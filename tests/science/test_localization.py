@@ -200,3 +200,12 @@ def test_toi5807_is_on_target_without_pointing_prf_files_or_a_table(shared_data)
     verdict = vet_candidate([found.evidence])
     assert verdict.verdict == "ON_TARGET"
     assert verdict.host_candidates[0].depth_required == pytest.approx(254e-6, rel=0.35)
+
+
+def test_star_fluxes_hold_where_the_target_is_blended_and_the_prf_is_poor():
+    """The scale of the magnitudes is that of all the light, not of the one star whose flux is fitted best."""
+    scene = draw_scene(SimulationSettings(seed=1001), 167)
+    evidence = located(scene, simulate_stamp(scene, 3), prf="empirical").evidence
+    true = dict(zip(map(str, scene.stars.source_id), scene.stars.flux, strict=True))
+    ratio = evidence.star_flux / [true[name] for name in evidence.star_id]
+    assert np.all((ratio > 0.75) & (ratio < 1.2))
