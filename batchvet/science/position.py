@@ -114,6 +114,17 @@ class SignificanceMap:
         size = tuple(round((n + 1) / step) + 1 for n in image.shape)
         return cls.build(image, prf, (-1.0, -1.0), (step, step), size)
 
+    @property
+    def _axes(self) -> tuple[FloatArray, FloatArray]:
+        """Rows and columns of the nodes."""
+        rows, cols = (self.start[axis] + self.step[axis] * np.arange(self.values.shape[axis]) for axis in (0, 1))
+        return rows, cols
+
+    def log_likelihood(self, scale: float) -> tuple[FloatArray, FloatArray]:
+        """Every node's place [row, col, 2] and the log of its share of the likelihood's integral, pixel² [row, col]."""
+        places = np.stack(np.meshgrid(*self._axes, indexing="ij"), axis=-1)
+        return places, 0.5 * np.maximum(self.values, 0.0) ** 2 / scale + np.log(np.prod(self.step))
+
     def maxima(self) -> FloatArray:
         """Positions (row, col) of the highest local maxima, best first, [n, 2]."""
         peaks = np.argwhere(self.values == maximum_filter(self.values, size=3))
@@ -124,7 +135,7 @@ class SignificanceMap:
 
     def moments(self, scale: float) -> tuple[FloatArray, FloatArray]:
         """Mean (row, col) and covariance (pixel²) of the likelihood, chi² divided by `scale`."""
-        rows, cols = (self.start[axis] + self.step[axis] * np.arange(self.values.shape[axis]) for axis in (0, 1))
+        rows, cols = self._axes
         log_like = 0.5 * np.maximum(self.values, 0.0) ** 2 / scale
         weight = np.exp(log_like - log_like.max())
         weight /= weight.sum()
@@ -169,16 +180,42 @@ def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> Poin
     half, freedom = np.full(2, _REACH), max(image.n_pixels - 3, 1)
     for _ in range(_PEAK_ITERATIONS):
         chi2_reduced = (image.chi2 - peak.values.max() ** 2) / freedom
-        mean, covariance = peak.moments(noise_scale(chi2_reduced, freedom))
+        scale = noise_scale(chi2_reduced, freedom)
+        mean, covariance = peak.moments(scale)
         wanted = _PEAK_SIGMAS * np.sqrt(np.diag(covariance))
         if np.all(wanted > 0.6 * half):
             break
         half = np.clip(wanted, half / _ZOOM, half)
         peak = _window(image, prf, mean, half)
+    places, log_like = grid.log_likelihood(scale)
+    outside = np.any((places < peak.start) | (places > peak.start + 2 * half), axis=-1)
+    inside = np.logaddexp.reduce(peak.log_likelihood(scale)[1], axis=None)
+    covariance = with_the_rest(mean, covariance, inside, places[outside], log_like[outside])
     best = np.unravel_index(np.argmax(peak.values), peak.values.shape)
     snr, error = float(peak.values[best]), max(float(peak.information[best]), 1e-300) ** -0.5
     flux = max(snr, 0.0) * error
     return PointSource(float(mean[0]), float(mean[1]), covariance, flux, error, snr, float(chi2_reduced), near, peak)
+
+
+def with_the_rest(
+    mean: FloatArray, covariance: FloatArray, log_inside: float, places: FloatArray, log_outside: FloatArray
+) -> FloatArray:
+    """Covariance about `mean` of a likelihood whose maximum is known finely and whose rest is known at `places`.
+
+    A faint dip may be anywhere: the best place's own covariance would leave that out.
+
+    Parameters
+    ----------
+    mean, covariance : array, [2] and [2, 2]
+        Of the likelihood in a window around its maximum.
+    log_inside : float
+        Log of its integral there.
+    places, log_outside : array, [n, 2] and [n]
+        Outside the window: places and the log of the integral that each stands for.
+    """
+    weight = np.exp(np.minimum(log_outside - log_inside, 50.0))
+    away = places - mean
+    return (covariance + np.einsum("n,ni,nj->ij", weight, away, away)) / (1.0 + weight.sum())
 
 
 def _window(image: NoisyImage, prf: Prf, centre: FloatArray, half: FloatArray) -> SignificanceMap:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, spline_filter
 
 from batchvet.science.evidence import SectorEvidence
+from batchvet.science.position import with_the_rest
 
 FloatArray = NDArray[np.float64]
 
@@ -139,18 +140,23 @@ def locate_jointly(sectors: Sequence[SectorSky]) -> JointPosition:
     for _ in range(4):
         half = min(_WINDOW * np.sqrt(np.linalg.eigvalsh(covariance)[-1]), reach)
         middle = centre
-        centre, covariance, log_integral = _moments(sectors, middle, half, area)
+        centre, covariance, log_inside, log_evidence = _moments(sectors, middle, half, area)
     outside = np.abs(coarse - middle).max(axis=-1) > half
+    rest = coarse_log[outside] + 2 * np.log(_COARSE_STEP)
+    covariance = with_the_rest(centre, covariance, log_inside, coarse[outside], rest)
     weighted = coarse_log[outside] + _log_density(coarse[outside], area)
     elsewhere = np.logaddexp.reduce(weighted, initial=-np.inf) + 2 * np.log(_COARSE_STEP)
     snr = _joint_snr(sectors, centre)
-    return JointPosition(centre, covariance, snr, float(np.logaddexp(log_integral, elsewhere)))
+    return JointPosition(centre, covariance, snr, float(np.logaddexp(log_evidence, elsewhere)))
 
 
 def _moments(
     sectors: Sequence[SectorSky], centre: FloatArray, half: float, area: float
-) -> tuple[FloatArray, FloatArray, float]:
-    """Mean and covariance of the joint likelihood in a square about `centre`, log evidence of an unlisted star."""
+) -> tuple[FloatArray, FloatArray, float, float]:
+    """Mean, covariance and log integral of the joint likelihood in a square about `centre`.
+
+    And the log evidence of an unlisted star there.
+    """
     axis = np.linspace(-half, half, _NODES)
     offsets = centre + np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
     log_like = joint_log_likelihood(sectors, offsets)
@@ -160,8 +166,10 @@ def _moments(
     residual = offsets - mean
     covariance = np.einsum("ij,ijk,ijl->kl", weight, residual, residual) / total
     step = axis[1] - axis[0]
-    evidence = np.logaddexp.reduce(log_like + _log_density(offsets, area), axis=None) + 2 * np.log(step)
-    return mean, covariance + np.eye(2) * step**2 / 12, float(evidence)
+    cell = 2 * np.log(step)
+    inside = float(np.log(total) + log_like.max() + cell)
+    evidence = float(np.logaddexp.reduce(log_like + _log_density(offsets, area), axis=None) + cell)
+    return mean, covariance + np.eye(2) * step**2 / 12, inside, evidence
 
 
 def _log_density(offsets: FloatArray, area: float) -> FloatArray:
