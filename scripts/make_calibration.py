@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Make the calibration that ships: from simulated scenes, how far may raw probabilities be believed?
 
-    python scripts/make_calibration.py --scenes 400 --seed 101 --output batchvet/science/calibration.json
+    python scripts/make_calibration.py --scenes 1200 --seed 101 --prf-directory ../shared/data/prf \
+        --version 2026.11.2 --output batchvet/science/calibration.json
 
 For each kind of PRF and node of the joint signal to noise the two numbers of `batchvet.science.calibration` are
 those that make the true hypotheses most probable, with a prior that keeps them near 1 and 0 where scenes are few.
@@ -29,33 +30,42 @@ from batchvet.simulate import SimulationSettings
 FloatArray = NDArray[np.float64]
 
 NODES = (5.0, 7.0, 10.0, 20.0)
-PRF_OF_SOURCE = {"spoc": "known", "empirical": "empirical"}
+#: Where the PRF of each source is: in scenes of the simulator's own PRFs, and in scenes of the official files.
+WORLDS = {
+    "simulator": {"spoc": "known", "empirical": "empirical"},
+    "official": {"spoc": "official", "empirical": "empirical"},
+}
 _SHARPNESS_PRIOR = 0.15  # 1 sigma of ln sharpness about 0
 _CONFUSION_PRIOR = 0.01  # mean of an exponential distribution
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=101)
+    parser.add_argument("--scenes", type=int, default=1200, help="of each kind")
+    parser.add_argument("--seed", type=int, default=101, help="the scenes of official PRFs have the next one")
+    parser.add_argument("--prf-directory", type=Path, required=True, help="official PRF files")
     parser.add_argument("--sectors", type=int, default=3)
     parser.add_argument("--version", required=True, help="name that is stored with every probability")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    settings = SimulationSettings(seed=options.seed, sectors=tuple(range(1, options.sectors + 1)))
-    found = {source: [] for source in PRF_OF_SOURCE}
-    for source, prf in PRF_OF_SOURCE.items():
-        for count, (_, _, outcome) in enumerate(outcomes(settings, range(options.scenes), prf), start=1):
-            found[source].append(outcome)
-            print(f"\r{source} {count}/{options.scenes}", end="", file=sys.stderr)
+    found: dict[str, list[Outcome]] = {"spoc": [], "empirical": []}
+    for number, (world, kinds) in enumerate(WORLDS.items()):
+        settings = SimulationSettings(
+            seed=options.seed + number,
+            sectors=tuple(range(1, options.sectors + 1)),
+            prf_directory=options.prf_directory if world == "official" else None,
+        )
+        for source, prf in kinds.items():
+            for count, (_, _, outcome) in enumerate(outcomes(settings, range(options.scenes), prf), start=1):
+                found[source].append(outcome)
+                print(f"\r{world} {source} {count}/{options.scenes}", end="", file=sys.stderr)
     print(file=sys.stderr)
     values = calibrate(found, options.version)
     values["made_from"] = {
-        "scenes": options.scenes,
-        "seed": options.seed,
+        "scenes": {"simulator": options.scenes, "official": options.scenes},
+        "seeds": {"simulator": options.seed, "official": options.seed + 1},
         "sectors": options.sectors,
         "scenario": settings.scenario,
-        "prf": settings.prf,
         "snr": list(settings.snr_range),
     }
     options.output.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -193,15 +193,22 @@ def _orthonormal(columns: FloatArray) -> FloatArray:
 
 
 def _shape_covariance(white: FloatArray, shapes: FloatArray) -> FloatArray:
-    """Covariance of the shapes' amplitudes over the epochs beyond what white noise gives them."""
+    """Covariance of the shapes' amplitudes over the epochs beyond what white noise gives them.
+
+    Eigenvalues that white noise alone could show are taken as its own, higher ones freed from what it adds to them
+    (Donoho, Gavish & Johnstone 2018, Annals of Statistics 46, 1742: the spiked model).
+    """
     basis = _orthonormal(shapes)
     amplitudes = _winsorised(white @ basis, _FAR_TAIL)
     independent = 0.5 * len(amplitudes)  # epochs overlap
-    predictive = 1.0 + (basis.shape[1] + 1) / independent  # what the covariance's own error adds
-    excess = predictive * amplitudes.T @ amplitudes / len(amplitudes) - np.eye(basis.shape[1])
-    values, vectors = np.linalg.eigh(excess)
+    ratio = basis.shape[1] / independent
+    values, vectors = np.linalg.eigh(amplitudes.T @ amplitudes / len(amplitudes))
+    seen = values > (1.0 + np.sqrt(ratio)) ** 2
+    middle = np.where(seen, values + 1.0 - ratio, 2.0)
+    excess = 0.5 * (middle + np.sqrt(np.maximum(middle**2 - 4.0 * np.where(seen, values, 1.0), 0.0))) - 1.0
+    excess *= 1.0 + (basis.shape[1] + 1) / independent  # what the covariance's own error adds
     to_shapes = np.linalg.pinv(shapes) @ basis @ vectors
-    return (to_shapes * np.maximum(values, 0.0)) @ to_shapes.T
+    return (to_shapes * excess) @ to_shapes.T
 
 
 def _winsorised(samples: FloatArray, tail: float = _TAIL) -> FloatArray:

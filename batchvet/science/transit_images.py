@@ -179,7 +179,7 @@ def window_products(
     terms, shape = BASELINES[-1] + 1, (len(windows), pixels.live.size)
     products = WindowProducts(
         n=np.array([len(window.u) for window in windows], dtype=np.intp),
-        terms=np.array([_baseline_terms(window) for window in windows], dtype=np.intp),
+        terms=np.zeros(len(windows), dtype=np.intp),
         baseline=np.zeros((len(windows), terms, n_columns)),
         inner=np.zeros((len(windows), n_columns, n_columns)),
         baseline_flux=np.zeros((len(windows), terms, pixels.live.size)),
@@ -198,11 +198,11 @@ def window_products(
         columns[:, 0] = window.m
         if pixels.pointing is not None:
             columns[:, 1:] = pixels.pointing[window.cadences]
-        time = window.u - window.u.mean()
-        powers = np.vander(time / np.abs(time).max(), products.terms[i], increasing=True)
-        baseline, _ = np.linalg.qr(powers)
-        products.baseline[i, : products.terms[i]] = baseline.T @ columns
-        products.baseline_flux[i, : products.terms[i]] = baseline.T @ flux
+        baseline = window_baseline(window)
+        terms = baseline.shape[1]
+        products.terms[i] = terms
+        products.baseline[i, :terms] = baseline.T @ columns
+        products.baseline_flux[i, :terms] = baseline.T @ flux
         products.inner[i] = columns.T @ columns
         products.flux[i] = columns.T @ flux
         products.power[i] = np.einsum("np,np->p", flux, flux)
@@ -210,9 +210,11 @@ def window_products(
     return products
 
 
-def _baseline_terms(window: Window) -> int:
-    """How many terms of a polynomial the window's baseline can bear."""
-    return int(np.clip(window.n_out // _CADENCES_PER_TERM, 2, BASELINES[-1] + 1))
+def window_baseline(window: Window) -> FloatArray:
+    """Orthonormal polynomials in time, as many as the window's baseline can bear, the lowest first, [cadence, term]."""
+    terms = int(np.clip(window.n_out // _CADENCES_PER_TERM, 2, BASELINES[-1] + 1))
+    time = window.u - window.u.mean()
+    return np.linalg.qr(np.vander(time / np.abs(time).max(), terms, increasing=True))[0]
 
 
 def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:

@@ -77,6 +77,11 @@ class WindowLayout:
             outer = min(inner + min(width, settings.longest_baseline_period * period), period - inner)
         return cls(duration, exposure, inner, outer, settings.ingress_fraction * duration)
 
+    @classmethod
+    def trapezoid(cls, duration: float, ingress_fraction: float, exposure: float) -> WindowLayout:
+        """Of a dip by itself, without a baseline; days, `ingress_fraction` over the duration."""
+        return cls(duration, exposure, 0.0, 0.0, ingress_fraction * duration)
+
     def template(self, u: FloatArray) -> FloatArray:
         """Trapezoid of depth 1 averaged over the exposure, at times u (days) from mid-transit."""
         corners = np.array([0.5 * self.duration, 0.5 * self.duration - self.ingress])
