@@ -6,6 +6,7 @@
 
 For each kind of PRF and node of the joint signal to noise the two numbers of `batchvet.science.calibration` are
 those that make the true hypotheses most probable, with a prior that keeps them near 1 and 0 where scenes are few.
+Scenes whose host no table has are simulated more often than the prior expects them, and count the less.
 Evaluate the result on other scenes: `scripts/score_localization.py` with another seed and another family of PRFs.
 """
 
@@ -23,6 +24,7 @@ from localization_scenes import Outcome, outcomes
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from batchvet.science.attribution import PRIOR_NOT_IN_TABLE
 from batchvet.science.calibration import Calibration
 from batchvet.science.joint import weigh
 from batchvet.simulate import SimulationSettings
@@ -101,13 +103,16 @@ def _hypotheses(scene: Outcome) -> tuple[FloatArray, float, int] | None:
 def fit(known: Sequence[tuple[FloatArray, float, int]]) -> tuple[FloatArray, FloatArray]:
     """Sharpness and confusion at the nodes, by maximum posterior probability."""
     n = len(NODES)
+    unlisted = np.array([true == len(log_weight) - 2 for log_weight, _, true in known])
+    expected = PRIOR_NOT_IN_TABLE / max(float(unlisted.mean()), PRIOR_NOT_IN_TABLE)
+    count = np.where(unlisted, expected, 1.0)
 
     def loss(x: FloatArray) -> float:
         sharpness, confusion = np.exp(x[:n]), 1.0 / (1.0 + np.exp(-x[n:]))
         curve = Calibration("", NODES, {"spoc": tuple(sharpness)}, {"spoc": tuple(confusion)})
         total = 0.5 * float(np.sum((x[:n] / _SHARPNESS_PRIOR) ** 2)) + float(np.sum(confusion)) / _CONFUSION_PRIOR
-        for log_weight, snr, true in known:
-            total -= math.log(max(curve.probabilities(log_weight, snr, "spoc")[true], 1e-12))
+        for weight, (log_weight, snr, true) in zip(count, known, strict=True):
+            total -= weight * math.log(max(curve.probabilities(log_weight, snr, "spoc")[true], 1e-12))
         return total
 
     start = np.concatenate([np.zeros(n), np.full(n, -5.0)])

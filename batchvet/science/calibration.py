@@ -18,8 +18,9 @@ FloatArray = NDArray[np.float64]
 class Calibration:
     """Two numbers for each signal to noise and kind of PRF.
 
-    ``p = (1 - confusion) normalised(raw^sharpness) + confusion / n``: sharpness below 1 says that the likelihood
-    is too sure of itself, confusion is the share of scenes in which it is wrong altogether.
+    ``p = (1 - confusion) normalised(raw^sharpness)``, and the confusion goes to the hypothesis "a star that is not in
+    the table": sharpness below 1 says that the likelihood is too sure of itself, confusion how often a star that no
+    table has looks just like one that it has.
     """
 
     version: str  #: stored with every probability that was made with it
@@ -45,9 +46,14 @@ class Calibration:
         return sharpness, float(np.interp(where, nodes, self.confusion[source]))
 
     def probabilities(self, log_weight: FloatArray, snr: float, prf_source: str) -> FloatArray:
-        """Calibrated probabilities of hypotheses with the raw posterior log weights `log_weight`, [n]."""
+        """Calibrated probabilities of hypotheses with the raw posterior log weights `log_weight`, [n].
+
+        The last two are "a star that is not in the table" and "an artefact", as `attribute` has them.
+        """
         sharpness, confusion = self.at(snr, prf_source)
-        return (1.0 - confusion) * normalised(sharpness * log_weight) + confusion / len(log_weight)
+        p = (1.0 - confusion) * normalised(sharpness * log_weight)
+        p[-2] += confusion
+        return p
 
 
 def normalised(log_weight: FloatArray) -> FloatArray:

@@ -140,7 +140,8 @@ def measure_noise(
         freedom = np.maximum(1.0 - np.einsum("pk,pk->p", basis, basis), 0.05)
         kappa = kappa * _pixel_inflation(left / np.sqrt(freedom))
         kappa = np.maximum(kappa, least * (np.median(kappa) if known else 1.0))
-    deviation = np.sqrt(kappa * white_variance)
+    # Too small a variance by chance gives its pixel too much weight: chi² is high by about 3 over the epochs.
+    deviation = np.sqrt(kappa * white_variance * (1.0 + 3.0 / len(fits)))
     shapes = np.column_stack([shapes, extra * deviation[:, None]])
     shape_cov = _shape_covariance(dips / deviation, shapes / deviation[:, None])
     return NoiseModel(deviation**2, scatter, shapes, shape_cov, len(fits))

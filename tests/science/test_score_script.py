@@ -60,12 +60,18 @@ def test_calibration_finds_how_far_too_sure_probabilities_are(scripts):
 
     rng, known = np.random.default_rng(1), []
     for _ in range(800):
-        log_weight = rng.normal(0, 4, 3)
+        log_weight = np.append(rng.normal(0, 4, 3), [-30.0, -30.0])  # three stars, one that no table has, an artefact
         p = np.exp(0.6 * log_weight)
-        known.append((log_weight, float(np.exp(rng.uniform(np.log(5), np.log(30)))), int(rng.choice(3, p=p / p.sum()))))
+        known.append((log_weight, float(np.exp(rng.uniform(np.log(5), np.log(30)))), int(rng.choice(5, p=p / p.sum()))))
     sharpness, confusion = fit(known)
     assert np.all((sharpness > 0.5) & (sharpness < 0.9))
-    assert np.all(confusion < 0.03)
+    assert np.all(confusion < 0.01)
+    # In every tenth scene it was a star that no table has: they count as often as the prior expects, 1 %.
+    unlisted = [
+        (log_weight, snr, 3 if number % 10 == 0 else true) for number, (log_weight, snr, true) in enumerate(known)
+    ]
+    _, confusion = fit(unlisted)
+    assert np.all((confusion > 0.002) & (confusion < 0.03))
 
 
 def test_ideal_observer_knows_separate_stars_and_cannot_tell_near_ones(scripts):
