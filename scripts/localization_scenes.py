@@ -50,7 +50,7 @@ class Outcome:
     delta_mag: float  #: host minus target
     snr: float  #: expected, all sectors
     delta_chi2: float  #: expected, between the host and the star of the table that imitates it best
-    ideal: float  #: how often the best possible observer names the host; NaN where the table lacks it
+    ideal: float  #: how often an observer who knows PRF and noise names the host; NaN where the table lacks it
     prf: str  #: one of PRF_KINDS
     verdict: CandidateVerdict
     error: FloatArray  #: joint offset minus truth, arcsec (east, north)
@@ -199,9 +199,9 @@ def distance_to_imitator(scene: Scene, information: FloatArray, host: int) -> fl
 
 
 def ideal_accuracy(scene: Scene, information: FloatArray, host: int) -> float:
-    """How often an observer who knows PRF, noise, places and fluxes names the host: nobody can do better.
+    """How often an observer who knows PRF, noise, places and fluxes names the host of the table.
 
-    The same priors and the same bound on depths as `batchvet.science.attribution`, other noise each time.
+    With the priors and the bound on depths of `batchvet.science.attribution`, other noise each time.
     """
     seen = scene.stars.known & (np.diag(information) > 1e-6 * information[host, host])
     stars = np.flatnonzero(seen)

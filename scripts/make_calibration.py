@@ -67,8 +67,8 @@ def main() -> int:
         "scenes": {"simulator": options.scenes, "official": options.scenes},
         "seeds": {"simulator": options.seed, "official": options.seed + 1},
         "sectors": options.sectors,
-        "scenario": settings.scenario,
-        "snr": list(settings.snr_range),
+        "scenario": SimulationSettings.scenario,
+        "snr": list(SimulationSettings.snr_range),
     }
     options.output.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     print(options.output.read_text(encoding="utf-8"))

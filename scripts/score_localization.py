@@ -163,7 +163,7 @@ def host_figures(listed: Sequence[Outcome]) -> dict[str, float]:
     return {
         "n": len(listed),
         "right": _share(right),
-        "best_possible": _share([one.ideal for one in listed]),
+        "ideal": _share([one.ideal for one in listed if math.isfinite(one.ideal)]),
         "n_identifiable": int(clear.sum()),
         "right_identifiable": _share(right[clear]),
         "n_sure": int(sure.sum()),

@@ -57,6 +57,7 @@ FLAGS: dict[str, str] = {
     "ONE_SIDED": "A transit has data on one side only, so its baseline is less certain.",
     "FEW_NULL_EPOCHS": "There are few transit-free epochs to measure the noise on.",
     "CURVED_BASELINE": "A star varies so fast that its light was followed by a curve, not a line, around each transit.",
+    "OTHER_DIP_SHAPE": "The dip has clearly another duration or ingress than the catalogue's, and was fitted so.",
     "NO_POS_CORR": "The file has no pointing correction, so pointing jitter was not removed.",
     "TRANSITS_DISAGREE": "The transits' difference images differ by more than their errors.",
     "LOW_SNR": "The dip's signal to noise is below 5.",

@@ -24,7 +24,8 @@ from batchvet.science.windows import (
 FloatArray = NDArray[np.float64]
 
 _KAPPA_ITERATIONS = 5
-_LEAST_EPOCHS = 12  # below, a covariance is not measured but assumed
+#: Fewer epochs: a covariance is not measured but assumed, a baseline not chosen.
+LEAST_EPOCHS = 12
 _UNMEASURED_KAPPA = 2.0  # variance inflation assumed then: typical of red noise in real sectors
 _TAIL = 0.975  # an epoch beyond this quantile counts as if it were there: scattered light comes in bursts
 _FAR_TAIL = 0.999  # the same for the amplitudes of shared shapes, whose tails are real: transits see them too
@@ -121,7 +122,7 @@ def measure_noise(
         Of the transits' own fits; used, not below FLUX_ERR², when there are too few epochs.
     settings : NoiseSettings
     """
-    if len(fits) < _LEAST_EPOCHS:
+    if len(fits) < LEAST_EPOCHS:
         variance = _UNMEASURED_KAPPA * np.maximum(scatter, pixels.error_variance)
         return NoiseModel(variance, scatter, shapes, np.zeros((shapes.shape[1],) * 2), len(fits))
     # What pixels share, jitter first of all, must not hide in the variance of single pixels: start from the
@@ -163,8 +164,8 @@ def common_shapes(pixels: SectorPixels, baseline: FloatArray, response: FloatArr
     return np.column_stack(
         [
             np.ones(len(rows)),
-            2.0 * rows / (pixels.shape[0] - 1) - 1.0,
-            2.0 * cols / (pixels.shape[1] - 1) - 1.0,
+            2.0 * rows / max(pixels.shape[0] - 1, 1) - 1.0,
+            2.0 * cols / max(pixels.shape[1] - 1, 1) - 1.0,
             *gradients,
         ]
     )
@@ -176,17 +177,17 @@ def _shared_basis(white: FloatArray, shapes: FloatArray, most: int) -> tuple[Flo
     A further component counts when its variance exceeds what uncorrelated pixels of unit variance give at most
     (Marchenko-Pastur edge), with the epochs' overlap counted as a factor of two.
     """
-    basis = _orthonormal(shapes)
+    basis = orthonormal(shapes)
     left = _winsorised(white - white @ basis @ basis.T)
     n, pixels = left.shape
     variances, vectors = eigh(left @ left.T / n, subset_by_index=[max(n - most, 0), n - 1])
     edge = (1.0 + np.sqrt(2.0 * pixels / n)) ** 2 * np.median(np.mean(left**2, axis=0))
     found = variances > 1.3 * edge
     extra = left.T @ (vectors[:, found] / np.sqrt(n * variances[found]))
-    return _orthonormal(np.column_stack([basis, extra])), extra
+    return orthonormal(np.column_stack([basis, extra])), extra
 
 
-def _orthonormal(columns: FloatArray) -> FloatArray:
+def orthonormal(columns: FloatArray) -> FloatArray:
     """Orthonormal basis of the column space; columns that others explain are left out."""
     size = np.linalg.norm(columns, axis=0)
     left, singular, _ = np.linalg.svd(columns[:, size > 0] / size[size > 0], full_matrices=False)
@@ -199,7 +200,7 @@ def _shape_covariance(white: FloatArray, shapes: FloatArray) -> FloatArray:
     Eigenvalues that white noise alone could show are taken as its own, higher ones freed from what it adds to them
     (Donoho, Gavish & Johnstone 2018, Annals of Statistics 46, 1742: the spiked model).
     """
-    basis = _orthonormal(shapes)
+    basis = orthonormal(shapes)
     amplitudes = _winsorised(white @ basis, _FAR_TAIL)
     independent = 0.5 * len(amplitudes)  # epochs overlap
     ratio = basis.shape[1] / independent
@@ -207,7 +208,8 @@ def _shape_covariance(white: FloatArray, shapes: FloatArray) -> FloatArray:
     seen = values > (1.0 + np.sqrt(ratio)) ** 2
     middle = np.where(seen, values + 1.0 - ratio, 2.0)
     excess = 0.5 * (middle + np.sqrt(np.maximum(middle**2 - 4.0 * np.where(seen, values, 1.0), 0.0))) - 1.0
-    excess *= 1.0 + (basis.shape[1] + 1) / independent  # what the covariance's own error adds
+    own_error = (basis.shape[1] + 1) / independent  # what the covariance's own error adds; half where none is seen
+    excess = excess * (1.0 + own_error) + 0.5 * own_error
     to_shapes = np.linalg.pinv(shapes) @ basis @ vectors
     return (to_shapes * excess) @ to_shapes.T
 

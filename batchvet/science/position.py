@@ -97,7 +97,7 @@ class SignificanceMap:
     start: FloatArray  #: (row, col) of the first node
     step: FloatArray  #: (row, col), pixels
     values: FloatArray  #: [row, col]
-    information: FloatArray  #: of the dip's flux, 1/(e-/s)², [row, col]
+    information: FloatArray | None = None  #: of the dip's flux, 1/(e-/s)², [row, col]
 
     @classmethod
     def build(
@@ -152,7 +152,7 @@ class PointSource:
 
     row: float  #: pixel
     col: float  #: pixel
-    covariance: FloatArray  #: pixel², (row, col), from the noise
+    covariance: FloatArray  #: pixel², (row, col), from the noise; of the whole stamp's likelihood
     flux: float  #: e-/s; never negative
     flux_error: float  #: 1 sigma, e-/s
     snr: float
@@ -164,9 +164,9 @@ class PointSource:
 def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> PointSource:
     """Measure the likelihood around its maximum, ever finer, until its moments are known (SCIENCE 2d).
 
-    Position and covariance are the likelihood's own moments at any signal to noise. The curvature at the maximum
-    is not enough: a faint dip's likelihood is wide and skew, and that of a dip beside a bright star whose jitter
-    looks like a shift has a second maximum on the star's other side.
+    The position is the mean of the likelihood's peak, the covariance that of the whole stamp's likelihood about it, at
+    any signal to noise. The curvature at the maximum is not enough: a faint dip's likelihood is wide and skew, and
+    that of a dip beside a bright star whose jitter looks like a shift has a second maximum on the star's other side.
 
     Parameters
     ----------

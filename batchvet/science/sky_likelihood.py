@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, spline_filter
 
 from batchvet.science.evidence import SectorEvidence
-from batchvet.science.position import with_the_rest
+from batchvet.science.position import SignificanceMap, with_the_rest
 
 FloatArray = NDArray[np.float64]
 
@@ -58,15 +58,31 @@ class SectorSky:
     @cached_property
     def _widening(self) -> tuple[float, float]:
         """What the systematic error does to a Gaussian: the factor on its exponent, the log of its height."""
-        own, systematic = self.evidence.position_covariance, self.evidence.systematic_covariance
+        found = self.evidence
+        peak = SignificanceMap(
+            np.array([found.peak_row, found.peak_col]),
+            np.array([found.peak_row_step, found.peak_col_step]),
+            found.peak_map,
+        )
+        own, systematic = peak.moments(found.noise_scale)[1], found.systematic_covariance
         factor = np.trace(own) / max(np.trace(own + systematic), 1e-300)
         height = 0.5 * (np.linalg.slogdet(own)[1] - np.linalg.slogdet(own + systematic)[1])
         return float(factor), float(height)
 
+    def _pixels(self, offsets: FloatArray) -> FloatArray:
+        """Stamp pixels (row, col) of offsets [..., 2]."""
+        return offsets @ self._pixel_from_sky.T + np.array([self.evidence.target_row, self.evidence.target_col])
+
+    def reaches(self, offsets: FloatArray) -> NDArray[np.bool_]:
+        """Whether the map of the stamp has the places `offsets` [..., 2], [...]."""
+        start, step, spline = self._maps[0]
+        nodes = (self._pixels(offsets) - start) / step
+        return np.all((nodes >= 0) & (nodes <= np.array(spline.shape) - 1), axis=-1)
+
     def dip(self, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Signal to noise S of a dip at `offsets` [..., 2] and 1/sigma of its flux, each [...]."""
         found = self.evidence
-        pixels = offsets @ self._pixel_from_sky.T + np.array([found.target_row, found.target_col])
+        pixels = self._pixels(offsets)
         snr = np.zeros(offsets.shape[:-1])
         for start, step, spline in self._maps:
             nodes = (pixels - start) / step
@@ -124,7 +140,7 @@ def joint_log_likelihood(sectors: Sequence[SectorSky], offsets: FloatArray) -> F
 
 
 def locate_jointly(sectors: Sequence[SectorSky]) -> JointPosition:
-    """Mean and covariance of the joint likelihood around its maximum (SCIENCE 2e); no floor yet."""
+    """Where the joint likelihood has its maximum, with the covariance of all of it (SCIENCE 2e); no floor yet."""
     reach = max(
         np.abs(s.evidence.sky_from_pixel).sum(axis=1).max() * (max(s.evidence.rows, s.evidence.cols) / 2 + 1)
         for s in sectors
@@ -141,7 +157,8 @@ def locate_jointly(sectors: Sequence[SectorSky]) -> JointPosition:
         half = min(_WINDOW * np.sqrt(np.linalg.eigvalsh(covariance)[-1]), reach)
         middle = centre
         centre, covariance, log_inside, log_evidence = _moments(sectors, middle, half, area)
-    outside = np.abs(coarse - middle).max(axis=-1) > half
+    seen = np.any([sector.reaches(coarse) for sector in sectors], axis=0)
+    outside = (np.abs(coarse - middle).max(axis=-1) > half) & seen
     rest = coarse_log[outside] + 2 * np.log(_COARSE_STEP)
     covariance = with_the_rest(centre, covariance, log_inside, coarse[outside], rest)
     weighted = coarse_log[outside] + _log_density(coarse[outside], area)

@@ -18,6 +18,7 @@ FloatArray = NDArray[np.float64]
 BASELINES = (1, 2, 4)
 
 _CADENCES_PER_TERM = 3  # of baseline, for each term of a curve
+_LEAST_PIXELS = 9  # a source and what surrounds it
 _LEAST_FINITE = 0.9  # a pixel that is NaN more often is left out; else the cadences where it is NaN are
 _SAMPLED_CADENCES = 256  # enough for the mean of FLUX_ERR², which hardly changes within a sector
 _LEAST_MOTION = 1e-5  # pixels; less motion than this explains nothing
@@ -49,8 +50,9 @@ class SectorPixels:
         if not good.any():
             raise InsufficientData("no cadence has a time and a good quality flag", kind="no_cadences")
         live, finite = _finite_part(flux, good)
-        if live.size == 0:
-            raise InsufficientData("no pixel of the stamp has data", kind="no_pixels")
+        if live.size < _LEAST_PIXELS or min(stamp.shape) < 2:
+            size = f"{stamp.shape[0]} x {stamp.shape[1]}"
+            raise InsufficientData(f"only {live.size} pixels of the {size} stamp have data", kind="no_pixels")
         usable = good & finite
         pointing = _pointing(stamp, usable)
         if pointing is not None:
@@ -197,7 +199,8 @@ def window_products(
         columns = np.empty((len(window.u), n_columns))
         columns[:, 0] = window.m
         if pixels.pointing is not None:
-            columns[:, 1:] = pixels.pointing[window.cadences]
+            pointing = pixels.pointing[window.cadences]
+            columns[:, 1:] = pointing - pointing.mean(axis=0)  # or rounding would pass for motion
         baseline = window_baseline(window)
         terms = baseline.shape[1]
         products.terms[i] = terms
@@ -229,7 +232,7 @@ def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:
         motion = motion + sums.motion.sum(axis=0) - template.T @ sums.motion_template
         flux = flux + sums.motion_flux.sum(axis=0) - template.T @ sums.template_flux
         cadences += int(sums.n.sum())
-    spread = np.sqrt(np.diag(motion))  # pixels for the motion, pixels² for its squares
+    spread = np.sqrt(np.maximum(np.diag(motion), 0.0))  # pixels for the motion, pixels² for its squares
     moving = spread > np.array([1.0, 1.0, *[_LEAST_MOTION] * 3])[: len(spread)] * _LEAST_MOTION * cadences**0.5
     response = np.zeros_like(flux)
     if moving.any():

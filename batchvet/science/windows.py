@@ -77,26 +77,26 @@ class WindowLayout:
             outer = min(inner + min(width, settings.longest_baseline_period * period), period - inner)
         return cls(duration, exposure, inner, outer, settings.ingress_fraction * duration)
 
-    @classmethod
-    def trapezoid(cls, duration: float, ingress_fraction: float, exposure: float) -> WindowLayout:
-        """Of a dip by itself, without a baseline; days, `ingress_fraction` over the duration."""
-        return cls(duration, exposure, 0.0, 0.0, ingress_fraction * duration)
-
     def template(self, u: FloatArray) -> FloatArray:
         """Trapezoid of depth 1 averaged over the exposure, at times u (days) from mid-transit."""
-        corners = np.array([0.5 * self.duration, 0.5 * self.duration - self.ingress])
-        corners = np.concatenate([corners, -corners[::-1]])
-        slopes = np.array([1.0, -1.0, -1.0, 1.0]) / self.ingress
-        later = _ramp_integral(u + 0.5 * self.exposure, corners) @ slopes
-        earlier = _ramp_integral(u - 0.5 * self.exposure, corners) @ slopes
-        template = np.clip((later - earlier) / self.exposure, 0.0, 1.0)
-        # The antiderivative leaves rounding errors where the dip is over.
-        return np.where(np.abs(u) < 0.5 * (self.duration + self.exposure), template, 0.0)
+        return trapezoid(u, self.duration, self.ingress, self.exposure)
 
     @property
     def expected_in_transit(self) -> float:
         """Sum of the template over the cadences of an unbroken transit."""
         return (self.duration - self.ingress) / self.exposure
+
+
+def trapezoid(u: FloatArray, duration: float, ingress: float, exposure: float) -> FloatArray:
+    """Trapezoid of depth 1 averaged over the exposure, at times u from mid-transit; all in days."""
+    corners = np.array([0.5 * duration, 0.5 * duration - ingress])
+    corners = np.concatenate([corners, -corners[::-1]])
+    slopes = np.array([1.0, -1.0, -1.0, 1.0]) / ingress
+    later = _ramp_integral(u + 0.5 * exposure, corners) @ slopes
+    earlier = _ramp_integral(u - 0.5 * exposure, corners) @ slopes
+    template = np.clip((later - earlier) / exposure, 0.0, 1.0)
+    # The antiderivative leaves rounding errors where the dip is over.
+    return np.where(np.abs(u) < 0.5 * (duration + exposure), template, 0.0)
 
 
 def _ramp_integral(x: FloatArray, corners: FloatArray) -> FloatArray:

@@ -114,6 +114,47 @@ def test_dip_of_another_shape_than_the_catalogue_says_keeps_its_depth():
     assert np.mean(depths) == pytest.approx(FLUX * DEPTH, rel=0.1)
 
 
+def test_one_spoilt_transit_does_not_choose_the_template():
+    """A short deep event within one of six transits: a V would suit it, not the dip."""
+    stamp = made_stamp(seed=8, depth=0.003)
+    event = 0.02 * np.exp(-0.5 * ((stamp.time - 1010.0) / 0.02) ** 2)
+    difference = vetted(with_added(stamp, -FLUX * event[:, None, None] * star()))
+    assert "OTHER_DIP_SHAPE" not in difference.flags
+    assert "OTHER_DIP_SHAPE" not in vetted(stamp).flags
+
+
+@pytest.mark.parametrize("spoilt", [1002.0, 1010.0])
+def test_of_two_transits_that_disagree_neither_is_believed(spoilt):
+    ephemeris = Ephemeris(8.0, 1002.0, 3.0)
+    stamp = made_stamp(seed=6, days=14, depth=0.003, ephemeris=ephemeris)
+    during = np.abs(stamp.time - spoilt) < 0.0625
+    difference = vetted(with_added(stamp, -400.0 * during[:, None, None] * star(2.0, 2.0)), ephemeris)
+    weights = [transit.weight for transit in difference.transits]
+    assert weights == pytest.approx([0.5, 0.5], abs=0.05)
+    assert "TRANSITS_DISAGREE" in difference.flags
+
+
+def test_part_of_a_transit_and_a_narrow_dip_can_be_fitted():
+    """The catalogue's template sees the start of the last transit, the shorter one that suits the dip sees none."""
+    ephemeris = Ephemeris(4.0, 1002.0, 12.0)
+    stamp = made_stamp(seed=4, cadence_s=120.0, depth=0.0, ephemeris=ephemeris)
+    fall = np.clip(1.0 - np.abs(ephemeris.time_from_transit(stamp.time)) / 0.2, 0.0, 1.0)
+    cut = (stamp.time > 1010.0 - 0.25 + 45 / 1440) & (stamp.time < 1010.6)
+    stamp = replace(with_added(stamp, -fall[:, None, None] * 2 * dip_image()), quality=np.where(cut, 128, 0))
+    difference = vetted(stamp, ephemeris)
+    assert np.isfinite(difference.flux).all()
+    assert "OTHER_DIP_SHAPE" in difference.flags
+
+
+def test_pointing_that_steps_only_in_a_gap_is_no_motion():
+    stamp = made_stamp(seed=3)
+    step = np.where(stamp.time > 1012.0, 0.37, 0.0)[:, None] * [1.0, -0.57]
+    in_gap = (stamp.time > 1012.0) & (stamp.time < 1012.7)
+    still = replace(stamp, pos_corr=np.zeros((len(stamp.time), 2), np.float32), quality=np.where(in_gap, 128, 0))
+    stepped = vetted(replace(still, pos_corr=step.astype(np.float32)))
+    assert stepped.flux == pytest.approx(vetted(still).flux, abs=0.2)
+
+
 def test_one_transit_that_disagrees_does_not_widen_the_others():
     stamp = made_stamp(seed=5)
     spoilt = np.abs(stamp.time - 1010.0) < 0.12

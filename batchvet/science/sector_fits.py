@@ -1,0 +1,171 @@
+"""Transits and transit-free epochs of a sector fitted alike: with which baseline, and with which template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchvet.catalog.candidate import Ephemeris
+from batchvet.science.null_epochs import LEAST_EPOCHS, common_shapes, orthonormal
+from batchvet.science.transit_images import (
+    BASELINES,
+    DipFits,
+    SectorPixels,
+    WindowProducts,
+    fit_dips,
+    pointing_response,
+    window_baseline,
+    window_products,
+)
+from batchvet.science.windows import Window, trapezoid
+
+FloatArray = NDArray[np.float64]
+
+_STAR_SIGMA_PIXELS = 0.8  # of a Gaussian about as wide as a star
+_CURVE_GAIN = 2.0  # over the root of the number of epochs: a curve must lower the noise by this share
+_DURATIONS = (0.85, 1.0, 1.18)  # of the templates that are tried, over the catalogue's
+_INGRESSES = (0.15, 0.3, 0.5)  # over the duration: 0.5 is a V
+_TEMPLATE_GAIN = 8.0  # in chi² over the catalogue's template: about one time in a hundred by chance
+_LEAST_SEEN = 0.1  # of the catalogue's template's information, in every window
+
+
+@dataclass(frozen=True, eq=False)
+class SectorFits:
+    """Dips of a sector's transits and transit-free epochs, with one baseline."""
+
+    degree: int  #: of the baseline
+    response: FloatArray  #: from `pointing_response`, [p, live pixel]
+    fits: DipFits  #: of the transits
+    nulls: DipFits  #: of transit-free epochs
+    shapes: FloatArray  #: from `common_shapes`, [live pixel, 5]
+    other_template: bool = False  #: the transits' template is not the catalogue's
+
+
+def fit_with_baseline(
+    pixels: SectorPixels, transits: WindowProducts, epochs: WindowProducts, degree: int
+) -> SectorFits:
+    """Fit all windows with a polynomial of that degree in time as the baseline."""
+    own, free = transits.without_baseline(degree), epochs.without_baseline(degree)
+    response = pointing_response([own, free])
+    fits = fit_dips(own, response)
+    shapes = common_shapes(pixels, fits.mean(fits.baseline), response)
+    return SectorFits(degree, response, fits, fit_dips(free, response), shapes)
+
+
+def best_baseline(
+    pixels: SectorPixels, transits: WindowProducts, epochs: WindowProducts
+) -> tuple[SectorFits, FloatArray | None]:
+    """The fits with the least noise where the dip seems to be; with a line unless a curve is clearly better.
+
+    A star that varies leaves, after a line is taken out, more than the photons' noise: in the pixels of that star
+    only, so that it matters where the dip is, not over the whole stamp.
+
+    Returns
+    -------
+    fits : SectorFits
+    star : array, [live pixel], or None
+        Weights that bring out a dip there with noise 1 for a leverage of 1; None when the epochs are too few to choose.
+    """
+    line = fit_with_baseline(pixels, transits, epochs, BASELINES[0])
+    if len(epochs) < LEAST_EPOCHS:
+        return line, None
+    trials = [line, *(fit_with_baseline(pixels, transits, epochs, degree) for degree in BASELINES[1:])]
+    images = _star_images(pixels, line)
+    found = [_star_noise(images, line.nulls.scatter, trial) for trial in trials]
+    noise, height = np.array([values for _, *values in found]).swapaxes(0, 1)
+    place = np.unravel_index(np.argmax(height), height.shape)[1]
+    least = int(np.argmin(noise[:, place]))
+    best = least if noise[0, place] > (1.0 + _CURVE_GAIN / len(epochs) ** 0.5) * noise[least, place] else 0
+    information = np.sum(1.0 / trials[best].fits.leverage)
+    return trials[best], found[best][0][place] / (noise[best, place] * np.sqrt(information))
+
+
+def _star_images(pixels: SectorPixels, found: SectorFits) -> FloatArray:
+    """About what a star on each live pixel looks like, and what all stars together do, [image, live pixel]."""
+    rows, cols = np.divmod(pixels.live, pixels.shape[1])
+    squares = (rows[:, None] - rows) ** 2 + (cols[:, None] - cols) ** 2
+    light = found.fits.mean(found.fits.baseline)
+    return np.vstack([np.exp(-0.5 * squares / _STAR_SIGMA_PIXELS**2), light - np.median(light)])
+
+
+def _star_noise(stars: FloatArray, scatter: FloatArray, found: SectorFits) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Weights [image, live pixel] that bring out dips which look like stars, their noise at transit-free epochs.
+
+    And the transits' own dip over that noise, [image]. Background and pointing are projected out: what is left of
+    the noise is the photons' and the stars' own.
+    """
+    variance = np.median(scatter, axis=0)
+    white = np.sqrt(variance)
+    shared = orthonormal(found.shapes / white[:, None])
+    stars = stars / white
+    weights = (stars - stars @ shared @ shared.T) / white
+    leverage = 1.0 / np.sum(1.0 / found.fits.leverage)
+    quiet = np.abs(found.nulls.flux / found.nulls.leverage[:, None] ** 0.5 @ weights.T)
+    least = 0.5 * np.sqrt(weights**2 @ variance) + 1e-12  # the photons' alone are not beaten
+    noise = np.sqrt(leverage) * np.maximum(np.median(quiet, axis=0) / 0.6745, least)
+    return weights, noise, weights @ found.fits.mean(found.fits.flux) / noise
+
+
+def with_best_template(
+    found: SectorFits,
+    pixels: SectorPixels,
+    windows: Sequence[Window],
+    ephemeris: Ephemeris,
+    exposure_days: float,
+    star: FloatArray,
+    trust: FloatArray,
+) -> SectorFits:
+    """The transits fitted with the trapezoid that suits the dip; the catalogue's unless another is clearly better.
+
+    An eclipse is V-shaped, and durations are off by a tenth: with a template that is not the dip's own, up to a
+    tenth of the signal to noise and a third of the depth are lost. No single transit decides: the gain must remain
+    without any one of them.
+
+    Parameters
+    ----------
+    found : SectorFits
+    pixels : SectorPixels
+    windows : sequence of Window
+        The transits'.
+    ephemeris : Ephemeris
+    exposure_days : float
+    star : array, [live pixel]
+        From `best_baseline`.
+    trust : array, [window]
+        What a transit counts, over what its cadences alone would make it count, to any scale.
+    """
+    durations = [ephemeris.duration_days * stretch for stretch in _DURATIONS]
+    shapes = [(duration, ingress * duration) for duration in durations for ingress in _INGRESSES]
+    u = np.concatenate([window.u for window in windows])
+    own = np.concatenate([window.m for window in windows])
+    templates = np.column_stack([own, *(trapezoid(u, *shape, exposure_days) for shape in shapes)])
+    ends = np.cumsum([len(window.u) for window in windows])
+    score, information = np.zeros((2, len(windows), templates.shape[1]))
+    for i, window in enumerate(windows):
+        light = pixels.values(window.cadences) @ star
+        if pixels.pointing is not None:
+            light = light - pixels.pointing[window.cadences] @ (found.response @ star)
+        baseline = window_baseline(window)[:, : found.degree + 1]
+        columns = templates[ends[i] - len(window.u) : ends[i]]
+        columns = columns - baseline @ (baseline.T @ columns)
+        score[i], information[i] = -(light @ columns), np.sum(columns**2, axis=0)
+    seen = np.all(information > _LEAST_SEEN * information[:, :1], axis=0)
+    trust = trust[:, None] / trust.max()
+    score, information = trust * score, trust * information
+    chi2 = np.where(seen, _chi2(score.sum(axis=0), information.sum(axis=0)), -np.inf)
+    best, n = int(np.argmax(chi2)), len(windows)
+    without = _chi2(score.sum(axis=0) - score, information.sum(axis=0) - information)
+    remains = np.min(without[:, best] - without[:, 0]) if n > 1 else np.inf
+    if chi2[best] - chi2[0] < _TEMPLATE_GAIN or remains < 0.5 * _TEMPLATE_GAIN * (n - 1) / n:
+        return found
+    shaped = [replace(window, m=trapezoid(window.u, *shapes[best - 1], exposure_days)) for window in windows]
+    products = window_products(pixels, shaped)
+    return replace(found, fits=fit_dips(products.without_baseline(found.degree), found.response), other_template=True)
+
+
+def _chi2(score: FloatArray, information: FloatArray) -> FloatArray:
+    """What a dip of the best positive depth takes from chi²."""
+    return np.maximum(score, 0.0) ** 2 / np.maximum(information, 1e-300)
