@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_evidence import SHAPE, made_image, made_prf
 
-from batchvet.science.position import NoisyImage, SignificanceMap, fit_point_source
+from batchvet.science.position import NoisyImage, SignificanceMap, fit_point_source, with_the_rest
 
 
 def located(rng, snr, place, **options):
@@ -85,3 +85,30 @@ def test_no_dip_gives_a_finite_answer_of_low_significance():
     assert found.flux == 0.0
     assert found.snr <= 0.0
     assert np.isfinite(found.covariance).all()
+
+
+def test_covariance_with_the_rest_is_that_of_the_whole_likelihood():
+    """Two Gaussians, one of them known by its moments only, against sums over one fine grid of both."""
+    axis = np.arange(-30, 30, 0.05)
+    places = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
+    near = np.exp(-0.5 * np.sum((places - [1.0, 0.0]) ** 2, axis=-1))
+    far = 0.1 * np.exp(-0.5 * np.sum(((places - [12.0, -9.0]) / 2.0) ** 2, axis=-1))
+    inside = np.all(np.abs(places) < 6.0, axis=-1)
+    together, mean = near + far, np.array([1.0, 0.0])
+    away = places - mean
+    whole = np.einsum("ij,ijk,ijl->kl", together, away, away) / together.sum()
+    covariance = with_the_rest(
+        mean, np.eye(2), np.log(near.sum()), places[~inside], np.log(np.maximum(together[~inside], 1e-300))
+    )
+    assert covariance == pytest.approx(whole, rel=1e-3, abs=1e-3)
+
+
+def test_dip_that_is_hardly_seen_may_be_anywhere():
+    """At SNR 3 noise is often higher somewhere else: the 95 % ellipse has to reach there."""
+    rng, inside, n = np.random.default_rng(8), 0, 100
+    for _ in range(n):
+        place = 5 + rng.uniform(-1, 1, 2)
+        found, *_ = located(rng, 3.0, place)
+        error = np.array([found.row, found.col]) - place
+        inside += error @ np.linalg.solve(found.covariance, error) < 5.99
+    assert inside / n > 0.88
