@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 
 #: Systematic position error of an empirical PRF, pixels per axis: 0.4" rms on official PRFs of four CCDs, and a little
 #: more beside neighbours, by the coverage of simulated scenes' error ellipses.
-EMPIRICAL_POSITION_ERROR = 0.035
+EMPIRICAL_POSITION_ERROR = 0.03
 
 _TERMS = 6  # q_k: u, v, u³, v u², v² u, v³ with u along columns and v along rows
 _SCALE = 1.5  # pixels at which the q_k begin to saturate

@@ -104,7 +104,7 @@ def _star_noise(stars: FloatArray, scatter: FloatArray, found: SectorFits) -> tu
     weights = (stars - stars @ shared @ shared.T) / white
     leverage = 1.0 / np.sum(1.0 / found.fits.leverage)
     quiet = np.abs(found.nulls.flux / found.nulls.leverage[:, None] ** 0.5 @ weights.T)
-    least = 0.5 * np.sqrt(weights**2 @ variance) + 1e-12  # the photons' alone are not beaten
+    least = np.maximum(0.5 * np.sqrt(weights**2 @ variance), np.finfo(float).tiny)  # the photons' alone are not beaten
     noise = np.sqrt(leverage) * np.maximum(np.median(quiet, axis=0) / 0.6745, least)
     return weights, noise, weights @ found.fits.mean(found.fits.flux) / noise
 
