@@ -18,6 +18,7 @@ from batchvet.runtime.executors import Item, Lost, Result, Work, one_thread
 BATCHES_PER_THREAD = 3  #: in flight: one at work, the others so that a worker never waits for the client
 _POLL_SECONDS = 0.5  #: how often an interrupt or the loss of all workers is noticed
 _REVIVE_SECONDS = 20.0  #: without any worker, before new ones are started
+_FETCH_SECONDS = 30.0  #: to fetch the results of a batch; one whose worker went with them is done again
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,15 @@ class DaskExecutor:
                 while finished:
                     future = finished.popleft()
                     several = in_flight.pop(future)
-                    results = _results(future)
-                    future.release()
+                    try:
+                        results = _results(future)
+                    except TimeoutError:
+                        if future.status == "error":
+                            raise  # it is the work's own
+                        in_flight[self._client.submit(batch, several, pure=False)] = several
+                        continue
+                    finally:
+                        future.release()
                     yield several, results
         finally:
             for future in in_flight:
@@ -150,6 +158,6 @@ class DaskExecutor:
 
 def _results(future: Future) -> list[Any] | None:
     try:
-        return future.result()
+        return future.result(timeout=_FETCH_SECONDS)
     except KilledWorker:
         return None

@@ -71,6 +71,21 @@ def test_item_that_hangs_is_given_up(workers):
     assert results == {n: -2 if n == 2 else n * n for n in items}
 
 
+def test_results_that_went_with_their_worker_are_computed_again(workers, monkeypatch):
+    real, lost_once = dask_executor._results, []
+
+    def first_never_comes(future):
+        if not lost_once:
+            lost_once.append(future.key)
+            raise TimeoutError
+        return real(future)
+
+    monkeypatch.setattr(dask_executor, "_results", first_never_comes)
+    items = list(range(6))
+    assert dict(workers.map(Square(), items, lost, 2)) == {n: n * n for n in items}
+    assert lost_once
+
+
 def test_window_is_bounded(workers):
     taken = []
 
