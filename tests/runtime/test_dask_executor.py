@@ -44,7 +44,8 @@ def workers():
         pytest.MonkeyPatch.context() as patch,
         open_executor(ClusterSettings(workers=2), item_timeout_s=1.0) as executor,
     ):
-        patch.setattr(dask_executor, "_REVIVE_SECONDS", 6.0)  # a worker is back before that, unless it is lost
+        patch.setattr(dask_executor, "_REVIVE_SECONDS", 8.0)  # a worker is back before that, unless it is lost
+        patch.setattr(dask_executor, "_FETCH_SECONDS", 5.0)
         yield executor
 
 
