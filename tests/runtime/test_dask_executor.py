@@ -49,6 +49,14 @@ def workers():
         yield executor
 
 
+@pytest.fixture()
+def unlucky_workers(monkeypatch):
+    """A cluster of their own for those that die: Dask takes its time to replace the last one."""
+    monkeypatch.setattr(dask_executor, "_REVIVE_SECONDS", 8.0)
+    with open_executor(ClusterSettings(workers=2), item_timeout_s=1.0) as executor:
+        yield executor
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_same_results_as_the_serial_executor(workers, batch_size):
     items = list(range(20))
@@ -60,15 +68,15 @@ def test_nothing_to_do_is_done_at_once(workers):
     assert list(workers.map(Square(), [], lost, 4)) == []
 
 
-def test_item_that_kills_its_worker_is_found_and_the_others_are_done(workers):
+def test_item_that_kills_its_worker_is_found_and_the_others_are_done(unlucky_workers):
     items = list(range(1, 9))
-    results = dict(workers.map(Square(deadly=(5,)), items, lost, 4))
+    results = dict(unlucky_workers.map(Square(deadly=(5,)), items, lost, 4))
     assert results == {n: -5 if n == 5 else n * n for n in items}
 
 
-def test_item_that_hangs_is_given_up(workers):
+def test_item_that_hangs_is_given_up(unlucky_workers):
     items = list(range(1, 5))
-    results = dict(workers.map(Square(hanging=(2,)), items, lost, 2))
+    results = dict(unlucky_workers.map(Square(hanging=(2,)), items, lost, 2))
     assert results == {n: -2 if n == 2 else n * n for n in items}
 
 
