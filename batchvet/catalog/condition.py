@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 
-from ..errors import ConfigError
+from batchvet.errors import ConfigError
 
 #: A condition: values by name to whether it is fulfilled.
 Condition = Callable[[Mapping[str, float]], bool]

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .candidate import Neighbour
-from .cells import (
+from batchvet.catalog.candidate import Neighbour
+from batchvet.catalog.cells import (
     Cell,
     declination,
     is_missing,
@@ -23,8 +23,8 @@ from .cells import (
     text,
     tic_number,
 )
-from .layouts import Layout
-from .table import Table, bad_rows_error, open_table, shape_problem
+from batchvet.catalog.layouts import Layout
+from batchvet.catalog.table import Table, bad_rows_error, open_table, shape_problem
 
 NEIGHBOURS = Layout(
     name="neighbours",

@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigError
-from .candidate import Candidate, Ephemeris
-from .cells import (
+from batchvet.catalog.candidate import Candidate, Ephemeris
+from batchvet.catalog.cells import (
     Cell,
     btjd,
     declination,
@@ -23,8 +22,9 @@ from .cells import (
     text,
     tic_number,
 )
-from .layouts import LAYOUTS
-from .table import Table, bad_rows_error, open_table, shape_problem
+from batchvet.catalog.layouts import LAYOUTS
+from batchvet.catalog.table import Table, bad_rows_error, open_table, shape_problem
+from batchvet.errors import ConfigError
 
 #: How each field is read. Upper limits only catch a value in a wrong unit or column.
 PARSERS: dict[str, Callable[[Cell], object]] = {

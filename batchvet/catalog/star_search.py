@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..addresses import address
-from ..mast_client import MastClient
-from ..network import CarefulSession, Host, PassingFault
-from .candidate import Neighbour
+from batchvet.catalog.candidate import Neighbour
+from batchvet.network.addresses import address
+from batchvet.network.asking import CarefulSession, Host, PassingFault
+from batchvet.network.mast_client import MastClient
 
 #: Entries of the TIC that are no stars of their own (Paegert et al. 2021, arXiv 2108.04778).
 PHANTOMS = frozenset({"DUPLICATE", "SPLIT", "ARTIFACT"})

@@ -15,9 +15,9 @@ from typing import TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import CatalogError
-from .cells import Cell
-from .layouts import Layout, is_unit_row, recognise
+from batchvet.catalog.cells import Cell
+from batchvet.catalog.layouts import Layout, is_unit_row, recognise
+from batchvet.errors import CatalogError
 
 #: How many bad rows a message lists before it says how many more there are.
 MAX_LISTED = 20

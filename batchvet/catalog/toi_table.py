@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from ..addresses import address
-from ..errors import CatalogError, ConfigError
-from ..network import CarefulSession, Host, PassingFault, Politeness
-from .candidate import Candidate
-from .cells import text
-from .condition import parse_condition
-from .layouts import LAYOUTS
-from .reader import read_catalog
-from .table import open_table
+from batchvet.catalog.candidate import Candidate
+from batchvet.catalog.cells import text
+from batchvet.catalog.condition import parse_condition
+from batchvet.catalog.layouts import LAYOUTS
+from batchvet.catalog.reader import read_catalog
+from batchvet.catalog.table import open_table
+from batchvet.errors import CatalogError, ConfigError
+from batchvet.network.addresses import address
+from batchvet.network.asking import CarefulSession, Host, PassingFault, Politeness
 
 Service = Literal["exofop", "nasa"]
 

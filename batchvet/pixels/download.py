@@ -20,7 +20,7 @@ from typing import BinaryIO
 import requests
 
 from batchvet.errors import ArchiveError, StampError
-from batchvet.network import CarefulSession, Host, PassingFault, Politeness
+from batchvet.network.asking import CarefulSession, Host, PassingFault, Politeness
 from batchvet.pixels.fits_file import open_fits, unpack
 from batchvet.pixels.storage import sync_directory, write_atomically
 

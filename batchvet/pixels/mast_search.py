@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from batchvet.mast_client import MastClient, nothing_is_an_answer
-from batchvet.network import Politeness
+from batchvet.network.asking import Politeness
+from batchvet.network.mast_client import MastClient, nothing_is_an_answer
 
 if TYPE_CHECKING:
     from astropy.table import Table

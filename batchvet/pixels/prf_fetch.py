@@ -7,9 +7,9 @@ import shutil
 import uuid
 from pathlib import Path
 
-from batchvet.addresses import address
 from batchvet.errors import ArchiveError, ConfigError
-from batchvet.network import CarefulSession, Host, Politeness
+from batchvet.network.addresses import address
+from batchvet.network.asking import CarefulSession, Host, Politeness
 from batchvet.pixels.download import Downloader, Wanted
 from batchvet.pixels.prf_files import prf_folder, read_prf
 

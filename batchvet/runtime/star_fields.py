@@ -19,8 +19,8 @@ from batchvet.catalog.candidate import Neighbour
 from batchvet.catalog.neighbours import NeighbourTable
 from batchvet.catalog.star_search import Search, gaia_stars, tic_stars
 from batchvet.errors import CacheError
-from batchvet.mast_client import MastClient, nothing_is_an_answer
-from batchvet.network import CarefulSession, Host
+from batchvet.network.asking import CarefulSession, Host
+from batchvet.network.mast_client import MastClient, nothing_is_an_answer
 from batchvet.pixels.storage import Storage
 from batchvet.runtime.config import StarSettings
 

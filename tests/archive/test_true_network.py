@@ -9,8 +9,8 @@ import pytest
 from batchvet.catalog.reader import read_catalog
 from batchvet.catalog.star_search import gaia_stars, tic_stars
 from batchvet.catalog.toi_table import fetch_toi_table
-from batchvet.mast_client import MastClient
-from batchvet.network import CarefulSession, Host
+from batchvet.network.asking import CarefulSession, Host
+from batchvet.network.mast_client import MastClient
 from batchvet.pixels.download import Downloader, Wanted
 from batchvet.pixels.mast import MastChoice, MastSource
 from batchvet.pixels.mast_search import MastSearch, download_url, file_name
