@@ -12,6 +12,7 @@ from batchvet import __version__
 from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, duration, print_json, print_table, size
 from batchvet.cli.data_commands import cache_app, catalog_app
 from batchvet.errors import ConfigError
+from batchvet.vocabulary import Status
 
 _ROWS_SHOWN = 40
 
@@ -262,7 +263,7 @@ def _run_and_report(config: Path, *, as_json: bool, **options: Any) -> None:
         if summary["rows"] > _ROWS_SHOWN:
             print(f"... and {summary['rows'] - _ROWS_SHOWN} more rows")
         _print_summary(summary, done.directory)
-    if summary["status"].get("error"):
+    if summary["status"].get(Status.ERROR):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 

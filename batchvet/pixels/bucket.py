@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from batchvet.errors import ArchiveError, ConfigError
+from batchvet.vocabulary import ErrorKind
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -136,7 +137,7 @@ class Bucket:
         try:
             return self._ask("read", key, lambda store: get(store, {"range": {"suffix": length}}))
         except ArchiveError as error:
-            if error.kind != "whole":
+            if error.kind != ErrorKind.WHOLE:
                 raise
         return self._ask("read", key, lambda store: get(store, None))
 
@@ -171,20 +172,20 @@ class Bucket:
         code = found.group(1) if (found := _CODE.search(said)) else ""
         status = int(found.group(1)) if (found := _STATUS.search(said)) else 0
         if isinstance(error, exceptions.AlreadyExistsError):
-            return ArchiveError(f"{url}: is there already", kind="taken")
+            return ArchiveError(f"{url}: is there already", kind=ErrorKind.TAKEN)
         if isinstance(error, exceptions.PreconditionError):
-            return ArchiveError(f"{url}: was replaced while it was read; run again", kind="changed")
+            return ArchiveError(f"{url}: was replaced while it was read; run again", kind=ErrorKind.CHANGED)
         if status == 416 or "non-partial" in said:  # an object without bytes, or a store that knows no ranges
-            return ArchiveError(f"{url}: can only be read whole", kind="whole")
+            return ArchiveError(f"{url}: can only be read whole", kind=ErrorKind.WHOLE)
         if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
-            return ArchiveError(f"{url}: no such object", kind="missing")
+            return ArchiveError(f"{url}: no such object", kind=ErrorKind.MISSING)
         refusal = self._refusal(what, url, code, status, said)
         if refusal:
-            return ArchiveError(refusal, kind="refused")
+            return ArchiveError(refusal, kind=ErrorKind.REFUSED)
         answer = f"answers {status} {code}".rstrip() if status else "gives no usable answer"
         return ArchiveError(
             f"{url}: {self._host()} {answer}; see that the network is up and AWS_ENDPOINT_URL is right, then run again",
-            kind="refused" if 400 <= status < 500 else "unreachable",
+            kind=ErrorKind.REFUSED if 400 <= status < 500 else ErrorKind.UNREACHABLE,
         )
 
     def _refusal(self, what: str, url: str, code: str, status: int, said: str) -> str:

@@ -14,7 +14,8 @@ from batchvet.pixels.bucket import Bucket, Listing, Patience
 from batchvet.pixels.fits_file import cadence_from_name, identity_from_name
 from batchvet.pixels.sources import Offer
 from batchvet.pixels.stamp import Stamp
-from batchvet.pixels.tpf import CHECKSUM_MISMATCH, read_tpf_bytes
+from batchvet.pixels.tpf import read_tpf_bytes
+from batchvet.vocabulary import ErrorKind, Flag
 
 PUBLIC_BUCKET = "stpubdata"  #: of the archive at STScI, on AWS
 _PUBLIC_PREFIX = "tess/public/tid"
@@ -109,20 +110,20 @@ class S3Source:
         content = self.bucket.read(key, offer.etag)
         if offer.size and len(content) != offer.size:
             raise StampError(
-                f"{offer.location}: {len(content)} bytes came of {offer.size}; run again", kind="truncated"
+                f"{offer.location}: {len(content)} bytes came of {offer.size}; run again", kind=ErrorKind.TRUNCATED
             )
         etag = offer.etag.strip('"')
         if self.etag_md5 and _MD5.match(etag) and hashlib.md5(content, usedforsecurity=False).hexdigest() != etag:
             raise StampError(
                 f"{offer.location}: not the MD5 sum of its ETag; run again, or set etag_md5: false for a bucket "
                 "encrypted by KMS",
-                kind="corrupt",
+                kind=ErrorKind.CORRUPT,
             )
         stamp = read_tpf_bytes(content, offer.location)
-        if CHECKSUM_MISMATCH in stamp.flags:
+        if Flag.CHECKSUM_MISMATCH in stamp.flags:
             raise StampError(
                 f"{offer.location}: its FITS checksum does not match; the object in the bucket is damaged",
-                kind="corrupt",
+                kind=ErrorKind.CORRUPT,
             )
         return stamp
 
