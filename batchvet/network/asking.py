@@ -95,11 +95,12 @@ class Host:
             reraise=True,
         )
         try:
-            return retrying(self._attempt, question, what)
+            answer: Answer = retrying(self._attempt, question, what)
         except PassingFault as fault:
             raise ArchiveError(
                 f"{what}: {fault}, {self.politeness.attempts} times; run again later", kind=ErrorKind.UNREACHABLE
             ) from fault
+        return answer
 
     def close(self) -> None:
         """End all waiting: who waits gets an error."""

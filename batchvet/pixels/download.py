@@ -234,7 +234,8 @@ class Downloader:
         """One for each thread."""
         if not hasattr(self._own, "session"):
             self._own.session = CarefulSession()
-        return self._own.session
+        session: requests.Session = self._own.session
+        return session
 
     def _hang_up(self) -> None:
         """Close this thread's connections."""

@@ -142,13 +142,13 @@ class S3Source:
         return folders
 
     def _offers_below(self, folder: str, targets: Mapping[int, tuple[float, float]]) -> list[Offer]:
-        return [
-            self._offer(listing, said.tic, said.sector)
-            for listing in self.bucket.list(folder)
-            if "tp.fits" in listing.key  # light curves and reports lie there too
-            and (said := identity_from_name(listing.key)).tic in targets
-            and said.sector is not None
-        ]
+        offers = []
+        for listing in self.bucket.list(folder):
+            if "tp.fits" in listing.key:  # light curves and reports lie there too
+                said = identity_from_name(listing.key)
+                if said.tic is not None and said.tic in targets and said.sector is not None:
+                    offers.append(self._offer(listing, said.tic, said.sector))
+        return offers
 
     def _offer(self, listing: Listing, tic: int, sector: int) -> Offer:
         return Offer(

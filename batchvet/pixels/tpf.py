@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from batchvet.arrays import Float32Array, FloatArray, IntegerArray
 from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
 from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, unpack
@@ -109,7 +110,7 @@ def stamp_of_hdus(hdus: fits.HDUList, path: str | Path, *, sha256: str = "", fla
     )
 
 
-def cadence_seconds(time: NDArray[np.float64], header: fits.Header) -> float:
+def cadence_seconds(time: FloatArray, header: fits.Header) -> float:
     """Cadence length (s) from the times themselves; from TIMEDEL when there are too few.
 
     Headers are not always right (binned or cut files keep the original's), times are.
@@ -133,14 +134,14 @@ def _pixel_table(hdus: fits.HDUList, path: str | Path) -> fits.BinTableHDU:
     raise StampError(f"{path}: no table with TIME and FLUX, so not a target pixel file", kind=ErrorKind.LAYOUT)
 
 
-def _cube(table: fits.BinTableHDU, name: str, path: str | Path) -> NDArray[np.float32]:
+def _cube(table: fits.BinTableHDU, name: str, path: str | Path) -> Float32Array:
     cube = np.ascontiguousarray(table.data[name], dtype=np.float32)
     if cube.ndim != 3 or 0 in cube.shape:
         raise StampError(f"{path}: {name} is not an image per cadence (shape {cube.shape})", kind=ErrorKind.LAYOUT)
     return cube
 
 
-def _time(table: fits.BinTableHDU) -> NDArray[np.float64]:
+def _time(table: fits.BinTableHDU) -> FloatArray:
     """BTJD, whatever reference the file states; zero, as some early files have it, means no time."""
     time = np.array(table.data["TIME"], dtype=np.float64)
     reference = _number(table.header.get("BJDREFI")) + (_number(table.header.get("BJDREFF")) or 0.0)
@@ -154,7 +155,7 @@ def _column(table: fits.BinTableHDU, name: str, dtype: type, n_cadences: int, *,
     return np.arange(n_cadences, dtype=dtype) if default is None else np.full(n_cadences, default, dtype=dtype)
 
 
-def _pos_corr(table: fits.BinTableHDU) -> NDArray[np.float32] | None:
+def _pos_corr(table: fits.BinTableHDU) -> Float32Array | None:
     """POS_CORR1 (column) and POS_CORR2 (row), pixels; None when absent or without a single value."""
     if not {"POS_CORR1", "POS_CORR2"} <= set(table.columns.names):
         return None
@@ -162,7 +163,7 @@ def _pos_corr(table: fits.BinTableHDU) -> NDArray[np.float32] | None:
     return pos_corr if np.any(np.isfinite(pos_corr) & (pos_corr != 0)) else None
 
 
-def _aperture(hdus: fits.HDUList, shape: tuple[int, int], path: str | Path) -> tuple[fits.Header, NDArray[np.int32]]:
+def _aperture(hdus: fits.HDUList, shape: tuple[int, int], path: str | Path) -> tuple[fits.Header, IntegerArray]:
     for hdu in hdus[1:]:
         if hdu.name == "APERTURE" and hdu.data is not None:
             if hdu.data.shape != shape:

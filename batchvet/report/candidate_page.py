@@ -9,11 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from batchvet.report.drawing import sector_drawings, sky_drawing
-from batchvet.report.view import SectorView, SkyView, names, number, sector_view, sky_view, text
+from batchvet.report.view import Row, SectorView, SkyView, names, number, sector_view, sky_view, text
 from batchvet.report.words import NOTHING, display_name, plain, probability, sector_caption, shown
 from batchvet.vocabulary import ErrorKind, base_of, explain
-
-Row = Mapping[str, Any]
 
 #: Columns that are told elsewhere on the page, or that lead to it.
 _NOT_IN_TABLES = {"toi", "tic", "sector", "error", "host_candidates"}
