@@ -16,9 +16,6 @@ from batchvet.pixels.sources import Offer, cadence_rank, read_offered_file
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.storage import Storage
 
-#: Of a product: its author's place in the order, then its exposure's.
-_Rank = tuple[int, tuple[int, int]]
-
 
 @dataclass(frozen=True)
 class MastChoice:
@@ -32,14 +29,16 @@ class MastChoice:
     def preferred(self, products: Iterable[Product]) -> dict[tuple[int, int], Product]:
         """One product for each (TIC, sector): by author, then by exposure, a cut-out last; then the name that sorts
         last, which of a SPOC product is the one made last."""
-        best: dict[tuple[int, int], tuple[_Rank, Product]] = {}
+        best: dict[tuple[int, int], Product] = {}
+        ranks: dict[tuple[int, int], tuple[int, tuple[int, int]]] = {}
         for product in sorted(products, key=lambda p: p.location, reverse=True):
-            rank, key = self._rank(product), (product.tic, product.sector)
-            if rank is not None and (key not in best or rank < best[key][0]):
-                best[key] = rank, product
-        return {key: product for key, (_, product) in best.items()}
+            rank = self._rank(product)
+            key = product.tic, product.sector
+            if rank is not None and (key not in ranks or rank < ranks[key]):
+                best[key], ranks[key] = product, rank
+        return best
 
-    def _rank(self, product: Product) -> _Rank | None:
+    def _rank(self, product: Product) -> tuple[int, tuple[int, int]] | None:
         """Sorts the product to prefer first; None when it is not wanted."""
         if product.author == TESSCUT:
             return (len(self.authors), (0, 0)) if self.cutout_pixels else None
