@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from batchvet.arrays import FloatArray
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Ephemeris:
     def duration_days(self) -> float:
         return self.duration_hours / 24.0
 
-    def time_from_transit(self, time: NDArray[np.float64]) -> NDArray[np.float64]:
+    def time_from_transit(self, time: FloatArray) -> FloatArray:
         """Days from the nearest mid-transit, in (-P/2, P/2]; from t0 for a single transit.
 
         Parameters
@@ -44,7 +45,7 @@ class Ephemeris:
         phase = ((np.asarray(time, dtype=np.float64) - self.t0_btjd) / self.period_days) % 1.0
         return np.where(phase > 0.5, phase - 1.0, phase) * self.period_days
 
-    def mid_times(self, start: float, stop: float) -> NDArray[np.float64]:
+    def mid_times(self, start: float, stop: float) -> FloatArray:
         """Mid-times (BTJD) of the transits whose mid-time lies in [start, stop]."""
         if self.is_single:
             times = np.array([self.t0_btjd])

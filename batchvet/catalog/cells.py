@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 #: A cell of a text table, or of a Parquet table.
 Cell = str | float | int | None | Sequence[int]
@@ -54,8 +55,9 @@ def text(cell: Cell) -> str:
 
 def number(cell: Cell) -> float:
     """A finite number."""
+    written: Any = cell  # float() itself tells what is none
     try:
-        value = float(cell)
+        value = float(written)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"is {_quoted(cell)}, not a number") from None
     if not math.isfinite(value):
@@ -131,7 +133,11 @@ def declination(cell: Cell) -> float:
 
 def sector_list(cell: Cell) -> tuple[int, ...] | None:
     """Sectors, sorted and each once, from "1,2", "1;2", "1 2", "1-3" or a list; None when there are none."""
-    written = cell if isinstance(cell, str) else ",".join(map(str, cell if _is_list(cell) else [cell]))
+    if isinstance(cell, str):
+        written = cell
+    else:
+        several: Sequence[object] = cell if isinstance(cell, Sequence) else [cell]
+        written = ",".join(map(str, several))
     sectors: set[int] = set()
     for word in re.split(r"[,;\s]+", written.strip(" []()")):
         if not word:
@@ -155,10 +161,6 @@ def _sexagesimal(cell: Cell) -> float | None:
         raise ValueError(f"is {_quoted(cell)}, which has more than 59 minutes or 60 seconds")
     value = int(match["whole"]) + minutes / 60.0 + seconds / 3600.0
     return value if match["sign"] in ("", "+") else -value
-
-
-def _is_list(cell: Cell) -> bool:
-    return isinstance(cell, Sequence) and not isinstance(cell, str)
 
 
 def _quoted(cell: Cell) -> str:

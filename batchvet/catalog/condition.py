@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 
-from ..errors import ConfigError
+from batchvet.errors import ConfigError
 
 #: A condition: values by name to whether it is fulfilled.
 Condition = Callable[[Mapping[str, float]], bool]
@@ -89,12 +89,13 @@ def _number(node: ast.expr, names: frozenset[str], text: str) -> _Number:
     if isinstance(node, ast.Name):
         if node.id not in names:
             raise ConfigError(f"the condition {text!r} speaks of {node.id!r}; there are {', '.join(sorted(names))}")
-        return lambda values: values[node.id]
+        name = node.id
+        return lambda values: values[name]
     sign = 1.0
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
         node = node.operand
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         value = sign * float(node.value)
         return lambda values: value
     raise _not_understood(node, text)

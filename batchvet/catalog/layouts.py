@@ -1,6 +1,6 @@
 """The three layouts of a candidate table, told apart by their columns.
 
-Sources of the column names: DESIGN (own); ExoFOP-TESS, both the table behind its download link
+Sources of the column names: our own; ExoFOP-TESS, both the table behind its download link
 (``Epoch (BJD)``, sexagesimal ``RA``, as CSV or with bars) and the export of its web page (banner lines,
 ``Transit Epoch (BJD)``, ``RA (deg)``, ``Period error``); the NASA Exoplanet Archive's column definitions of its
 TOI table.

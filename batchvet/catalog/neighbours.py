@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .candidate import Neighbour
-from .cells import (
+from batchvet.arrays import FloatArray
+from batchvet.catalog.candidate import Neighbour
+from batchvet.catalog.cells import (
     Cell,
     declination,
     is_missing,
@@ -23,8 +23,8 @@ from .cells import (
     text,
     tic_number,
 )
-from .layouts import Layout
-from .table import Table, bad_rows_error, open_table, shape_problem
+from batchvet.catalog.layouts import Layout
+from batchvet.catalog.table import Table, bad_rows_error, open_table, shape_problem
 
 NEIGHBOURS = Layout(
     name="neighbours",
@@ -34,7 +34,7 @@ NEIGHBOURS = Layout(
 )
 
 #: Target, source, numbers and line of some rows.
-_Block = tuple[NDArray[np.int64], NDArray[np.object_], NDArray[np.float64], NDArray[np.int64]]
+_Block = tuple[NDArray[np.int64], NDArray[np.object_], FloatArray, NDArray[np.int64]]
 
 
 def source_name(cell: Cell) -> str:
@@ -75,7 +75,7 @@ class NeighbourTable:
     sha256: str  #: of the file as it lies on disk
     tic: NDArray[np.int64]  #: target of each row, ascending
     source_id: NDArray[np.object_]  #: text, unique within one target
-    numbers: NDArray[np.float64]  #: [row, (ra, dec, tmag, pmra, pmdec, epoch)], units as in `Neighbour`
+    numbers: FloatArray  #: [row, (ra, dec, tmag, pmra, pmdec, epoch)], units as in `Neighbour`
 
     def of(self, tic: int) -> tuple[Neighbour, ...] | None:
         """Neighbours of a target sorted by source_id; None when the table does not speak of the target."""
@@ -96,7 +96,7 @@ class NeighbourTable:
             return None
         return hashlib.sha256("\n".join(names).encode() + numbers.astype("<f8").tobytes()).hexdigest()
 
-    def _rows(self, tic: int) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    def _rows(self, tic: int) -> tuple[NDArray[np.object_], FloatArray]:
         """Names and numbers of one target, sorted by name."""
         first, last = np.searchsorted(self.tic, (tic, tic + 1))
         order = first + np.argsort(self.source_id[first:last], kind="stable")
@@ -134,60 +134,6 @@ def read_neighbours(path: str | Path) -> NeighbourTable:
     return NeighbourTable(table.path, table.sha256, tic[order], name[order], numbers[order])
 
 
-def find_target(
-    neighbours: Sequence[Neighbour],
-    tic: int,
-    ra: float = math.nan,
-    dec: float = math.nan,
-    tmag: float = math.nan,
-    *,
-    epoch: float = 2000.0,
-    max_arcsec: float = 2.0,
-    max_mag: float = 1.0,
-) -> int | None:
-    """Which of the neighbours is the target itself.
-
-    By name first: a `source_id` that is the TIC number, bare or as "TIC 123". Then by place: the nearest star within
-    `max_arcsec` of the target whose magnitude is within `max_mag` of the target's, as for a table of Gaia numbers.
-
-    Parameters
-    ----------
-    neighbours : as `NeighbourTable.of` gives them
-    tic : TIC number of the target
-    ra, dec : position of the target, deg, at `epoch`; NaN: only the name counts
-    tmag : TESS magnitude of the target; NaN: only the position counts
-    epoch : Julian year of `ra` and `dec`; the neighbours are moved to it
-
-    Returns
-    -------
-    int or None
-        Index into `neighbours`; None when none of them is the target.
-    """
-    named = re.compile(rf"(TIC[\s_-]*)?0*{tic}", re.IGNORECASE)
-    for index, star in enumerate(neighbours):
-        if named.fullmatch(star.source_id):
-            return index
-    if not (math.isfinite(ra) and math.isfinite(dec)):
-        return None
-    nearest: tuple[float, int] | None = None
-    for index, star in enumerate(neighbours):
-        separation = _separation_arcsec(ra, dec, *star.at(epoch))
-        if separation > max_arcsec or abs(star.tmag - tmag) > max_mag:
-            continue
-        nearest = min(nearest or (math.inf, -1), (separation, index))
-    return nearest[1] if nearest else None
-
-
-def _separation_arcsec(ra: float, dec: float, other_ra: float, other_dec: float) -> float:
-    """Angle between two positions (deg) in arcsec, by the haversine, which stays exact for small angles."""
-    ra, dec, other_ra, other_dec = map(math.radians, (ra, dec, other_ra, other_dec))
-    half = (
-        math.sin((other_dec - dec) / 2.0) ** 2
-        + math.cos(dec) * math.cos(other_dec) * math.sin((other_ra - ra) / 2.0) ** 2
-    )
-    return math.degrees(2.0 * math.asin(min(1.0, math.sqrt(half)))) * 3600.0
-
-
 def _plain_block(rows: Sequence[tuple[int, Sequence[Cell]]], table: Table) -> _Block | None:
     """Columns of rows in which every cell is plain and in range, fast; None when one is not.
 
@@ -198,7 +144,7 @@ def _plain_block(rows: Sequence[tuple[int, Sequence[Cell]]], table: Table) -> _B
         return None
     if shape_problem(rows[-1][1], table):
         return None
-    cells = {ours: [row[at] for _, row in rows] for ours, at in table.positions.items()}
+    cells: dict[str, list[Any]] = {ours: [row[at] for _, row in rows] for ours, at in table.positions.items()}
     try:
         tic = np.array([tic_number(cell) for cell in cells["tic"]], dtype=np.int64)
         names = [source_name(cell) for cell in cells["source_id"]]

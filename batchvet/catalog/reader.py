@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..errors import ConfigError
-from .candidate import Candidate, Ephemeris
-from .cells import (
+from batchvet.catalog.candidate import Candidate, Ephemeris
+from batchvet.catalog.cells import (
     Cell,
     btjd,
     declination,
@@ -23,8 +23,9 @@ from .cells import (
     text,
     tic_number,
 )
-from .layouts import LAYOUTS
-from .table import Table, bad_rows_error, open_table, shape_problem
+from batchvet.catalog.layouts import LAYOUTS
+from batchvet.catalog.table import Table, bad_rows_error, open_table, shape_problem
+from batchvet.errors import ConfigError
 
 #: How each field is read. Upper limits only catch a value in a wrong unit or column.
 PARSERS: dict[str, Callable[[Cell], object]] = {
@@ -99,7 +100,7 @@ def read_catalog(path: str | Path, *, keep_going: bool = False, rejects: str | P
     -----
     A period that is missing or 0 is a single transit. Times above 2400000 are BJD and lose 2457000
     (`batchvet.catalog.cells.btjd`). In ExoFOP and NASA tables a time of 0 and a depth of 0 mean that none is known.
-    Positions of all three layouts are TIC positions, epoch 2000.0 (SCIENCE 2c).
+    Positions of all three layouts are TIC positions, epoch 2000.0 (method: scene and PRF).
     """
     table = open_table(path, LAYOUTS, "catalogue")
     good: list[Candidate] = []
@@ -111,7 +112,7 @@ def read_catalog(path: str | Path, *, keep_going: bool = False, rejects: str | P
             first = seen.setdefault(candidate.toi, line)
             if first != line:
                 problems = [f"TOI {candidate.toi} is already on {table.place} {first}"]
-        if problems:
+        if candidate is None or problems:
             bad.append(Rejected(line, "; ".join(problems), _as_written(row, len(table.columns))))
         else:
             good.append(candidate)
@@ -119,8 +120,8 @@ def read_catalog(path: str | Path, *, keep_going: bool = False, rejects: str | P
         _write_rejects(Path(rejects), table.columns, bad)
     if not good or (bad and not keep_going):
         advice = "Mend these rows" + (", or leave them out with --keep-going." if good else ".")
-        problems = [(row.line, row.reason) for row in bad]
-        raise bad_rows_error(table, "catalogue", problems, len(good) + len(bad), advice)
+        listed = [(rejected.line, rejected.reason) for rejected in bad]
+        raise bad_rows_error(table, "catalogue", listed, len(good) + len(bad), advice)
     return Catalog(tuple(good), table.layout.name, table.path, table.sha256, tuple(bad))
 
 
@@ -128,7 +129,7 @@ def _candidate(row: Sequence[Cell], table: Table) -> tuple[Candidate | None, lis
     """The candidate of one row, or None and everything that is wrong with the row."""
     if problem := shape_problem(row, table):
         return None, [problem]
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     problems: list[str] = []
     for ours, position in table.positions.items():
         cell = row[position]
@@ -145,7 +146,7 @@ def _candidate(row: Sequence[Cell], table: Table) -> tuple[Candidate | None, lis
     return (None, problems) if problems else (_build(values), problems)
 
 
-def _missing(values: dict[str, object], table: Table) -> list[str]:
+def _missing(values: dict[str, Any], table: Table) -> list[str]:
     def column(ours: str) -> str:
         return table.columns[table.positions[ours]]
 
@@ -157,7 +158,7 @@ def _missing(values: dict[str, object], table: Table) -> list[str]:
     return problems
 
 
-def _contradictions(values: dict[str, object], table: Table) -> list[str]:
+def _contradictions(values: dict[str, Any], table: Table) -> list[str]:
     duration, period = values.get("duration_hours"), values.get("period_days")
     name = table.columns[table.positions["duration_hours"]]
     if duration == 0.0:
@@ -167,7 +168,7 @@ def _contradictions(values: dict[str, object], table: Table) -> list[str]:
     return []
 
 
-def _build(values: dict[str, object]) -> Candidate:
+def _build(values: dict[str, Any]) -> Candidate:
     names = ("ra", "dec", "pmra", "pmdec", "tmag")
     return Candidate(
         toi=values["toi"],

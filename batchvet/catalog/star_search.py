@@ -6,15 +6,17 @@ import csv
 import io
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..addresses import address
-from ..mast_client import MastClient
-from ..network import CarefulSession, Host, PassingFault
-from .candidate import Neighbour
+from batchvet.arrays import FloatArray
+from batchvet.catalog.candidate import Neighbour
+from batchvet.network.addresses import address
+from batchvet.network.asking import CarefulSession, Host, PassingFault
+from batchvet.network.mast_client import MastClient
 
 #: Entries of the TIC that are no stars of their own (Paegert et al. 2021, arXiv 2108.04778).
 PHANTOMS = frozenset({"DUPLICATE", "SPLIT", "ARTIFACT"})
@@ -30,9 +32,15 @@ _REDDEST = 3.0
 Search = Callable[[int, float, float], list[Neighbour]]
 
 
-def tic_stars(
-    client: MastClient, tic: int, ra: float, dec: float, radius_arcsec: float, max_tmag: float
-) -> list[Neighbour]:
+@dataclass(frozen=True)
+class Reach:
+    """How far from a target, and how faint, stars are looked for."""
+
+    radius_arcsec: float
+    max_tmag: float  #: TESS magnitude
+
+
+def tic_stars(client: MastClient, tic: int, ra: float, dec: float, reach: Reach) -> list[Neighbour]:
     """Stars of the TIC around a position, the target included.
 
     Parameters
@@ -42,8 +50,7 @@ def tic_stars(
         The target.
     ra, dec : float
         Its position, deg, epoch 2000.0; NaN: the TIC's own.
-    radius_arcsec : float
-    max_tmag : float
+    reach : Reach
 
     Returns
     -------
@@ -69,7 +76,7 @@ def tic_stars(
             return []
         ra, dec = float(rows["ra"][0]), float(rows["dec"][0])
     place = SkyCoord(ra, dec, unit="deg")
-    criteria = {"coordinates": place, "radius": radius_arcsec * u.arcsec, "Tmag": [_BRIGHTEST, max_tmag]}
+    criteria = {"coordinates": place, "radius": reach.radius_arcsec * u.arcsec, "Tmag": [_BRIGHTEST, reach.max_tmag]}
     rows = client.ask(lambda: client.catalogs.query_criteria(catalog="TIC", **criteria), what)
     return [
         Neighbour(
@@ -86,9 +93,7 @@ def tic_stars(
     ]
 
 
-def gaia_stars(
-    host: Host, session: CarefulSession, tic: int, ra: float, dec: float, radius_arcsec: float, max_tmag: float
-) -> list[Neighbour]:
+def gaia_stars(host: Host, session: CarefulSession, tic: int, ra: float, dec: float, reach: Reach) -> list[Neighbour]:
     """Stars of Gaia DR3 around a position; parameters as of :func:`tic_stars`.
 
     Returns
@@ -105,8 +110,8 @@ def gaia_stars(
     query = (
         "SELECT source_id, ra, dec, pmra, pmdec, phot_g_mean_mag, phot_bp_mean_mag, phot_rp_mean_mag "
         "FROM gaiadr3.gaia_source "
-        f"WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE({ra!r}, {dec!r}, {radius_arcsec / 3600!r})) "
-        f"AND phot_g_mean_mag < {max_tmag + _REDDEST!r}"
+        f"WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE({ra!r}, {dec!r}, {reach.radius_arcsec / 3600!r})) "
+        f"AND phot_g_mean_mag < {reach.max_tmag + _REDDEST!r}"
     )
     form = {"REQUEST": "doQuery", "LANG": "ADQL", "FORMAT": "csv", "QUERY": query}
 
@@ -129,10 +134,10 @@ def gaia_stars(
         Neighbour(row["source_id"], *place, t, *motion, 2016.0)
         for row, place, t, motion in zip(rows, places, tmag, motions, strict=True)
     ]
-    return [star for star in stars if star.tmag <= max_tmag]
+    return [star for star in stars if star.tmag <= reach.max_tmag]
 
 
-def tmag_from_gaia(g: ArrayLike, bp: ArrayLike, rp: ArrayLike) -> NDArray[np.float64]:
+def tmag_from_gaia(g: ArrayLike, bp: ArrayLike, rp: ArrayLike) -> FloatArray:
     """TESS magnitude from Gaia's magnitudes.
 
     Parameters
@@ -165,5 +170,5 @@ def _number(value: Any) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _nan_for_zero(values: list[float]) -> NDArray[np.float64]:
+def _nan_for_zero(values: list[float]) -> FloatArray:
     return np.where(np.asarray(values) == 0, np.nan, values)

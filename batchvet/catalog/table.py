@@ -15,12 +15,15 @@ from typing import TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import CatalogError
-from .cells import Cell
-from .layouts import Layout, is_unit_row, recognise
+from batchvet.catalog.cells import Cell
+from batchvet.catalog.layouts import Layout, is_unit_row, recognise
+from batchvet.errors import CatalogError
 
 #: How many bad rows a message lists before it says how many more there are.
 MAX_LISTED = 20
+
+#: Number (from 1) and cells of each row; can be walked through once.
+Rows = Iterator[tuple[int, Sequence[Cell]]]
 
 _DELIMITERS = (",", "|", "\t", ";")
 #: A header further down than this is not looked for.
@@ -38,7 +41,7 @@ class Table:
     delimiter: str  #: between the cells of a text file; empty for Parquet
     columns: tuple[str, ...]  #: names as written in the file
     positions: dict[str, int]  #: our field: its column
-    rows: Iterator[tuple[int, Sequence[Cell]]]  #: number (from 1) and cells; can be walked through once
+    rows: Rows
 
 
 def open_table(path: str | Path, layouts: Sequence[Layout], what: str) -> Table:
@@ -129,7 +132,9 @@ def _text(data: bytes, path: Path, what: str) -> TextIO:
     return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", errors="replace", newline="")
 
 
-def _csv(stream: TextIO, layouts: Sequence[Layout], path: Path, what: str):
+def _csv(
+    stream: TextIO, layouts: Sequence[Layout], path: Path, what: str
+) -> tuple[Layout | None, str, tuple[str, ...], Rows]:
     """Layout, delimiter, columns and rows of a text; the header is the first line that has columns of a layout."""
     first: tuple[str, ...] = ()
     for number in range(1, _HEADER_LINES + 1):
@@ -151,7 +156,7 @@ def _csv(stream: TextIO, layouts: Sequence[Layout], path: Path, what: str):
     return None, "", first, iter(())
 
 
-def _csv_rows(stream: TextIO, delimiter: str, header: int, path: Path, what: str):
+def _csv_rows(stream: TextIO, delimiter: str, header: int, path: Path, what: str) -> Rows:
     """Line number and cells of the rows below the header; blank lines and comments (#, \\) are left out."""
     reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
     line = header + 1
@@ -166,14 +171,14 @@ def _csv_rows(stream: TextIO, delimiter: str, header: int, path: Path, what: str
         ) from None
 
 
-def _parquet(data: bytes, path: Path, what: str):
+def _parquet(data: bytes, path: Path, what: str) -> tuple[tuple[str, ...], Rows]:
     """Columns and rows of a Parquet file."""
 
     def unreadable(problem: Exception) -> CatalogError:
         reason = str(problem).splitlines()[0]
         return CatalogError(f"the {what} {path} is a damaged Parquet file ({reason}): write it again")
 
-    def rows() -> Iterator[tuple[int, Sequence[Cell]]]:
+    def rows() -> Rows:
         line = 0
         try:
             for batch in file.iter_batches(batch_size=50_000):
@@ -190,7 +195,7 @@ def _parquet(data: bytes, path: Path, what: str):
     return tuple(file.schema_arrow.names), rows()
 
 
-def _without_units(rows, positions: dict[str, int]) -> Iterator[tuple[int, Sequence[Cell]]]:
+def _without_units(rows: Rows, positions: dict[str, int]) -> Rows:
     for line, row in rows:
         if not is_unit_row(row, positions):
             yield line, row

@@ -12,19 +12,16 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
-from ..addresses import address
-from ..errors import CatalogError, ConfigError
-from ..network import CarefulSession, Host, PassingFault, Politeness
-from .candidate import Candidate
-from .cells import text
-from .condition import parse_condition
-from .layouts import LAYOUTS
-from .reader import read_catalog
-from .table import open_table
-
-Service = Literal["exofop", "nasa"]
+from batchvet.catalog.candidate import Candidate
+from batchvet.catalog.cells import text
+from batchvet.catalog.condition import parse_condition
+from batchvet.catalog.layouts import LAYOUTS
+from batchvet.catalog.reader import read_catalog
+from batchvet.catalog.table import open_table
+from batchvet.errors import CatalogError, ConfigError
+from batchvet.network.addresses import address
+from batchvet.network.asking import CarefulSession, Host, PassingFault, Politeness
 
 #: The columns of the NASA archive's TOI table that we read.
 _NASA_COLUMNS = (
@@ -64,7 +61,7 @@ class ToiTable:
 def fetch_toi_table(
     output: str | Path,
     *,
-    service: Service = "exofop",
+    service: str = "exofop",
     where: str | None = None,
     politeness: Politeness | None = None,
 ) -> ToiTable:
@@ -99,26 +96,19 @@ def fetch_toi_table(
         output.parent.mkdir(parents=True, exist_ok=True)
         _write(arriving, content)
         catalog = read_catalog(arriving, keep_going=True)
-        n_rows = len(catalog.candidates) + len(catalog.rejected)
+        n_rows = n_kept = len(catalog.candidates) + len(catalog.rejected)
         n_unusable = len(catalog.rejected)
         if condition is not None:
             kept = {c.toi for c in catalog.candidates if condition(_values(c))}
             if not kept:
                 raise CatalogError(f"none of the {n_rows} candidates fulfils {where!r}")
-            content, n_unusable = _rows_of(arriving, kept), 0
+            content, n_kept, n_unusable = _rows_of(arriving, kept), len(kept), 0
             _write(arriving, content)
-        table = ToiTable(
-            path=output,
-            service=service,
-            fetched=datetime.now(UTC).isoformat(timespec="seconds"),
-            sha256=hashlib.sha256(content).hexdigest(),
-            n_rows=n_rows,
-            n_kept=len(kept) if condition is not None else n_rows,
-            n_unusable=n_unusable,
-        )
-        said = {"url": url, "where": where} | {k: v for k, v in vars(table).items() if k != "path"}
+        fetched = datetime.now(UTC).isoformat(timespec="seconds")
+        sha256 = hashlib.sha256(content).hexdigest()
+        table = ToiTable(output, service, fetched, sha256, n_rows, n_kept, n_unusable)
         os.replace(arriving, output)
-        _write(arriving, (json.dumps(said, indent=2, sort_keys=True) + "\n").encode())
+        _write(arriving, _said(table, url, where))
         os.replace(arriving, output.with_name(output.name + ".json"))
     except CatalogError as error:
         raise CatalogError(str(error).replace(str(arriving), f"that {service} sends")) from None
@@ -127,6 +117,12 @@ def fetch_toi_table(
     finally:
         arriving.unlink(missing_ok=True)
     return table
+
+
+def _said(table: ToiTable, url: str, where: str | None) -> bytes:
+    """What stands beside the file: where it came from and what was kept of it."""
+    said = {"url": url, "where": where} | {k: v for k, v in vars(table).items() if k != "path"}
+    return (json.dumps(said, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _fetched(service: str, host: Host) -> tuple[bytes, str]:

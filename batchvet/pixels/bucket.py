@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from batchvet.errors import ArchiveError, ConfigError
+from batchvet.vocabulary import ErrorKind
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
+    from obstore import GetOptions
+    from obstore.store import ClientConfig, S3Config, S3Store
 
 Answer = TypeVar("Answer")
 
@@ -111,32 +113,32 @@ class Bucket:
                     modified_ns=round(found["last_modified"].timestamp() * 1e6) * 1000,
                 )
 
-    def folders(self) -> list[str]:
+    def folders(self) -> tuple[str, ...]:
         """Names of the folders directly in this place. Raises as :meth:`list`."""
         found = self._ask("list", "", lambda store: store.list_with_delimiter())
-        return [path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"]]
+        return tuple(path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"])
 
     def read(self, key: str, etag: str = "") -> bytes:
         """An object whole; with `etag` only that version of it. Raises as :meth:`list`."""
-        options = {"if_match": etag} if etag else None
+        options: GetOptions | None = {"if_match": etag} if etag else None
         return self._ask("read", key, lambda store: store.get(key, options=options).bytes().to_bytes())
 
     def read_part(self, key: str, start: int, stop: int, etag: str) -> bytes:
         """Bytes from `start` up to `stop` of that version of an object. Raises as :meth:`list`."""
-        options = {"range": (start, stop), "if_match": etag}
+        options: GetOptions = {"range": (start, stop), "if_match": etag}
         return self._ask("read", key, lambda store: store.get(key, options=options).bytes().to_bytes())
 
     def read_tail(self, key: str, length: int) -> tuple[bytes, int, str]:
         """The last bytes of an object, its whole size, and its ETag. Raises as :meth:`list`."""
 
-        def get(store: S3Store, options: dict | None) -> tuple[bytes, int, str]:
+        def get(store: S3Store, options: GetOptions | None) -> tuple[bytes, int, str]:
             got = store.get(key, options=options)
             return got.bytes().to_bytes(), got.meta["size"], got.meta["e_tag"] or ""
 
         try:
             return self._ask("read", key, lambda store: get(store, {"range": {"suffix": length}}))
         except ArchiveError as error:
-            if error.kind != "whole":
+            if error.kind != ErrorKind.WHOLE:
                 raise
         return self._ask("read", key, lambda store: get(store, None))
 
@@ -145,7 +147,7 @@ class Bucket:
 
         Raises as :meth:`list`. The request carries the content's SHA-256, which the store checks before it commits.
         """
-        mode = "overwrite" if replace else "create"
+        mode: Literal["create", "overwrite"] = "overwrite" if replace else "create"
         put = self._ask("write", key, lambda store: store.put(key, content, mode=mode, use_multipart=False))
         return put["e_tag"] or ""
 
@@ -171,20 +173,20 @@ class Bucket:
         code = found.group(1) if (found := _CODE.search(said)) else ""
         status = int(found.group(1)) if (found := _STATUS.search(said)) else 0
         if isinstance(error, exceptions.AlreadyExistsError):
-            return ArchiveError(f"{url}: is there already", kind="taken")
+            return ArchiveError(f"{url}: is there already", kind=ErrorKind.TAKEN)
         if isinstance(error, exceptions.PreconditionError):
-            return ArchiveError(f"{url}: was replaced while it was read; run again", kind="changed")
+            return ArchiveError(f"{url}: was replaced while it was read; run again", kind=ErrorKind.CHANGED)
         if status == 416 or "non-partial" in said:  # an object without bytes, or a store that knows no ranges
-            return ArchiveError(f"{url}: can only be read whole", kind="whole")
+            return ArchiveError(f"{url}: can only be read whole", kind=ErrorKind.WHOLE)
         if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
-            return ArchiveError(f"{url}: no such object", kind="missing")
+            return ArchiveError(f"{url}: no such object", kind=ErrorKind.MISSING)
         refusal = self._refusal(what, url, code, status, said)
         if refusal:
-            return ArchiveError(refusal, kind="refused")
+            return ArchiveError(refusal, kind=ErrorKind.REFUSED)
         answer = f"answers {status} {code}".rstrip() if status else "gives no usable answer"
         return ArchiveError(
             f"{url}: {self._host()} {answer}; see that the network is up and AWS_ENDPOINT_URL is right, then run again",
-            kind="refused" if 400 <= status < 500 else "unreachable",
+            kind=ErrorKind.REFUSED if 400 <= status < 500 else ErrorKind.UNREACHABLE,
         )
 
     def _refusal(self, what: str, url: str, code: str, status: int, said: str) -> str:
@@ -210,9 +212,10 @@ class Bucket:
         return ""
 
     def _host(self) -> str:
-        endpoint = _endpoint(self)
-        parts = urlsplit(endpoint) if endpoint else None
-        return f"{parts.hostname}:{parts.port}" if parts and parts.port else parts.hostname if parts else "AWS"
+        parts = urlsplit(_endpoint(self) or "")
+        if parts.hostname is None:
+            return "AWS"
+        return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
 
 
 def check_place(bucket: str, prefix: str, endpoint: str | None) -> None:
@@ -253,14 +256,20 @@ def _client(bucket: Bucket, environment: tuple[tuple[str, str], ...]) -> S3Store
     from obstore.store import S3Store
 
     patience, endpoint = bucket.patience, _endpoint(bucket)
-    options = {
+    options: ClientConfig = {
         "connect_timeout": f"{round(1000 * patience.connect_s)}ms",
         "read_timeout": f"{round(1000 * patience.silence_s)}ms",
         "timeout": f"{round(1000 * patience.request_s)}ms",
     }
     if endpoint and urlsplit(endpoint).hostname in _LOOPBACK:
         options["allow_http"] = True  # elsewhere only when AWS_ALLOW_HTTP says so
-    wanted = {"region": bucket.region, "endpoint": bucket.endpoint, "skip_signature": bucket.anonymous or None}
+    wanted: S3Config = {}
+    if bucket.region is not None:
+        wanted["region"] = bucket.region
+    if bucket.endpoint is not None:
+        wanted["endpoint"] = bucket.endpoint
+    if bucket.anonymous:
+        wanted["skip_signature"] = True
     try:
         return S3Store(
             bucket.name,
@@ -275,7 +284,7 @@ def _client(bucket: Bucket, environment: tuple[tuple[str, str], ...]) -> S3Store
                     "base": 2,
                 },
             },
-            **{name: value for name, value in wanted.items() if value is not None},
+            config=wanted,
         )
     except (BaseError, ValueError):
         problem = ConfigError(f"{bucket.url()}: an AWS_* variable in the environment has a value that cannot be used")

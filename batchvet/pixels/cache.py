@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from batchvet.errors import CacheError, StampError, StorageError
 from batchvet.pixels.entry import StampKey, check_seal, decode, encode, read_attributes
@@ -21,7 +20,6 @@ Found = TypeVar("Found")
 
 SUFFIX = ".zarr.zip"
 INDEX = "index.parquet"
-_NAME = re.compile(r"^s(\d{4})/(\d{16})-(\d{4,})s\.zarr\.zip$")
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ class Cache:
         self.storage.put(INDEX, content, lambda written: None, replace=True)
 
 
-def _entry(listed: Listed, attributes: dict) -> CacheEntry:
+def _entry(listed: Listed, attributes: dict[str, Any]) -> CacheEntry:
     return CacheEntry(
         tic=attributes["tic"],
         sector=attributes["sector"],

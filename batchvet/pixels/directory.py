@@ -110,10 +110,6 @@ class DirectorySource:
             self._write_index(files)
         return files
 
-    def unrecognised(self) -> list[FoundFile]:
-        """Files that say neither by name nor by header whose pixels they hold."""
-        return [f for f in self.files() if not f.sector or (not f.tic and not np.isfinite(f.ra))]
-
     def _read_index(self) -> Iterable[FoundFile]:
         if self._index_storage is None:
             return []

@@ -20,9 +20,10 @@ from typing import BinaryIO
 import requests
 
 from batchvet.errors import ArchiveError, StampError
-from batchvet.network import CarefulSession, Host, PassingFault, Politeness
+from batchvet.network.asking import CarefulSession, Host, PassingFault, Politeness
 from batchvet.pixels.fits_file import open_fits, unpack
 from batchvet.pixels.storage import sync_directory, write_atomically
+from batchvet.vocabulary import ErrorKind
 
 _CHUNK = 1 << 16
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -99,13 +100,13 @@ class Downloader:
                     return
                 fetched = done.get()
                 running -= 1
-                silent = silent + 1 if fetched.error is not None and fetched.error.kind == "unreachable" else 0
+                silent = silent + 1 if fetched.error is not None and fetched.error.kind == ErrorKind.UNREACHABLE else 0
                 yield fetched
                 if silent >= _SILENT_FILES:
                     raise ArchiveError(
                         f"the archive did not answer for {silent} files in a row (last: {fetched.error}); what has "
                         "come is kept",
-                        kind="unreachable",
+                        kind=ErrorKind.UNREACHABLE,
                     )
         finally:
             self.close()
@@ -204,7 +205,7 @@ class Downloader:
             self._on_bytes(len(chunk))
             received += len(chunk)
             if self._closed.is_set():
-                raise ArchiveError("interrupted; run again to go on", kind="interrupted")
+                raise ArchiveError("interrupted; run again to go on", kind=ErrorKind.INTERRUPTED)
             elapsed = time.monotonic() - since
             if elapsed > politeness.read_timeout_s:
                 if received < politeness.slowest_bytes_per_s * elapsed:
@@ -233,7 +234,8 @@ class Downloader:
         """One for each thread."""
         if not hasattr(self._own, "session"):
             self._own.session = CarefulSession()
-        return self._own.session
+        session: requests.Session = self._own.session
+        return session
 
     def _hang_up(self) -> None:
         """Close this thread's connections."""
@@ -247,7 +249,7 @@ class Downloader:
             with open(partial, "ab") as file:
                 while not _locked(file):
                     if self._closed.wait(0.2):
-                        raise ArchiveError("interrupted; run again to go on", kind="interrupted")
+                        raise ArchiveError("interrupted; run again to go on", kind=ErrorKind.INTERRUPTED)
                 # whoever held it before may have given it its final name: then this is no longer the partial file
                 if partial.exists() and os.path.samestat(os.fstat(file.fileno()), partial.stat()):
                     yield partial
@@ -265,7 +267,7 @@ def check_fits(content: bytes, name: str) -> None:
     hdus, checksums_match = open_fits(unpack(content, name), name)
     hdus.close()
     if not checksums_match:
-        raise StampError(f"{name}: its checksum does not match its content", kind="checksum")
+        raise StampError(f"{name}: its checksum does not match its content", kind=ErrorKind.CHECKSUM)
 
 
 def _only_member(content: bytes, name: str) -> bytes:
@@ -274,10 +276,10 @@ def _only_member(content: bytes, name: str) -> bytes:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [member for member in archive.namelist() if member.endswith(".fits")]
             if len(members) != 1:
-                raise StampError(f"{name}: a zip file with {len(members)} FITS files, not one", kind="layout")
+                raise StampError(f"{name}: a zip file with {len(members)} FITS files, not one", kind=ErrorKind.LAYOUT)
             return archive.read(members[0])
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise StampError(f"{name}: damaged zip file ({error})", kind="truncated") from error
+        raise StampError(f"{name}: damaged zip file ({error})", kind=ErrorKind.TRUNCATED) from error
 
 
 def _locked(file: BinaryIO) -> bool:

@@ -14,7 +14,7 @@ import math
 import warnings
 import zipfile
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import zarr
@@ -25,6 +25,9 @@ from zarr.storage import MemoryStore
 
 from batchvet.errors import CacheError
 from batchvet.pixels.stamp import Stamp
+
+if TYPE_CHECKING:
+    from zarr.abc.buffer import Buffer as AnyBuffer
 
 FORMAT = "batchvet-stamp"
 FORMAT_VERSION = 1
@@ -75,7 +78,7 @@ def encode(stamp: Stamp, source_size: int = 0, source_mtime_ns: int = 0) -> byte
     source_size, source_mtime_ns : int
         Of the file that it was read from, to see later whether that has changed.
     """
-    members: dict[str, Buffer] = {}
+    members: dict[str, AnyBuffer] = {}
     attributes = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -132,7 +135,7 @@ def decode(content: bytes, name: str, *, with_errors: bool = True) -> Stamp:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             attributes = _attributes(archive, name)
             wanted = [a for a in attributes["arrays"] if with_errors or a != "flux_err"]
-            arrays = _read_arrays(archive, wanted, name)
+            arrays: dict[str, Any] = dict(_read_arrays(archive, wanted, name))
     except (
         zipfile.BadZipFile,
         ValueError,
@@ -143,8 +146,9 @@ def decode(content: bytes, name: str, *, with_errors: bool = True) -> Stamp:
         NotImplementedError,
     ) as error:
         raise _damaged(name, error) from error
+    scalars = {key: _number(attributes[key]) for key in _SCALARS}
     return Stamp(
-        **{key: _number(attributes[key]) for key in _SCALARS},
+        **scalars,
         wcs_header=attributes["wcs_header"],
         flags=tuple(attributes["flags"]),
         source=attributes["source"],
@@ -184,7 +188,7 @@ def _write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
 def _attributes(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
         raise zipfile.BadZipFile("a member is packed")
-    attributes = json.loads(archive.read("zarr.json"))["attributes"]
+    attributes: dict[str, Any] = json.loads(archive.read("zarr.json"))["attributes"]
     if attributes.get("format") != FORMAT:
         raise CacheError(f"{name}: not a batchvet cache entry; move it out of the cache")
     if attributes["format_version"] != FORMAT_VERSION:
@@ -205,11 +209,19 @@ def _read_arrays(archive: zipfile.ZipFile, wanted: list[str], name: str) -> dict
             raise CacheError(f"{name}: chunk {chunk} is missing; {_MEND}")
         members[f"{array}/zarr.json"] = metadata
         members[chunk] = archive.read(chunk)
-    store = MemoryStore({key: Buffer.from_bytes(value) for key, value in members.items()})
+    buffers: dict[str, AnyBuffer] = {key: Buffer.from_bytes(value) for key, value in members.items()}
+    store = MemoryStore(buffers)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         group = zarr.open_group(store, mode="r", zarr_format=3)
-        return {array: group[array][...] for array in wanted}
+        return {array: _values(group, array) for array in wanted}
+
+
+def _values(group: zarr.Group, name: str) -> NDArray[Any]:
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"{name} is not an array")
+    return np.asarray(array[...])
 
 
 _MEND = "delete it and run 'batchvet ingest' again, or 'batchvet cache verify' to see all that are damaged"

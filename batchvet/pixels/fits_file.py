@@ -19,6 +19,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
 from batchvet.errors import StampError
+from batchvet.vocabulary import ErrorKind
 
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 2880  #: bytes in a FITS block
@@ -91,7 +92,7 @@ def checked_identity(path: str | Path, primary: fits.Header) -> Identity:
             raise StampError(
                 f"{path}: the name says {what} {by_name}, the header says {what} {by_header}; "
                 "replace the file with the archive's",
-                kind="identity",
+                kind=ErrorKind.IDENTITY,
             )
     return Identity(said.tic or named.tic, said.sector or named.sector)
 
@@ -114,26 +115,28 @@ def read_bytes(path: str | Path) -> tuple[bytes, str]:
     try:
         packed = Path(path).read_bytes()
     except OSError as error:
-        raise StampError(f"{path}: cannot be read ({error.strerror})", kind="unreadable") from error
+        raise StampError(f"{path}: cannot be read ({error.strerror})", kind=ErrorKind.UNREADABLE) from error
     return unpack(packed, path), hashlib.sha256(packed).hexdigest()
 
 
 def unpack(packed: bytes, path: str | Path) -> bytes:
     """Unpack gzip when it is, and see that what is left looks like FITS. Raises as :func:`read_bytes`."""
     if not packed:
-        raise StampError(f"{path}: the file is empty; fetch it again", kind="empty")
+        raise StampError(f"{path}: the file is empty; fetch it again", kind=ErrorKind.EMPTY)
     content = packed
     if packed.startswith(GZIP_MAGIC):
         try:
             content = gzip.decompress(packed)
         except EOFError as error:
-            raise StampError(f"{path}: the gzip stream ends early; fetch it again", kind="truncated") from error
+            raise StampError(f"{path}: the gzip stream ends early; fetch it again", kind=ErrorKind.TRUNCATED) from error
         except (OSError, zlib.error) as error:
-            raise StampError(f"{path}: damaged gzip stream ({error}); fetch it again", kind="corrupt") from error
+            raise StampError(
+                f"{path}: damaged gzip stream ({error}); fetch it again", kind=ErrorKind.CORRUPT
+            ) from error
     if not content.startswith(b"SIMPLE"):
         start = content[:200].lstrip().lower()
         what = "an HTML page" if start.startswith((b"<!doctype", b"<html", b"<?xml")) else "something else"
-        raise StampError(f"{path}: {what}, not a FITS file; fetch it again", kind="not_fits")
+        raise StampError(f"{path}: {what}, not a FITS file; fetch it again", kind=ErrorKind.NOT_FITS)
     return content
 
 
@@ -149,18 +152,20 @@ def read_head(path: str | Path) -> tuple[fits.Header, fits.Header | None]:
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        raise StampError(f"{path}: cannot be read ({error.strerror})", kind="unreadable") from error
+        raise StampError(f"{path}: cannot be read ({error.strerror})", kind=ErrorKind.UNREADABLE) from error
     if head.startswith(GZIP_MAGIC):
         try:
             head = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
         except zlib.error as error:
-            raise StampError(f"{path}: damaged gzip stream ({error}); fetch it again", kind="corrupt") from error
+            raise StampError(
+                f"{path}: damaged gzip stream ({error}); fetch it again", kind=ErrorKind.CORRUPT
+            ) from error
     unpack(head, path)
     stream = io.BytesIO(head)
     try:
         primary = fits.Header.fromfile(stream)
     except (OSError, ValueError, EOFError) as error:
-        raise StampError(f"{path}: ends within its first header; fetch it again", kind="truncated") from error
+        raise StampError(f"{path}: ends within its first header; fetch it again", kind=ErrorKind.TRUNCATED) from error
     try:
         table = fits.Header.fromfile(stream)
     except (OSError, ValueError, EOFError):
@@ -188,7 +193,7 @@ def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
     sum is taken here: the 32-bit ones' complement sum of a whole HDU is all ones (FITS 4.0, appendix J).
     """
     if len(content) % BLOCK:
-        raise StampError(f"{path}: ends within a FITS block; fetch it again", kind="truncated")
+        raise StampError(f"{path}: ends within a FITS block; fetch it again", kind=ErrorKind.TRUNCATED)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", AstropyUserWarning)
@@ -196,13 +201,13 @@ def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
         try:
             hdus = fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False)
         except (AstropyUserWarning, OSError, ValueError, TypeError, KeyError) as error:
-            raise StampError(f"{path}: {_first_line(error)}; fetch it again", kind="truncated") from error
+            raise StampError(f"{path}: {_first_line(error)}; fetch it again", kind=ErrorKind.TRUNCATED) from error
     checksums_match = True
     for hdu in hdus:
         place = hdu.fileinfo()
         start, stop = place["hdrLoc"], place["datLoc"] + place["datSpan"]
         if stop > len(content):
-            raise StampError(f"{path}: ends before its data do; fetch it again", kind="truncated")
+            raise StampError(f"{path}: ends before its data do; fetch it again", kind=ErrorKind.TRUNCATED)
         if "CHECKSUM" in hdu.header:
             checksums_match &= _sum_is_right(content[start:stop])
     return hdus, checksums_match

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchvet.errors import CacheError
 
-Record = TypeVar("Record")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
 
 _ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
 

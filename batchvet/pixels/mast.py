@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from batchvet.errors import ArchiveError, CacheError
-from batchvet.network import Politeness
+from batchvet.network.asking import Politeness
 from batchvet.pixels.index_file import decode_records, encode_records
 from batchvet.pixels.mast_search import TARGETS_PER_QUESTION, TESSCUT, MastSearch, Product
 from batchvet.pixels.sources import Offer, cadence_rank, read_offered_file
@@ -30,13 +30,12 @@ class MastChoice:
         """One product for each (TIC, sector): by author, then by exposure, a cut-out last; then the name that sorts
         last, which of a SPOC product is the one made last."""
         best: dict[tuple[int, int], Product] = {}
+        ranks: dict[tuple[int, int], tuple[int, tuple[int, int]]] = {}
         for product in sorted(products, key=lambda p: p.location, reverse=True):
             rank = self._rank(product)
-            if rank is None:
-                continue
             key = product.tic, product.sector
-            if key not in best or rank < self._rank(best[key]):
-                best[key] = product
+            if rank is not None and (key not in ranks or rank < ranks[key]):
+                best[key], ranks[key] = product, rank
         return best
 
     def _rank(self, product: Product) -> tuple[int, tuple[int, int]] | None:

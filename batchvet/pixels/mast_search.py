@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from batchvet.mast_client import MastClient, nothing_is_an_answer
-from batchvet.network import Politeness
+from batchvet.network.asking import Politeness
+from batchvet.network.mast_client import MastClient, nothing_is_an_answer
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -68,13 +68,15 @@ class MastSearch:
         found = []
         numbers = [str(row["obsid"]) for row in observed.values()]
         for start in range(0, len(numbers), _OBSERVATIONS_PER_QUESTION):
-            part = numbers[start : start + _OBSERVATIONS_PER_QUESTION]
-            products = self._client.ask(
-                lambda part=part: self._client.observations.get_product_list(part),
-                f"listing MAST's files for {several}",
-            )
+            products = self._files_of(numbers[start : start + _OBSERVATIONS_PER_QUESTION], several)
             found += [_product(observed, row) for row in products if _is_stamp(observed, row)]
         return found
+
+    def _files_of(self, observations: list[str], several: str) -> Table:
+        """All files of some observations, by their numbers."""
+        return self._client.ask(
+            lambda: self._client.observations.get_product_list(observations), f"listing MAST's files for {several}"
+        )
 
     def cutouts(self, tic: int, ra: float, dec: float, pixels: int) -> list[Product]:
         """Cut-outs that TESScut can make around a position (deg), one a sector.

@@ -7,11 +7,12 @@ import shutil
 import uuid
 from pathlib import Path
 
-from batchvet.addresses import address
 from batchvet.errors import ArchiveError, ConfigError
-from batchvet.network import CarefulSession, Host, Politeness
+from batchvet.network.addresses import address
+from batchvet.network.asking import CarefulSession, Host, Politeness
 from batchvet.pixels.download import Downloader, Wanted
 from batchvet.pixels.prf_files import prf_folder, read_prf
+from batchvet.vocabulary import ErrorKind
 
 _LINK = re.compile(r'href="(?:[^"]*/)?(tess\d+-prf-\d-\d-row\d{4}-col\d{4}\.fits)"', re.IGNORECASE)
 
@@ -57,7 +58,9 @@ def fetch_prf(directory: Path, sector: int, camera: int, ccd: int, politeness: P
         if not folder.is_dir():  # another process may have been first
             to.rename(folder)
     except ConfigError as error:
-        raise ArchiveError(f"the archive's PRF files of {name} cannot be used: {error}", kind="layout") from error
+        raise ArchiveError(
+            f"the archive's PRF files of {name} cannot be used: {error}", kind=ErrorKind.LAYOUT
+        ) from error
     finally:
         shutil.rmtree(arriving, ignore_errors=True)
     return folder

@@ -16,8 +16,8 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import FloatArray
 from batchvet.errors import ConfigError
 
 _NODE_NAME = re.compile(r"-prf-(\d)-(\d)-row(\d{4})-col(\d{4})\.fits(?:\.gz)?$")
@@ -28,9 +28,9 @@ _FIRST_SECTOR_OF_SECOND_SET = 4
 class PrfNodes:
     """The PRF of one CCD at a grid of places."""
 
-    rows: NDArray[np.float64]  #: CCD rows of the nodes, increasing
-    columns: NDArray[np.float64]  #: CCD columns of the nodes, increasing
-    tables: NDArray[np.float64]  #: [node row, node column, sample row, sample column]
+    rows: FloatArray  #: CCD rows of the nodes, increasing
+    columns: FloatArray  #: CCD columns of the nodes, increasing
+    tables: FloatArray  #: [node row, node column, sample row, sample column]
     sampling: int  #: samples per pixel
 
 
@@ -68,7 +68,7 @@ def read_prf(directory: str | Path, sector: int, camera: int, ccd: int) -> PrfNo
 def _read_folder(folder: Path, camera: int, ccd: int) -> PrfNodes:
     if not folder.is_dir():
         raise ConfigError(f"no PRF folder {folder}: put the SPOC PRF files there or set prf: empirical")
-    tables: dict[tuple[int, int], NDArray[np.float64]] = {}
+    tables: dict[tuple[int, int], FloatArray] = {}
     samplings = set()
     for path in sorted(folder.iterdir()):
         match = _NODE_NAME.search(path.name)
@@ -82,7 +82,7 @@ def _read_folder(folder: Path, camera: int, ccd: int) -> PrfNodes:
     return _assemble(folder, tables, samplings)
 
 
-def _assemble(folder: Path, tables: Mapping[tuple[int, int], NDArray[np.float64]], samplings: set[int]) -> PrfNodes:
+def _assemble(folder: Path, tables: Mapping[tuple[int, int], FloatArray], samplings: set[int]) -> PrfNodes:
     rows = sorted({row for row, _ in tables})
     columns = sorted({column for _, column in tables})
     if len(rows) < 2 or len(columns) < 2:
@@ -96,7 +96,7 @@ def _assemble(folder: Path, tables: Mapping[tuple[int, int], NDArray[np.float64]
     return PrfNodes(np.array(rows, float), np.array(columns, float), stack, samplings.pop())
 
 
-def _read_node(path: Path, place: tuple[int, int]) -> tuple[NDArray[np.float64], int]:
+def _read_node(path: Path, place: tuple[int, int]) -> tuple[FloatArray, int]:
     """Table and samples per pixel of one file, checked against its own header and its name."""
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyUserWarning

@@ -14,7 +14,8 @@ from batchvet.pixels.bucket import Bucket, Listing, Patience
 from batchvet.pixels.fits_file import cadence_from_name, identity_from_name
 from batchvet.pixels.sources import Offer
 from batchvet.pixels.stamp import Stamp
-from batchvet.pixels.tpf import CHECKSUM_MISMATCH, read_tpf_bytes
+from batchvet.pixels.tpf import read_tpf_bytes
+from batchvet.vocabulary import ErrorKind, Flag
 
 PUBLIC_BUCKET = "stpubdata"  #: of the archive at STScI, on AWS
 _PUBLIC_PREFIX = "tess/public/tid"
@@ -109,20 +110,20 @@ class S3Source:
         content = self.bucket.read(key, offer.etag)
         if offer.size and len(content) != offer.size:
             raise StampError(
-                f"{offer.location}: {len(content)} bytes came of {offer.size}; run again", kind="truncated"
+                f"{offer.location}: {len(content)} bytes came of {offer.size}; run again", kind=ErrorKind.TRUNCATED
             )
         etag = offer.etag.strip('"')
         if self.etag_md5 and _MD5.match(etag) and hashlib.md5(content, usedforsecurity=False).hexdigest() != etag:
             raise StampError(
                 f"{offer.location}: not the MD5 sum of its ETag; run again, or set etag_md5: false for a bucket "
                 "encrypted by KMS",
-                kind="corrupt",
+                kind=ErrorKind.CORRUPT,
             )
         stamp = read_tpf_bytes(content, offer.location)
-        if CHECKSUM_MISMATCH in stamp.flags:
+        if Flag.CHECKSUM_MISMATCH in stamp.flags:
             raise StampError(
                 f"{offer.location}: its FITS checksum does not match; the object in the bucket is damaged",
-                kind="corrupt",
+                kind=ErrorKind.CORRUPT,
             )
         return stamp
 
@@ -141,13 +142,13 @@ class S3Source:
         return folders
 
     def _offers_below(self, folder: str, targets: Mapping[int, tuple[float, float]]) -> list[Offer]:
-        return [
-            self._offer(listing, said.tic, said.sector)
-            for listing in self.bucket.list(folder)
-            if "tp.fits" in listing.key  # light curves and reports lie there too
-            and (said := identity_from_name(listing.key)).tic in targets
-            and said.sector is not None
-        ]
+        offers = []
+        for listing in self.bucket.list(folder):
+            if "tp.fits" in listing.key:  # light curves and reports lie there too
+                said = identity_from_name(listing.key)
+                if said.tic is not None and said.tic in targets and said.sector is not None:
+                    offers.append(self._offer(listing, said.tic, said.sector))
+        return offers
 
     def _offer(self, listing: Listing, tic: int, sector: int) -> Offer:
         return Offer(

@@ -9,6 +9,7 @@ from typing import Protocol
 from batchvet.errors import StampError
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import read_tpf
+from batchvet.vocabulary import ErrorKind
 
 SAME_TARGET_ARCSEC = 10.0  #: a TESScut file this close to a target is taken to be its cut-out
 _PREFERRED_CADENCE_S = 120
@@ -95,6 +96,6 @@ def read_offered_file(offer: Offer) -> Stamp:
         raise StampError(
             f"{offer.location}: holds TIC {stamp.tic}, sector {stamp.sector}, where TIC {offer.tic}, sector "
             f"{offer.sector} was expected; replace the file",
-            kind="identity",
+            kind=ErrorKind.IDENTITY,
         )
     return stamp

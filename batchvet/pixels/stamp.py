@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import BoolArray, Float32Array, FloatArray, IntegerArray
 from batchvet.catalog.candidate import julian_year, move
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ class Stamp:
     camera: int  #: 1 to 4; 0 when the file does not say
     ccd: int  #: 1 to 4; 0 when the file does not say
     cadence_s: float  #: time from one cadence to the next, s
-    time: NDArray[np.float64]  #: BTJD days, mid-cadence, NaN where there is none, [cadence]
-    flux: NDArray[np.float32]  #: e-/s, background subtracted, [cadence, row, col]
-    quality: NDArray[np.int32]  #: SPOC flags, [cadence]
-    cadenceno: NDArray[np.int32]  #: [cadence]
-    aperture: NDArray[np.int32]  #: SPOC aperture bits, 2 = in the optimal aperture, [row, col]
+    time: FloatArray  #: BTJD days, mid-cadence, NaN where there is none, [cadence]
+    flux: Float32Array  #: e-/s, background subtracted, [cadence, row, col]
+    quality: IntegerArray  #: SPOC flags, [cadence]
+    cadenceno: IntegerArray  #: [cadence]
+    aperture: IntegerArray  #: SPOC aperture bits, 2 = in the optimal aperture, [row, col]
     wcs_header: Mapping[str, Any]  #: FITS keywords of a two-axis celestial WCS, CRPIX 1-based in the stamp
-    flux_err: NDArray[np.float32] | None = None  #: e-/s, [cadence, row, col]; None when it was not read
-    pos_corr: NDArray[np.float32] | None = None  #: pixels, (column, row), [cadence, 2]; None when absent
+    flux_err: Float32Array | None = None  #: e-/s, [cadence, row, col]; None when it was not read
+    pos_corr: Float32Array | None = None  #: pixels, (column, row), [cadence, 2]; None when absent
     column: int = 0  #: CCD column of pixel [0, 0], as the file counts; 0 when unknown
     row: int = 0  #: CCD row of pixel [0, 0], as the file counts; 0 when unknown
     ra: float = math.nan  #: target, deg, ICRS, epoch 2000.0
@@ -88,11 +88,12 @@ class Stamp:
             return move(self.ra, self.dec, self.pmra, self.pmdec, self.epoch - 2000.0)
         return float(self.wcs_header["CRVAL1"]), float(self.wcs_header["CRVAL2"])
 
-    def good(self, bitmask: int) -> NDArray[np.bool_]:
+    def good(self, bitmask: int) -> BoolArray:
         """Cadences with a finite, nonzero time and none of the flags of `bitmask`, [cadence]."""
-        return np.isfinite(self.time) & (self.time != 0) & ((self.quality & bitmask) == 0)
+        good: BoolArray = np.isfinite(self.time) & (self.time != 0) & ((self.quality & bitmask) == 0)
+        return good
 
-    def select(self, cadences: NDArray[np.bool_] | slice) -> Stamp:
+    def select(self, cadences: BoolArray | slice) -> Stamp:
         """The same stamp with only those cadences."""
         return replace(
             self,

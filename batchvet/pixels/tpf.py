@@ -11,13 +11,13 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from batchvet.arrays import Float32Array, FloatArray, IntegerArray
 from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
 from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, unpack
 from batchvet.pixels.stamp import Stamp
+from batchvet.vocabulary import ErrorKind, Flag
 
-CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"  #: the file was changed after its checksum was written
-BACKGROUND_INCLUDED = "BACKGROUND_INCLUDED"  #: the flux still holds the sky, so depths in ppm are diluted
 BTJD_ZERO = 2457000.0  #: BJD of BTJD 0
 
 
@@ -56,7 +56,7 @@ def read_tpf_bytes(packed: bytes, name: str) -> Stamp:
 def _stamp(content: bytes, sha256: str, path: str | Path) -> Stamp:
     hdus, checksums_match = open_fits(content, path)
     with hdus:
-        flags = () if checksums_match else (CHECKSUM_MISMATCH,)
+        flags = () if checksums_match else (Flag.CHECKSUM_MISMATCH,)
         return stamp_of_hdus(hdus, path, sha256=sha256, flags=flags)
 
 
@@ -65,12 +65,12 @@ def stamp_of_hdus(hdus: fits.HDUList, path: str | Path, *, sha256: str = "", fla
     primary = hdus[0].header
     identity = checked_identity(path, primary)
     if identity.sector is None:
-        raise StampError(f"{path}: neither header nor name gives a sector", kind="layout")
+        raise StampError(f"{path}: neither header nor name gives a sector", kind=ErrorKind.LAYOUT)
     table = _pixel_table(hdus, path)
     flux_column = table.columns.names.index("FLUX") + 1
     flux = _cube(table, "FLUX", path)
     if not np.isfinite(flux).any():
-        raise StampError(f"{path}: no pixel has a finite flux in any cadence", kind="no_pixels")
+        raise StampError(f"{path}: no pixel has a finite flux in any cadence", kind=ErrorKind.NO_PIXELS)
     n_cadences, rows, cols = flux.shape
     time = _time(table)
     aperture_header, aperture = _aperture(hdus, (rows, cols), path)
@@ -82,7 +82,7 @@ def stamp_of_hdus(hdus: fits.HDUList, path: str | Path, *, sha256: str = "", fla
     )
     header = table.header
     if _includes_background(primary, header):
-        flags += (BACKGROUND_INCLUDED,)
+        flags += (Flag.BACKGROUND_INCLUDED,)
     return Stamp(
         tic=identity.tic or 0,
         sector=identity.sector,
@@ -110,7 +110,7 @@ def stamp_of_hdus(hdus: fits.HDUList, path: str | Path, *, sha256: str = "", fla
     )
 
 
-def cadence_seconds(time: NDArray[np.float64], header: fits.Header) -> float:
+def cadence_seconds(time: FloatArray, header: fits.Header) -> float:
     """Cadence length (s) from the times themselves; from TIMEDEL when there are too few.
 
     Headers are not always right (binned or cut files keep the original's), times are.
@@ -129,19 +129,19 @@ def _pixel_table(hdus: fits.HDUList, path: str | Path) -> fits.BinTableHDU:
     for hdu in hdus:
         if isinstance(hdu, fits.BinTableHDU) and {"TIME", "FLUX"} <= set(hdu.columns.names):
             if len(hdu.data) == 0:
-                raise StampError(f"{path}: its pixel table has no cadence; fetch it again", kind="no_cadences")
+                raise StampError(f"{path}: its pixel table has no cadence; fetch it again", kind=ErrorKind.NO_CADENCES)
             return hdu
-    raise StampError(f"{path}: no table with TIME and FLUX, so not a target pixel file", kind="layout")
+    raise StampError(f"{path}: no table with TIME and FLUX, so not a target pixel file", kind=ErrorKind.LAYOUT)
 
 
-def _cube(table: fits.BinTableHDU, name: str, path: str | Path) -> NDArray[np.float32]:
+def _cube(table: fits.BinTableHDU, name: str, path: str | Path) -> Float32Array:
     cube = np.ascontiguousarray(table.data[name], dtype=np.float32)
     if cube.ndim != 3 or 0 in cube.shape:
-        raise StampError(f"{path}: {name} is not an image per cadence (shape {cube.shape})", kind="layout")
+        raise StampError(f"{path}: {name} is not an image per cadence (shape {cube.shape})", kind=ErrorKind.LAYOUT)
     return cube
 
 
-def _time(table: fits.BinTableHDU) -> NDArray[np.float64]:
+def _time(table: fits.BinTableHDU) -> FloatArray:
     """BTJD, whatever reference the file states; zero, as some early files have it, means no time."""
     time = np.array(table.data["TIME"], dtype=np.float64)
     reference = _number(table.header.get("BJDREFI")) + (_number(table.header.get("BJDREFF")) or 0.0)
@@ -155,7 +155,7 @@ def _column(table: fits.BinTableHDU, name: str, dtype: type, n_cadences: int, *,
     return np.arange(n_cadences, dtype=dtype) if default is None else np.full(n_cadences, default, dtype=dtype)
 
 
-def _pos_corr(table: fits.BinTableHDU) -> NDArray[np.float32] | None:
+def _pos_corr(table: fits.BinTableHDU) -> Float32Array | None:
     """POS_CORR1 (column) and POS_CORR2 (row), pixels; None when absent or without a single value."""
     if not {"POS_CORR1", "POS_CORR2"} <= set(table.columns.names):
         return None
@@ -163,12 +163,12 @@ def _pos_corr(table: fits.BinTableHDU) -> NDArray[np.float32] | None:
     return pos_corr if np.any(np.isfinite(pos_corr) & (pos_corr != 0)) else None
 
 
-def _aperture(hdus: fits.HDUList, shape: tuple[int, int], path: str | Path) -> tuple[fits.Header, NDArray[np.int32]]:
+def _aperture(hdus: fits.HDUList, shape: tuple[int, int], path: str | Path) -> tuple[fits.Header, IntegerArray]:
     for hdu in hdus[1:]:
         if hdu.name == "APERTURE" and hdu.data is not None:
             if hdu.data.shape != shape:
                 raise StampError(
-                    f"{path}: aperture {hdu.data.shape} on pixels {shape}; replace the file", kind="layout"
+                    f"{path}: aperture {hdu.data.shape} on pixels {shape}; replace the file", kind=ErrorKind.LAYOUT
                 )
             return hdu.header, np.ascontiguousarray(hdu.data, dtype=np.int32)
     return fits.Header(), np.zeros(shape, dtype=np.int32)

@@ -10,6 +10,7 @@ from astropy.io.fits import Header
 from astropy.wcs import WCS
 
 from batchvet.errors import StampError
+from batchvet.vocabulary import ErrorKind
 
 #: FITS keyword of a two-axis image: keyword of an image that is column {n} of a table (FITS 4.0, table 22).
 _COLUMN_FORM = {
@@ -57,7 +58,7 @@ def agreed(column: Mapping[str, Any], aperture: Mapping[str, Any], shape: tuple[
         if not apart <= MAX_DISAGREEMENT_PIXELS:
             raise StampError(
                 f"{path}: the flux column's WCS and the aperture's differ by {apart:.2g} pixels; replace the file",
-                kind="wcs",
+                kind=ErrorKind.WCS,
             )
     return dict(column or aperture)
 

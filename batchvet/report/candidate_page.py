@@ -9,11 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from batchvet.report.drawing import sector_drawings, sky_drawing
-from batchvet.report.flags import FAILURES, VERDICTS, base_of, explain
-from batchvet.report.view import SectorView, SkyView, names, number, sector_view, sky_view, text
+from batchvet.report.view import Row, SectorView, SkyView, names, number, sector_view, sky_view, text
 from batchvet.report.words import NOTHING, display_name, plain, probability, sector_caption, shown
-
-Row = Mapping[str, Any]
+from batchvet.vocabulary import ErrorKind, base_of, explain
 
 #: Columns that are told elsewhere on the page, or that lead to it.
 _NOT_IN_TABLES = {"toi", "tic", "sector", "error", "host_candidates"}
@@ -77,7 +75,7 @@ def candidate_context(rows: CandidateRows, command: str) -> dict[str, Any]:
         "toi": display_name(rows.toi),
         "tic": rows.tic,
         "verdict": rows.verdict,
-        "verdict_text": VERDICTS.get(rows.verdict, "The candidate has not been judged."),
+        "verdict_text": explain(rows.verdict) or "The candidate has not been judged.",
         "sky": None if rows.sky.is_empty else sky_drawing(rows.sky),
         "key_figures": _key_figures(rows.candidate or {}),
         "hosts": _hosts(rows.candidate or {}),
@@ -142,16 +140,21 @@ def _flag(flag: str, where: list[str]) -> dict[str, str]:
 
 
 def _sector(row: Row, view: SectorView, command: str) -> dict[str, Any]:
-    kind = text(row, "error_kind")
     return {
         "number": view.sector,
         "status": view.status,
-        "failure": (FAILURES.get(kind, kind) + ":").capitalize() if kind else "",
+        "failure": _failure(text(row, "error_kind")),
         "reason": view.reason,
         "caption": sector_caption(view) if view.images else "",
         "drawings": sector_drawings(view),
         "command": command.format(tic=view.tic, sector=view.sector),
     }
+
+
+def _failure(kind: str) -> str:
+    """What a kind of failure is called at the head of its reason; one of another version by its own name."""
+    words = next((known.text for known in ErrorKind if known == kind), kind)
+    return f"{words[:1].upper()}{words[1:]}:" if words else ""
 
 
 def _tables(rows: CandidateRows) -> Iterable[dict[str, Any]]:

@@ -41,7 +41,13 @@ def sky_drawing(sky: SkyView) -> Markup:
     """The stars, each sector's position and the joint one on the sky as an SVG element."""
     reach = sky.reach()
     middle, unit = _SIDE * 0.75, _SIDE * 0.75 / reach
-    to_x, to_y = (lambda east: _LEFT + middle - east * unit), (lambda north: _TOP + middle - north * unit)
+
+    def to_x(east: float) -> float:
+        return _LEFT + middle - east * unit
+
+    def to_y(north: float) -> float:
+        return _TOP + middle - north * unit
+
     parts = [_frame(_LEFT, _TOP, 2 * middle, 2 * middle, "sky")]
     step = round_down(reach / 1.6)
     for n in range(-int(reach / step), int(reach / step) + 1):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -119,7 +121,7 @@ def candidate_figure(views: Sequence[SectorView], sky: SkyView, make: Callable[.
         panel = 4.2 if lines == 1 else 2.7
         side = max(panel * lines, 4.2)
         figure = _figure(make, panel * columns + side + 0.3, side, sky_title(sky), sky_caption(sky), _sky_legend(sky))
-        sectors, on_sky = figure.subfigures(1, 2, width_ratios=(panel * columns, side))
+        ((sectors, on_sky),) = figure.subfigures(1, 2, squeeze=False, width_ratios=(panel * columns, side))
         grid = sectors.subplots(lines, columns, squeeze=False)
         for axes, view in zip(grid.flat, views, strict=False):
             if "difference" in view.images:
@@ -155,7 +157,7 @@ def draw_sky(axes: Axes, sky: SkyView) -> Axes:
     for index, star in enumerate(_likely(stars, sky)):
         offset = (6, -12 if index % 2 else 6)
         share = f"p {equals(sky.hosts[star.source_id])}"
-        place = {"xytext": offset, "textcoords": "offset points", "fontsize": 8, "zorder": 7}
+        place: dict[str, Any] = {"xytext": offset, "textcoords": "offset points", "fontsize": 8, "zorder": 7}
         axes.annotate(share, (star.col, star.row), **place).set_path_effects(OUTLINED)
     for index, ellipse in enumerate(sky.sectors.values()):
         colour = SECTOR_COLOURS[index % len(SECTOR_COLOURS)]
@@ -186,7 +188,7 @@ def _sky_legend(sky: SkyView) -> list[Line2D]:
     if not sky.is_empty:
         marks.append(Line2D([], [], color=INK, marker="+", ms=10, mew=1.7, ls="", label="target"))
     if len(sky.stars) > 1:
-        look = {"color": INK, "marker": "o", "ms": 7, "mew": 0.9, "ls": "", "mfc": "none"}
+        look: dict[str, Any] = {"color": INK, "marker": "o", "ms": 7, "mew": 0.9, "ls": "", "mfc": "none"}
         marks.append(Line2D([], [], label="neighbour, larger if brighter; p: probability to be the host", **look))
     if sky.joint is not None:
         marks.append(Line2D([], [], color=SOURCE, marker="o", ms=4.5, label="all sectors, 1σ and 3σ"))
@@ -202,13 +204,13 @@ def _figure(
     """A figure with a title, a line below it and a legend at the foot, and room for drawings in between."""
     foot = _FOOT if legend else 0.1
     total = height + _HEAD + foot
-    figure = make(figsize=(width, total), layout="constrained")
-    figure.get_layout_engine().set(rect=(0.0, foot / total, 1.0, 1.0 - (_HEAD + foot) / total))
+    between = ConstrainedLayoutEngine(rect=(0.0, foot / total, 1.0, 1.0 - (_HEAD + foot) / total))
+    figure = make(figsize=(width, total), layout=between)
     left = 0.1 / width
     figure.text(left, 1 - 0.1 / total, title, ha="left", va="top", fontsize=12, fontweight="bold")
     figure.text(left, 1 - 0.37 / total, below, ha="left", va="top", fontsize=9.5)
     if legend:
-        place = {"loc": "upper left", "bbox_to_anchor": (0.0, foot / total), "borderaxespad": 0.2}
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.0, foot / total), "borderaxespad": 0.2}
         figure.legend(handles=legend, ncols=3 if width < 8 else 4, columnspacing=1.4, handletextpad=0.6, **place)
     return figure
 

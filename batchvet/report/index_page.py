@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from batchvet.report.candidate_page import CandidateRows, base_flags
-from batchvet.report.flags import FLAGS, STATUSES, VERDICTS, explain
 from batchvet.report.raster import data_url, png
 from batchvet.report.style import SIGNED_MAP, scale
 from batchvet.report.view import number, text
 from batchvet.report.words import plain, probability
+from batchvet.vocabulary import Flag, Status, Verdict, explain
 
 #: Label, whether it sorts as a number, and a sentence.
 COLUMNS = (
@@ -70,9 +71,9 @@ def index_context(run: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
         statuses.update(row["statuses"].split())
         flags.update(row["flags"].split())
     counts = [
-        ("Verdict", "verdict", _counted(verdicts, VERDICTS)),
-        ("Status", "status", _counted(statuses, STATUSES)),
-        ("Flag", "flag", _counted(flags, {})),
+        ("Verdict", "verdict", _counted(verdicts, list(Verdict))),
+        ("Status", "status", _counted(statuses, list(Status))),
+        ("Flag", "flag", _counted(flags, [])),
     ]
     columns = [{"label": label, "numeric": numeric, "text": sentence} for label, numeric, sentence in COLUMNS]
     n_planned = int(run.plan.get("n_rows", n_rows))
@@ -97,7 +98,10 @@ def about_context(run: Any) -> dict[str, Any]:
         "provenance": provenance,
         "configuration": json.dumps(plan.get("config", {}), indent=2, default=str),
         "files": sorted(finished.get("sha256", {}).items()),
-        "glossary": [("Verdicts", VERDICTS.items()), ("Flags", FLAGS.items())],
+        "glossary": [
+            ("Verdicts", [(verdict, verdict.text) for verdict in Verdict]),
+            ("Flags", [(flag, flag.text) for flag in Flag]),
+        ],
         "columns": [
             ("Columns of a sector", _lines(run.sectors.attrs, seen)),
             ("Columns of a candidate, all sectors together", _lines(run.candidates.attrs, seen)),
@@ -115,9 +119,9 @@ def _lines(attrs: dict[str, dict[str, str]], seen: set[str]) -> list[dict[str, A
     return lines
 
 
-def _counted(counter: Counter[str], known: dict[str, str]) -> list[tuple[str, int, str]]:
+def _counted(counter: Counter[str], known: Sequence[str]) -> list[tuple[str, int, str]]:
     """Name, count and sentence; in the order of `known` where given, else the commonest first."""
-    order = sorted(counter, key=lambda name: (list(known).index(name) if name in known else 99, -counter[name], name))
+    order = sorted(counter, key=lambda name: (known.index(name) if name in known else 99, -counter[name], name))
     return [(name, counter[name], explain(name)) for name in order]
 
 

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from batchvet.arrays import BoolArray, FloatArray
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
@@ -20,8 +21,6 @@ from batchvet.report.marks import aperture_edges
 from batchvet.report.style import INK, RC, SIGNED_MAP
 from batchvet.report.view import OPTIMAL_APERTURE
 from batchvet.report.words import display_name
-
-FloatArray = NDArray[np.float64]
 
 #: Half the time shown, in transit durations, and the bins that it is divided into.
 _REACH, _BINS = 1.75, 28
@@ -51,8 +50,8 @@ def light_curves_figure(
     """
     with matplotlib.rc_context(RC):
         rows, cols = stamp.shape
-        figure = make(figsize=(0.72 * cols + 1.9, 0.72 * rows + 1.5), layout="constrained")
-        figure.get_layout_engine().set(rect=(0.012, 0.0, 0.976, 1.0))
+        layout = ConstrainedLayoutEngine(rect=(0.012, 0.0, 0.976, 1.0))
+        figure = make(figsize=(0.72 * cols + 1.9, 0.72 * rows + 1.5), layout=layout)
         axes = figure.subplots()
         draw_light_curves(axes, stamp, ephemeris, bitmask)
         words = [display_name(toi)] if toi else []
@@ -152,7 +151,7 @@ def folded_pixels(stamp: Stamp, ephemeris: Ephemeris, bitmask: int) -> tuple[Flo
     return 12.0 * (edges[1:] + edges[:-1]), curves, np.where(np.isfinite(snr), snr, np.nan)
 
 
-def _baseline(since: FloatArray, flux: FloatArray, beside: NDArray[np.bool_]) -> FloatArray:
+def _baseline(since: FloatArray, flux: FloatArray, beside: BoolArray) -> FloatArray:
     """What a transit's cadences would have without it: a line through those beside it, level if one-sided.
 
     The line takes out the drift of the pointing, which in a single pixel is often larger than the transit.

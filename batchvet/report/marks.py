@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
-from matplotlib.patheffects import withStroke
-from numpy.typing import NDArray
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
+from batchvet.arrays import BoolArray
 from batchvet.report.style import HALO, INK, PEAK, SOURCE, star_radius
 from batchvet.report.view import Ellipse, SectorView, Star
 
-OUTLINED = [withStroke(linewidth=2.6, foreground=HALO, alpha=0.85)]
+OUTLINED: list[AbstractPathEffect] = [withStroke(linewidth=2.6, foreground=HALO, alpha=0.85)]
 _DASHES = (0, (4, 1.5))
 
 
@@ -78,7 +80,7 @@ def _compass(axes: Axes, view: SectorView, left: float, bottom: float) -> None:
         label.set(fontsize=8, fontweight="bold", path_effects=OUTLINED)
 
 
-def aperture_edges(aperture: NDArray[np.bool_]) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+def aperture_edges(aperture: BoolArray) -> list[tuple[tuple[float, float], tuple[float, float]]]:
     """The outline of a set of pixels [row, col] as segments ((x0, x1), (y0, y1)), stamp pixels."""
     padded = np.pad(aperture, 1)
     segments = []
@@ -91,7 +93,7 @@ def aperture_edges(aperture: NDArray[np.bool_]) -> list[tuple[tuple[float, float
 
 def legend_of(view: SectorView) -> list[Line2D]:
     """What the marks mean, only those that are there."""
-    bare = {"ls": "", "mfc": "none"}
+    bare: dict[str, Any] = {"ls": "", "mfc": "none"}
     marks = {
         "target": any(star.is_target for star in view.stars),
         "neighbour, larger if brighter": any(not star.is_target for star in view.stars),
@@ -99,7 +101,7 @@ def legend_of(view: SectorView) -> list[Line2D]:
         "V09's peak": view.peak is not None,
         "pipeline aperture": view.aperture is not None and bool(view.aperture.any()),
     }
-    looks = (
+    looks: tuple[dict[str, Any], ...] = (
         {"color": INK, "marker": "+", "ms": 10, "mew": 1.7, "ls": ""},
         {"color": INK, "marker": "o", "ms": 7, "mew": 0.9, **bare},
         {"color": SOURCE, "marker": "o", "ms": 4.5, "lw": 1.5},

@@ -21,6 +21,7 @@ from batchvet.report.candidate_page import CandidateRows, candidate_context
 from batchvet.report.index_page import about_context, index_context, index_row
 from batchvet.report.raster import colour_bar
 from batchvet.report.style import LIGHT_MAP, SIGNED_MAP
+from batchvet.report.view import Row, rows_of
 
 #: Candidates whose rows are taken out of the tables at a time.
 _BATCH = 256
@@ -138,9 +139,9 @@ def _candidates(run: Results, order: list[str]) -> Iterator[CandidateRows]:
             yield CandidateRows(toi, candidate[0] if candidate else None, sectors, images, units, text)
 
 
-def _by_candidate(frame: pd.DataFrame, batch: list[str]) -> dict[str, list[dict[str, Any]]]:
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in frame[frame["toi"].isin(batch)].to_dict("records"):
+def _by_candidate(frame: pd.DataFrame, batch: list[str]) -> dict[str, list[Row]]:
+    rows: dict[str, list[Row]] = {}
+    for row in rows_of(frame[frame["toi"].isin(batch)]):
         rows.setdefault(row["toi"], []).append(row)
     return rows
 

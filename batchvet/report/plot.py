@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +10,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 import batchvet
@@ -19,9 +18,7 @@ from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.storage import write_atomically
 from batchvet.report.figures import candidate_figure, draw_panel, draw_sky, sector_figure
 from batchvet.report.style import PANELS, RC
-from batchvet.report.view import SectorView, SkyView, sector_view, sky_view
-
-Row = Mapping[str, Any]
+from batchvet.report.view import SectorView, SkyView, rows_of, sector_view, sky_view
 
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -133,11 +130,11 @@ def views_of(run: Results, toi: str) -> tuple[list[SectorView], SkyView]:
     RunError
         The run has no such candidate.
     """
-    sectors = run.of(toi).to_dict("records")
+    sectors = rows_of(run.of(toi))
     name = sectors[0]["toi"]
-    images = run.images[run.images["toi"] == name].to_dict("records")
-    candidates = run.candidates[run.candidates["toi"] == name].to_dict("records")
-    candidate: Row | None = candidates[0] if candidates else None
+    images = rows_of(run.images[run.images["toi"] == name])
+    candidates = rows_of(run.candidates[run.candidates["toi"] == name])
+    candidate = candidates[0] if candidates else None
     by_sector = {int(image["sector"]): image for image in images}
     views = [sector_view(row, by_sector.get(int(row["sector"])), candidate) for row in sectors]
     return views, sky_view(candidate or {"toi": name, "tic": sectors[0]["tic"]}, sectors, images)
@@ -159,5 +156,6 @@ def _shown_figure(**options: Any) -> Figure:
 
 
 def _axes_of(figure: Figure) -> NDArray[np.object_]:
-    axes = [axes for part in [figure, *figure.subfigs] for axes in part.axes if axes.axison]
+    parts: list[Figure | SubFigure] = [figure, *figure.subfigs]
+    axes = [axes for part in parts for axes in part.axes if axes.axison]
     return np.array(list(dict.fromkeys(axes)), dtype=object)

@@ -12,13 +12,14 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
+from batchvet.arrays import FloatArray
 from batchvet.report.style import MISSING, Scale
 
 #: Colours of an image; one more stands for missing pixels.
 LEVELS = 48
 
 
-def png(values: NDArray[np.float64], limits: Scale, colour_map: str, enlarge: int = 1) -> bytes:
+def png(values: FloatArray, limits: Scale, colour_map: str, enlarge: int = 1) -> bytes:
     """An image [row, col] as a PNG with its first row at the bottom.
 
     Parameters
@@ -52,7 +53,8 @@ def data_url(image: bytes) -> str:
 def _palette(colour_map: str) -> bytes:
     """Red, green and blue of every level, then of a missing pixel."""
     colours = matplotlib.colormaps[colour_map]((np.arange(LEVELS) + 0.5) / LEVELS)[:, :3]
-    return np.rint(255 * np.vstack([colours, to_rgb(MISSING)])).astype(np.uint8).tobytes()
+    palette: NDArray[np.uint8] = np.rint(255 * np.vstack([colours, to_rgb(MISSING)])).astype(np.uint8)
+    return palette.tobytes()
 
 
 def _encode(level: NDArray[np.uint8], palette: bytes) -> bytes:

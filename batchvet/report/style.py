@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import FloatArray
 from batchvet.report.view import SectorView
 
 INK = "#1a1a1a"
@@ -29,7 +30,7 @@ LIGHT_MAP = "Greys"
 SECTOR_COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 #: matplotlib settings of our figures; nothing else of the user's style is touched.
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.0,
     "axes.titlesize": 10.0,
@@ -83,12 +84,13 @@ class Scale:
     softening: float = 0.0  #: asinh scale: linear below this; 0 for a linear scale
     extend: str = "neither"  #: which ends are cut off, in matplotlib's words
 
-    def fraction(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def fraction(self, values: FloatArray) -> FloatArray:
         """Where the values lie between the ends, 0 to 1; NaN stays."""
         low, high = self._stretch(np.array([self.low, self.high]))
-        return np.clip((self._stretch(np.asarray(values, dtype=float)) - low) / (high - low), 0.0, 1.0)
+        fraction: FloatArray = np.clip((self._stretch(np.asarray(values, dtype=float)) - low) / (high - low), 0.0, 1.0)
+        return fraction
 
-    def _stretch(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _stretch(self, values: FloatArray) -> FloatArray:
         return np.arcsinh(values / self.softening) if self.softening else values
 
     def ticks(self) -> list[float]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from batchvet.arrays import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 Row = Mapping[str, Any]
 
 #: Bit of the SPOC aperture image that marks the optimal aperture.
@@ -52,7 +55,8 @@ class Ellipse:
         values, vectors = np.linalg.eigh(self.covariance)
         half_axes = vectors * np.sqrt(np.maximum(values, 0.0))
         circle = np.array([np.cos(turn), np.sin(turn)])
-        return (sigma * half_axes @ circle).T + np.array([self.x, self.y])
+        points: FloatArray = (sigma * half_axes @ circle).T + np.array([self.x, self.y])
+        return points
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,7 @@ class SectorView:
     reason: str  #: why it was skipped or failed; empty when ok
     verdict: str  #: of the candidate; empty when there is none
     images: Mapping[str, FloatArray] = field(default_factory=dict)  #: panel name -> [row, col]
-    aperture: NDArray[np.bool_] | None = None  #: the pipeline's optimal aperture, [row, col]
+    aperture: BoolArray | None = None  #: the pipeline's optimal aperture, [row, col]
     corner: tuple[int, int] | None = None  #: CCD (column, row) of pixel [0, 0]; None when unknown
     stars: tuple[Star, ...] = ()
     peak: tuple[int, int] | None = None  #: V09's deepest pixel, (column, row) of the stamp
@@ -124,7 +128,7 @@ def sector_view(sector: Row, image: Row | None, candidate: Row | None) -> Sector
     sector, image, candidate
         Rows of the three tables (dict or pandas Series); `image` and `candidate` may be None.
     """
-    common = {
+    common: dict[str, Any] = {
         "toi": str(sector["toi"]),
         "tic": int(sector["tic"]),
         "sector": int(sector["sector"]),
@@ -173,6 +177,11 @@ def sky_view(candidate: Row, sectors: Iterable[Row], images: Iterable[Row]) -> S
     )
 
 
+def rows_of(table: pd.DataFrame) -> list[Row]:
+    """The rows of a table, each a value by its column's name."""
+    return cast("list[Row]", table.to_dict("records"))
+
+
 def number(row: Row | None, name: str) -> float:
     """A figure of a row; NaN where it is missing or null."""
     value = None if row is None else row.get(name)
@@ -215,7 +224,7 @@ def _images(image: Row, shape: tuple[int, int]) -> dict[str, FloatArray]:
     return {panel: found[panel] for panel in ("difference", "snr", "out_of_transit", "depth_ppm") if panel in found}
 
 
-def _aperture(image: Row, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+def _aperture(image: Row, shape: tuple[int, int]) -> BoolArray | None:
     bits = _values(image, "aperture")
     if bits.size != shape[0] * shape[1]:
         return None

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from batchvet.errors import ConfigError
-from batchvet.network import Politeness
+from batchvet.network.asking import Politeness
 from batchvet.pixels.bucket import check_place
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.s3_source import PUBLIC_BUCKET

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchvet.errors import BatchvetError
-from batchvet.network import Politeness
+from batchvet.network.asking import Politeness
 from batchvet.pixels.cache import Cache, CacheEntry
 from batchvet.pixels.download import Downloader, Wanted
 from batchvet.pixels.mast import Downloaded, to_download

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchvet.errors import ArchiveError, ConfigError
-from batchvet.network import Politeness
+from batchvet.network.asking import Politeness
 from batchvet.pixels.prf_fetch import fetch_prf
 from batchvet.pixels.prf_files import prf_folder
 from batchvet.runtime.config import RunConfig, short_hash

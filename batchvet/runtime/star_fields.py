@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from batchvet.catalog.candidate import Neighbour
 from batchvet.catalog.neighbours import NeighbourTable
-from batchvet.catalog.star_search import Search, gaia_stars, tic_stars
+from batchvet.catalog.star_search import Reach, Search, gaia_stars, tic_stars
 from batchvet.errors import CacheError
-from batchvet.mast_client import MastClient, nothing_is_an_answer
-from batchvet.network import CarefulSession, Host
+from batchvet.network.asking import CarefulSession, Host
+from batchvet.network.mast_client import MastClient, nothing_is_an_answer
 from batchvet.pixels.storage import Storage
 from batchvet.runtime.config import StarSettings
 
@@ -110,10 +110,10 @@ class _open:
         self._session = CarefulSession()
 
     def __enter__(self) -> Search:
-        radius, faintest = self._settings.radius_arcsec, self._settings.max_tmag
+        reach = Reach(self._settings.radius_arcsec, self._settings.max_tmag)
         if self._gaia:
-            return lambda tic, ra, dec: gaia_stars(self._host, self._session, tic, ra, dec, radius, faintest)
-        return lambda tic, ra, dec: tic_stars(self._client, tic, ra, dec, radius, faintest)
+            return lambda tic, ra, dec: gaia_stars(self._host, self._session, tic, ra, dec, reach)
+        return lambda tic, ra, dec: tic_stars(self._client, tic, ra, dec, reach)
 
     def __exit__(self, *exception: object) -> None:
         self._client.close()

@@ -14,7 +14,7 @@ from stamps import stored
 from test_ingest_from_mast import write_config
 
 from batchvet.errors import ArchiveError
-from batchvet.network import Politeness
+from batchvet.network.asking import Politeness
 from batchvet.pixels.prf_fetch import fetch_prf
 from batchvet.pixels.prf_files import read_prf
 from batchvet.runtime import prf_choice

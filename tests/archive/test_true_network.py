@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from batchvet.catalog.reader import read_catalog
-from batchvet.catalog.star_search import gaia_stars, tic_stars
+from batchvet.catalog.star_search import Reach, gaia_stars, tic_stars
 from batchvet.catalog.toi_table import fetch_toi_table
-from batchvet.mast_client import MastClient
-from batchvet.network import CarefulSession, Host
+from batchvet.network.asking import CarefulSession, Host
+from batchvet.network.mast_client import MastClient
 from batchvet.pixels.download import Downloader, Wanted
 from batchvet.pixels.mast import MastChoice, MastSource
 from batchvet.pixels.mast_search import MastSearch, download_url, file_name
@@ -49,9 +49,10 @@ def test_tesscut_cuts_what_it_lists(tmp_path: Path) -> None:
 
 
 def test_the_tic_and_gaia_agree_on_the_brightest_star() -> None:
-    tic = min(tic_stars(MastClient(), WASP_126, *PLACE, 100.0, 16.0), key=lambda star: star.tmag)
+    reach = Reach(radius_arcsec=100.0, max_tmag=16.0)
+    tic = min(tic_stars(MastClient(), WASP_126, *PLACE, reach), key=lambda star: star.tmag)
     with CarefulSession() as session:
-        gaia = min(gaia_stars(Host(), session, WASP_126, *PLACE, 100.0, 16.0), key=lambda star: star.tmag)
+        gaia = min(gaia_stars(Host(), session, WASP_126, *PLACE, reach), key=lambda star: star.tmag)
     assert tic.source_id == str(WASP_126)
     assert gaia.tmag == pytest.approx(tic.tmag, abs=0.1)
     assert gaia.at(2016.0) == pytest.approx(tic.at(2016.0), abs=1.0 / 3600)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from batchvet.catalog.candidate import Neighbour, move
-from batchvet.catalog.neighbours import find_target, read_neighbours
+from batchvet.catalog.candidate import Neighbour
+from batchvet.catalog.neighbours import read_neighbours
 from batchvet.errors import CatalogError
 
 HEADER = "tic,source_id,ra,dec,tmag,pmra,pmdec,epoch\n"
@@ -191,53 +190,3 @@ def test_what_is_not_a_neighbour_table_is_refused_by_name(tmp_path, content, sai
     with pytest.raises(CatalogError) as error:
         read_neighbours(path)
     assert said in str(error.value) and f"neighbour table {path}" in str(error.value)
-
-
-# --- which neighbour is the target ------------------------------------------------------------------------------
-
-RA, DEC = 63.374706, -69.226593
-
-
-def star(source_id: str, east: float, north: float, tmag: float, **motion: float) -> Neighbour:
-    """A star `east` and `north` arcsec of (RA, DEC)."""
-    ra = RA + east / 3600 / math.cos(math.radians(DEC))
-    return Neighbour(source_id, ra, DEC + north / 3600, tmag, **motion)
-
-
-@pytest.mark.parametrize("name", ["25155310", "TIC 25155310", "tic25155310", "TIC-25155310"])
-def test_target_is_known_by_its_number_wherever_it_is(name):
-    stars = (star("1", 0, 0, 10.6), star(name, 300, 0, 18.0))
-    assert find_target(stars, 25155310, RA, DEC, 10.6) == 1
-    assert find_target(stars, 25155310) == 1
-
-
-def test_number_of_another_star_that_ends_alike_is_not_the_target():
-    stars = (star("925155310", 300, 0, 10.6), star("251553100", 200, 0, 10.6))
-    assert find_target(stars, 25155310, RA, DEC, 10.6) is None
-
-
-def test_target_under_a_gaia_number_is_known_by_place_and_magnitude():
-    faint_and_nearer = star("1", 0.2, 0.1, 13.0)
-    bright_and_far = star("2", 2.2, 0.0, 10.6)
-    target = star("3", 1.0, -1.0, 11.4)
-    second = star("4", 1.5, 1.0, 10.6)
-    stars = (faint_and_nearer, bright_and_far, second, target)
-    assert find_target(stars, 25155310, RA, DEC, 10.6) == 3
-    assert find_target(stars, 25155310, RA, DEC) == 0  # without a magnitude only the place counts
-    assert find_target(stars[:2], 25155310, RA, DEC, 10.6) is None
-    assert find_target(stars, 25155310) is None
-    assert find_target((), 25155310, RA, DEC, 10.6) is None
-
-
-def test_target_is_compared_at_the_epoch_of_its_position():
-    # 500 mas/yr over 16 years is 8": in place at 2000.0 only after being moved back.
-    ra, dec = move(RA, DEC, 300.0, -400.0, 16.0)
-    gaia = Neighbour("3", ra, dec, 10.6, 300.0, -400.0, 2016.0)
-    assert find_target((gaia,), 25155310, RA, DEC, 10.6) == 0
-    assert find_target((gaia,), 25155310, RA, DEC, 10.6, epoch=2016.0) is None
-    assert find_target((gaia,), 25155310, ra, dec, 10.6, epoch=2016.0) == 0
-
-
-def test_target_is_found_across_the_zero_of_right_ascension():
-    neighbour = Neighbour("3", 0.0001, 5.0, 10.0)
-    assert find_target((neighbour,), 1, 359.9999, 5.0, 10.0) == 0

@@ -94,9 +94,12 @@ def test_file_without_a_header_is_known_by_its_name(nested, files):
     assert offer.error_kind == "not_fits"
 
 
-def test_file_that_says_nothing_is_listed_as_unrecognised(nested):
+def test_file_that_says_nothing_is_offered_for_no_target(nested):
     fits.PrimaryHDU().writeto(nested / "mine.fits")
-    assert [f.path for f in DirectorySource(nested).unrecognised()] == ["mine.fits"]
+    source = DirectorySource(nested)
+    assert "mine.fits" in [found.path for found in source.files() if not found.sector and not found.tic]
+    targets = {found.tic: (found.ra, found.dec) for found in source.files() if found.tic}
+    assert not [offer for offer in source.offers(targets) if offer.location.endswith("mine.fits")]
 
 
 def test_tesscut_file_goes_to_the_target_at_its_position(nested, files):

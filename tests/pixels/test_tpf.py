@@ -17,10 +17,11 @@ from batchvet.errors import StampError
 from batchvet.pixels.fits_file import identity_from_name
 from batchvet.pixels.quality import DEFAULT, NAMED
 from batchvet.pixels.stamp import Stamp
-from batchvet.pixels.tpf import BACKGROUND_INCLUDED, CHECKSUM_MISMATCH, read_tpf
+from batchvet.pixels.tpf import read_tpf
 from batchvet.simulate import SimulationSettings, draw_scene
 from batchvet.simulate.detector import expose
 from batchvet.simulate.files import write_target_pixel_file
+from batchvet.vocabulary import Flag
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_changed_bit_is_flagged(tpf, tmp_path):
     content[len(content) // 2] ^= 1
     path = tmp_path / tpf.name
     path.write_bytes(content)
-    assert read_tpf(path).flags == (CHECKSUM_MISMATCH,)
+    assert read_tpf(path).flags == (Flag.CHECKSUM_MISMATCH,)
     assert read_tpf(tpf).flags == ()
 
 
@@ -187,7 +188,7 @@ def tesscut(tpf: Path, directory: Path) -> Path:
 def test_tesscut_file_knows_a_position_only(tpf, tmp_path):
     stamp = read_tpf(tesscut(tpf, tmp_path))
     assert (stamp.tic, stamp.sector) == (0, 5)
-    assert BACKGROUND_INCLUDED in stamp.flags
+    assert Flag.BACKGROUND_INCLUDED in stamp.flags
     assert np.isfinite([stamp.ra, stamp.dec]).all()
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
-from batchvet.network import Host, PassingFault, Politeness
+from batchvet.network.asking import Host, PassingFault, Politeness
 
 Answer = TypeVar("Answer")
 

@@ -7,15 +7,14 @@ import os
 import signal
 import sys
 import traceback
+from typing import cast
 
 import typer
 
-from batchvet.commands import app
-from batchvet.console import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE
+from batchvet.cli.commands import app
+from batchvet.cli.console import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE
 from batchvet.errors import BatchvetError, CacheError
 
-_INTERRUPTED = 1, 2, 3, 130
-_ROWS_SHOWN = 40
 _INTERRUPTED = "interrupted; what is done is kept, the same command goes on"
 
 #: What a file system says when it is the place that is wrong, not the program.
@@ -31,7 +30,8 @@ _PLACE_REFUSES = (
     errno.ENAMETOOLONG,
 )
 
-_UsageError = typer.BadParameter.__base__  #: click's, wherever typer keeps it
+#: click's UsageError, wherever typer keeps it: all that is used of it is what BadParameter has too
+_UsageError = cast(type[typer.BadParameter], typer.BadParameter.__base__)
 
 
 def main() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchvet.console import EXIT_SOME_FAILED, Bars, Json, print_json, print_table
+from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, print_json, print_table
 from batchvet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from batchvet.pixels.cache import Cache
 
 cache_app = typer.Typer(no_args_is_help=True, help="Look after the pixel cache.")
 catalog_app = typer.Typer(no_args_is_help=True, help="Fetch a catalogue.")
@@ -79,7 +82,7 @@ def catalog_toi(
         print(f"{table.n_kept} of {table.n_rows} candidates in {table.path}{unusable}")
 
 
-def _existing_cache(location: str):
+def _existing_cache(location: str) -> Cache:
     from batchvet.pixels.cache import Cache
 
     if "://" not in location and not Path(location).is_dir():

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from batchvet import __version__
-from batchvet.console import EXIT_SOME_FAILED, Bars, Json, duration, print_json, print_table, size
-from batchvet.data_commands import cache_app, catalog_app
+from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, duration, print_json, print_table, size
+from batchvet.cli.data_commands import cache_app, catalog_app
 from batchvet.errors import ConfigError
+from batchvet.vocabulary import Status
 
 _ROWS_SHOWN = 40
 
@@ -113,7 +114,7 @@ def ingest(
 
 
 @app.command()
-def run(
+def run(  # house: options of a command
     config: Config,
     output: Annotated[Path | None, typer.Option(help="Instead of the configuration's output.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many targets.")] = None,
@@ -208,7 +209,7 @@ def report(
 
 
 @app.command()
-def simulate(
+def simulate(  # house: options of a command
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where files go.", show_default=False)],
     targets: Annotated[int, typer.Option(min=1)] = 20,
     sectors: Annotated[int, typer.Option(min=1)] = 3,
@@ -262,7 +263,7 @@ def _run_and_report(config: Path, *, as_json: bool, **options: Any) -> None:
         if summary["rows"] > _ROWS_SHOWN:
             print(f"... and {summary['rows'] - _ROWS_SHOWN} more rows")
         _print_summary(summary, done.directory)
-    if summary["status"].get("error"):
+    if summary["status"].get(Status.ERROR):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 

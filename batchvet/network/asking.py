@@ -16,6 +16,7 @@ from tenacity.wait import wait_exponential, wait_random
 
 import batchvet
 from batchvet.errors import ArchiveError
+from batchvet.vocabulary import ErrorKind
 
 Answer = TypeVar("Answer")
 
@@ -94,11 +95,12 @@ class Host:
             reraise=True,
         )
         try:
-            return retrying(self._attempt, question, what)
+            answer: Answer = retrying(self._attempt, question, what)
         except PassingFault as fault:
             raise ArchiveError(
-                f"{what}: {fault}, {self.politeness.attempts} times; run again later", kind="unreachable"
+                f"{what}: {fault}, {self.politeness.attempts} times; run again later", kind=ErrorKind.UNREACHABLE
             ) from fault
+        return answer
 
     def close(self) -> None:
         """End all waiting: who waits gets an error."""
@@ -108,7 +110,7 @@ class Host:
         while (wait := self._welcome_at - time.monotonic()) > 0 and not self._closed.wait(wait):
             pass
         if self._closed.is_set():
-            raise ArchiveError(f"{what}: interrupted; run again to go on", kind="interrupted")
+            raise ArchiveError(f"{what}: interrupted; run again to go on", kind=ErrorKind.INTERRUPTED)
         try:
             return question()
         except requests.RequestException as error:
@@ -118,7 +120,7 @@ class Host:
         if fault.retry_after_s > self.politeness.longest_retry_after_s:
             raise ArchiveError(
                 f"{what}: the server wants to be left alone for {fault.retry_after_s:.0f} s; run again after that",
-                kind="unreachable",
+                kind=ErrorKind.UNREACHABLE,
             )
         self._welcome_at = max(self._welcome_at, time.monotonic() + fault.retry_after_s)
         raise fault
@@ -163,11 +165,13 @@ def _judged(error: requests.RequestException, what: str) -> PassingFault:
         if response.status_code in _NOT_NOW:
             wait = retry_after_seconds(response.headers.get("Retry-After"))
             return PassingFault(f"the server answers {response.status_code} {response.reason}", wait)
-        raise ArchiveError(f"{what}: the server answers {response.status_code} {response.reason}", kind="refused")
+        raise ArchiveError(
+            f"{what}: the server answers {response.status_code} {response.reason}", kind=ErrorKind.REFUSED
+        )
     if isinstance(error, requests.exceptions.JSONDecodeError):
         return PassingFault("the server sends a page where data were asked for")
     if isinstance(error, requests.Timeout):
         return PassingFault("the server does not answer in time")
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return PassingFault("the connection fails or breaks")
-    raise ArchiveError(f"{what}: {error}", kind="refused") from error
+    raise ArchiveError(f"{what}: {error}", kind=ErrorKind.REFUSED) from error

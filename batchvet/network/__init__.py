@@ -1,0 +1,1 @@
+"""Other people's servers: where they are, and how they are asked."""

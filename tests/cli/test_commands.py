@@ -1,0 +1,138 @@
+"""The commands as people and scripts use them: output, exit codes, what stands where."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from command_line import batchvet, program
+
+
+def test_run_prints_the_table_and_where_results_lie(survey, finished):
+    again = batchvet("run", survey.config)
+    assert again.returncode == 0
+    for toi in pd.read_csv(survey.catalog, dtype={"toi": str})["toi"]:
+        assert toi in again.stdout
+    assert "verdicts" in again.stdout
+    assert f"pd.read_parquet('{finished / 'sectors'}')" in again.stdout
+    summary = json.loads(batchvet("run", survey.config, "--json").stdout)
+    assert summary["finished"] and sum(summary["status"].values()) == summary["rows"]
+
+
+def test_plan_changes_nothing(survey, finished):
+    before = sorted((p, p.stat().st_mtime_ns) for p in finished.rglob("*"))
+    done = batchvet("plan", survey.config, "--json")
+    plan = json.loads(done.stdout)
+    assert (plan["tasks"], plan["tasks_cached"], plan["rows_to_do"]) == (6, 6, 0)
+    assert sorted((p, p.stat().st_mtime_ns) for p in finished.rglob("*")) == before
+    assert "6 tasks" in batchvet("plan", survey.config).stdout
+
+
+def test_show_prints_sorted_json_by_sector(survey, finished):
+    toi = pd.read_csv(survey.catalog, dtype={"toi": str})["toi"][0]
+    done = batchvet("show", finished, toi)
+    shown = json.loads(done.stdout)
+    assert sorted(shown) == ["1", "2"]
+    rows = pd.read_parquet(finished / "sectors").set_index(["toi", "sector"])
+    for sector, said in shown.items():
+        row = rows.loc[(toi, int(sector))]
+        assert {"status", "flags", "metrics"} <= said.keys()
+        assert said["status"] == row["v09_status"]
+        assert said["flags"] == list(row["v09_flags"])
+        metrics = said["metrics"]
+        assert metrics["max_depth_ppm"] == row["v09_max_depth_ppm"]
+        for name in ("target_offset_pixels", "target_offset_arcsec", "significance_sigma"):
+            assert metrics[name] == (None if pd.isna(row[name]) else row[name])
+    assert list(shown["1"]["metrics"]) == sorted(shown["1"]["metrics"])
+
+
+def test_status_says_what_to_type_next(finished):
+    assert "finished; next: batchvet report" in batchvet("status", finished).stdout
+    assert json.loads(batchvet("status", finished, "--json").stdout)["rows_to_do"] == 0
+
+
+def test_plot_and_report(survey, finished, tmp_path):
+    toi = pd.read_csv(survey.catalog, dtype={"toi": str})["toi"][0]
+    for options in (["--sector", "1"], [], ["--sector", "1", "--light-curves"]):
+        figure = tmp_path / f"{len(options)}.png"
+        done = batchvet("plot", finished, toi, *options, "-o", figure)
+        assert done.returncode == 0, done.stderr
+        assert figure.read_bytes().startswith(b"\x89PNG")
+    done = batchvet("report", finished, "--output", tmp_path / "report")
+    assert done.stdout.strip() == str(tmp_path / "report" / "index.html")
+    assert toi in (tmp_path / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("catalog: toi.csv\nfrob: 1\n", "frob: unknown key"),
+        ("catalog: [", "not YAML"),
+        ("- 1\n", "a table of keys"),
+        ("cache: x\n", "catalog: Field required"),
+        ("catalog: nothing.csv\n", "nothing.csv"),
+        ("catalog: toi.csv\nchecks: [V99]\n", "checks"),
+        ("catalog: toi.csv\ncluster: {serial: true, workers: 3}\n", "workers goes with"),
+        ("catalog: toi.csv\nsources: [{directory: nowhere}]\n", "nowhere is not a directory"),
+        ("catalog: !!python/object/apply:os.system ['true']\n", "not YAML"),
+    ],
+)
+def test_configuration_mistakes_are_named(survey, tmp_path, text, message):
+    (tmp_path / "toi.csv").write_text(survey.catalog.read_text())
+    (tmp_path / "c.yaml").write_text(text)
+    done = batchvet("run", tmp_path / "c.yaml")
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_catalogue_lists_every_row_and_keep_going_drops_them(survey, tmp_path):
+    catalog = pd.read_csv(survey.catalog, dtype=str)
+    bad = catalog.head(1).assign(toi="1.01", duration_hours="-3")
+    pd.concat([catalog, bad]).to_csv(tmp_path / "toi.csv", index=False)
+    config = survey.config.read_text().replace("tpfs", str(survey.directory / "tpfs"))
+    config = config.replace("neighbours: neighbours.csv\n", "")
+    (tmp_path / "c.yaml").write_text(config)
+    refused = batchvet("run", tmp_path / "c.yaml")
+    assert refused.returncode == 2
+    assert "line 5" in refused.stderr or f"line {len(catalog) + 2}" in refused.stderr
+    done = batchvet("run", tmp_path / "c.yaml", "--keep-going")
+    assert done.returncode == 0, done.stderr
+    assert "1.01" in (tmp_path / "run" / "rejects.csv").read_text()
+
+
+def test_failed_task_gives_exit_3(survey, tmp_path):
+    for name in ("toi.csv", "neighbours.csv", "config.yaml"):
+        (tmp_path / name).write_text((survey.directory / name).read_text())
+    (tmp_path / "tpfs").mkdir()
+    for number, file in enumerate(survey.files):
+        content = file.read_bytes()
+        (tmp_path / "tpfs" / file.name).write_bytes(content[: 100 if number == 0 else None])
+    done = batchvet("run", tmp_path / "config.yaml")
+    assert done.returncode == 3
+    assert "error" in done.stdout
+    retried = batchvet("run", tmp_path / "config.yaml", "--retry-failed", "--json")
+    assert retried.returncode == 3
+    assert json.loads(retried.stdout)["error_kind"] == {"truncated": 1}
+    assert "--retry-failed" in batchvet("status", tmp_path / "run").stdout
+
+
+def test_demo_vets_the_embedded_sample(tmp_path):
+    done = program("demo", "--output", tmp_path / "demo")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo" / "run" / "report" / "index.html").exists()
+    shown = json.loads(batchvet("show", tmp_path / "demo" / "run", "5807.01").stdout)
+    assert shown["83"]["status"] == "ok"
+    assert shown["83"]["metrics"]["max_depth_ppm"] == 224066.93494969374
+    assert shown["83"]["flags"] == [
+        "DIFFIMG_MAX_AT_EDGE",
+        "DIFFIMG_TARGET_DEPTH_NONPOSITIVE",
+        "DIFFIMG_UNRELIABLE",
+    ]
+    verdicts = pd.read_parquet(tmp_path / "demo" / "run" / "candidates.parquet").set_index("toi")["verdict"]
+    assert dict(verdicts) == {"114.01": "ON_TARGET", "5807.01": "ON_TARGET"}
+
+
+def test_version():
+    assert program("--version").stdout.strip() == "0.1.0"

@@ -1,0 +1,35 @@
+"""What people and programs read on stdout."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from batchvet.cli.console import duration, print_json, print_table, size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.04, "0.0 s"), (9.96, "10.0 s"), (12.4, "12 s"), (200.0, "3 min 20 s"), (7500.0, "2 h 05 min")],
+)
+def test_durations_are_read_at_a_glance(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "words"), [(999, "999 B"), (12_300_000, "12.3 MB"), (1.5e12, "1.5 TB"), (2e15, "2000.0 TB")]
+)
+def test_sizes_are_in_powers_of_1000(n_bytes, words):
+    assert size(n_bytes) == words
+
+
+def test_json_has_null_for_what_could_not_be_measured_and_no_numpy(capsys):
+    print_json({"b": np.float64("nan"), "a": np.array([1, 2]), 3: (None, np.bool_(True), float("inf"))})
+    assert json.loads(capsys.readouterr().out) == {"3": [None, True, None], "a": [1, 2], "b": None}
+
+
+def test_a_table_in_a_pipe_is_aligned_text(capsys):
+    print_table([{"TOI": "114.01", "depth": 0.5}, {"TOI": "5807.01", "depth": float("nan")}])
+    assert capsys.readouterr().out == "TOI      depth\n114.01   0.5\n5807.01  -\n"

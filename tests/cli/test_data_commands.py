@@ -1,0 +1,21 @@
+"""Commands that look after data."""
+
+from __future__ import annotations
+
+import json
+
+from command_line import batchvet
+
+
+def test_cache_commands(survey, finished):
+    cache = survey.directory / "cache"
+    assert len(json.loads(batchvet("cache", "list", cache, "--json").stdout)) == 6
+    assert "6 entries read, 0 damaged" in batchvet("cache", "verify", cache).stdout
+    assert json.loads(batchvet("cache", "reindex", cache, "--json").stdout) == {"entries": 6}
+    entry = sorted(cache.glob("s*/*.zip"))[0]
+    whole = entry.read_bytes()
+    entry.write_bytes(whole[:-100])
+    damaged = batchvet("cache", "verify", cache)
+    assert damaged.returncode == 3
+    assert entry.name in damaged.stdout
+    entry.write_bytes(whole)

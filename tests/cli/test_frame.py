@@ -1,0 +1,103 @@
+"""One line and an exit code for every mistake and every interrupt."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from command_line import ENVIRONMENT, batchvet, program
+
+
+def test_a_mistake_of_the_program_as_a_process_is_one_line():
+    done = program("run", "nowhere.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["frobnicate"], "No such command"),
+        (["run"], "Missing argument"),
+        (["show", "nowhere", "1.01"], "not a batchvet run"),
+        (["status", "nowhere"], "not a batchvet run"),
+        (["report", "nowhere"], "not a batchvet run"),
+        (["cache", "list", "nowhere"], "no such cache"),
+        (["simulate", "x", "--targets", "0"], "--targets"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_exit_2(arguments, message):
+    done = batchvet(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_place_that_cannot_be_written_is_one_line_and_exit_2(survey, finished, tmp_path):
+    (tmp_path / "file").touch()
+    toi = pd.read_csv(survey.catalog, dtype={"toi": str})["toi"][0]
+    for command in (
+        ["plot", finished, toi, "--sector", 1, "-o", tmp_path / "file" / "x.png"],
+        ["report", finished, "--output", tmp_path / "file" / "report"],
+        ["simulate", tmp_path / "file" / "sim", "--targets", 1],
+        ["demo", "--output", tmp_path / "file" / "demo"],
+    ):
+        done = batchvet(*command)
+        assert done.returncode == 2
+        assert str(tmp_path / "file") in done.stderr
+        assert "internal" not in done.stderr
+
+
+def test_second_interrupt_leaves_at_once(tmp_path):
+    closing = tmp_path / "closing"
+    program = f"""
+import time, pathlib
+from batchvet.cli import frame
+def slow_to_close(**options):
+    try:
+        pathlib.Path({str(tmp_path / "working")!r}).touch()
+        time.sleep(60)
+    finally:
+        pathlib.Path({str(closing)!r}).touch()
+        time.sleep(60)
+frame.app = slow_to_close
+frame.main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    for there, number in ((tmp_path / "working", signal.SIGTERM), (closing, signal.SIGINT)):
+        deadline = time.monotonic() + 60
+        while not there.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "interrupted; what is done is kept, the same command goes on\n")
+
+
+@pytest.mark.parametrize("cluster", ["{serial: true}", "{workers: 2}"])
+def test_interrupt_gives_130_and_the_same_command_goes_on(survey, tmp_path, cluster):
+    config = survey.config.read_text().replace("tpfs", str(survey.directory / "tpfs"))
+    config = config.replace("neighbours.csv", str(survey.neighbours)).replace("toi.csv", str(survey.catalog))
+    (tmp_path / "c.yaml").write_text(config.replace("{serial: true}", cluster))
+    command = [sys.executable, "-m", "batchvet", "run", str(tmp_path / "c.yaml")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "log.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    if process.returncode == 0:
+        pytest.skip("the run was finished before the interrupt came")
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "goes on" in errors
+    again = batchvet("run", tmp_path / "c.yaml", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["finished"]
