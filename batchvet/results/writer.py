@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batchvet.atomic import sync_directory, write_atomically
 from batchvet.errors import RunError
-from batchvet.pixels.storage import sync_directory, write_atomically
 from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
 
 ROWS_PER_PART = 512

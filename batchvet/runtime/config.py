@@ -30,7 +30,7 @@ from batchvet.network import Politeness
 from batchvet.pixels.bucket import check_place
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.s3_source import PUBLIC_BUCKET
-from batchvet.pixels.storage import open_storage
+from batchvet.pixels.storage_location import open_storage
 
 Check = Literal["V08", "V09", "V10", "localization"]
 ALL_CHECKS: tuple[Check, ...] = get_args(Check)

@@ -14,7 +14,7 @@ from batchvet.catalog.neighbours import NeighbourTable, read_neighbours
 from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.pixels.entry import StampKey
 from batchvet.pixels.sources import Offer
-from batchvet.pixels.storage import open_storage
+from batchvet.pixels.storage_location import open_storage
 from batchvet.results.schema import HASH_NAMES
 from batchvet.results.writer import read_parts
 from batchvet.runtime.available import AvailablePixels, Problem
