@@ -296,6 +296,12 @@ _NOT_LOCALIZED: dict[str, Flag] = {
     ErrorKind.NO_PIXELS: Flag.NOT_LOCALIZED_NO_PIXELS,
     ErrorKind.GAP: Flag.NOT_LOCALIZED_GAP,
 }
+_KINDS: dict[str, ErrorKind] = {str(kind): kind for kind in ErrorKind}
+
+
+def error_kind(word: str) -> ErrorKind:
+    """The kind that a stored word stands for."""
+    return _KINDS[word]
 
 
 def not_localized(kind: str) -> Flag:

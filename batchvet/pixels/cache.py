@@ -14,7 +14,8 @@ from batchvet.errors import CacheError, StampError, StorageError
 from batchvet.pixels.entry import StampKey, check_seal, decode, encode, read_attributes
 from batchvet.pixels.index_file import decode_records, encode_records
 from batchvet.pixels.stamp import Stamp
-from batchvet.pixels.storage import Listed, Storage, open_storage
+from batchvet.pixels.storage import Listed, Storage
+from batchvet.pixels.storage_location import open_storage
 
 Found = TypeVar("Found")
 

@@ -19,10 +19,10 @@ from typing import BinaryIO
 
 import requests
 
+from batchvet.atomic import sync_directory, write_atomically
 from batchvet.errors import ArchiveError, StampError
 from batchvet.network.asking import CarefulSession, Host, PassingFault, Politeness
 from batchvet.pixels.fits_file import open_fits, unpack
-from batchvet.pixels.storage import sync_directory, write_atomically
 from batchvet.vocabulary import ErrorKind
 
 _CHUNK = 1 << 16

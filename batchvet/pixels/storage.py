@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from batchvet.errors import CacheError, ConfigError, StorageError
+from batchvet.atomic import write_atomically
+from batchvet.errors import CacheError, StorageError
 
 
 @dataclass(frozen=True)
@@ -68,86 +68,21 @@ class LocalStorage:
             raise CacheError(f"{self.directory / name}: {error.strerror}; run 'batchvet ingest' again") from error
 
     def put(self, name: str, content: bytes, check: Callable[[bytes], None], *, replace: bool) -> None:
-        """Write under a hidden name, read back and check, sync, then take the real name at once.
+        """Commit an object whole, after it was read back and checked.
 
         Without `replace` the first writer wins and a later one leaves what is there.
         """
         final = self.directory / name
-        temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"{final.parent}: cannot be made ({error.strerror}); choose another cache") from error
         try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            check(temporary.read_bytes())
-            if replace:
-                os.replace(temporary, final)
-            else:
-                _claim(temporary, final)
-            sync_directory(final.parent)
+            write_atomically(final, content, check=check, replace=replace)
+        except CacheError:  # an OSError too, and `check`'s own
+            raise
         except OSError as error:
-            if isinstance(error, CacheError):
-                raise
             raise StorageError(f"{final}: cannot be written ({error.strerror})") from error
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def open_storage(location: str | Path) -> Storage:
-    """A directory, or a bucket by its ``s3://`` address.
-
-    Raises
-    ------
-    ConfigError
-        Another kind of address, or one that cannot be used.
-    """
-    scheme, slashes, _ = str(location).partition("://")
-    if scheme.startswith("s3:/"):
-        raise ConfigError("cache: an s3:// address is a string; a Path loses one of its slashes")
-    if not slashes:
-        return LocalStorage(location)
-    if scheme != "s3":
-        raise ConfigError(f"cache: {scheme}:// is not known; name a directory or s3://bucket/prefix")
-    from batchvet.pixels.storage_s3 import S3Storage  # what it stands on is an optional extra
-
-    return S3Storage(str(location))
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename within `directory` survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`: readers see the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_directory(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _claim(temporary: Path, final: Path) -> None:
-    try:
-        os.link(temporary, final)  # fails when the name is taken, where a rename would replace
-    except FileExistsError:
-        return
-    except OSError:  # a file system without hard links: replacing by the same content is as good
-        os.replace(temporary, final)
 
 
 def _scan(directory: Path, prefix: str, suffix: str) -> Iterator[Listed]:

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 import batchvet
+from batchvet.atomic import write_atomically
 from batchvet.errors import ConfigError, RunError
-from batchvet.pixels.storage import write_atomically
 from batchvet.report.figures import candidate_figure, draw_panel, draw_sky, sector_figure
 from batchvet.report.style import PANELS, RC
 from batchvet.report.view import SectorView, SkyView, rows_of, sector_view, sky_view

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from made_run import EVIL, KINDS, make_run
 
+from batchvet.api import open_run
 from batchvet.errors import RunError
 from batchvet.report.candidate_page import CandidateRows
 from batchvet.report.page import natural_order, page_names, write_report
 from batchvet.report.raster import LEVELS, png
 from batchvet.report.style import Scale
 from batchvet.report.words import plain, probability, shown
-from batchvet.results.reader import open_run
 from batchvet.vocabulary import explain
 
 
