@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = ["Run", "RunConfig", "open_run", "run", "vet"]
 
 if TYPE_CHECKING:
-    from batchvet.results.reader import Run, open_run
-    from batchvet.runtime.config import RunConfig
-    from batchvet.runtime.run import run
-    from batchvet.runtime.vet import vet
-
-_HOMES = {
-    "Run": "batchvet.results.reader",
-    "RunConfig": "batchvet.runtime.config",
-    "open_run": "batchvet.results.reader",
-    "run": "batchvet.runtime.run",
-    "vet": "batchvet.runtime.vet",
-}
+    from batchvet.api import Run, RunConfig, open_run, run, vet
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that a worker imports only what it needs."""
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'batchvet' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module("batchvet.api"), name)

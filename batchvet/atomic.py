@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_atomically(
-    path: Path, content: bytes, *, check: Callable[[bytes], None] | None = None, replace: bool = True
+    path: Path, content: bytes | memoryview, *, check: Callable[[bytes], None] | None = None, replace: bool = True
 ) -> None:
     """Write under a hidden name beside `path`, sync, then take the real name at once.
 
@@ -17,7 +17,7 @@ def write_atomically(
     ----------
     path : path
         Its directory is made when it is not there.
-    content : bytes
+    content : bytes or memoryview
     check : callable, optional
         Given what reads back before the name is taken; by raising it keeps the file from being there.
     replace : bool

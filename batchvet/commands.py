@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,10 @@ from batchvet import __version__
 from batchvet.console import EXIT_SOME_FAILED, Bars, Json, duration, print_json, print_table, size
 from batchvet.data_commands import cache_app, catalog_app
 from batchvet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from batchvet.runtime.config import RunConfig
+    from batchvet.runtime.run import RunOptions
 
 _ROWS_SHOWN = 40
 
@@ -50,23 +54,27 @@ def demo(
 ) -> None:
     """Vet the embedded sample of real TESS pixels."""
     from batchvet.report.page import write_report
-    from batchvet.results.reader import open_run
+    from batchvet.results.reader import RunResults
+    from batchvet.runtime.config import read_config
+    from batchvet.runtime.run import RunOptions
     from batchvet.sample import write_sample
 
-    _run_and_report(write_sample(output), as_json=as_json)
-    page = write_report(open_run(output / "run"))
+    _run_and_report(read_config(write_sample(output)), RunOptions(), as_json=as_json)
+    page = write_report(RunResults(output / "run"))
     print(f"report      {page}", file=sys.stderr if as_json else sys.stdout)
 
 
 @app.command()
 def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -> None:
     """Say what would run: counts, cached and missing, bytes, time. Changes nothing."""
+    from batchvet.pixels.sources import Asking
     from batchvet.runtime.config import read_config
     from batchvet.runtime.plan import make_plan
 
     with Bars() as bars:
         bars.start("Looking at files", None)
-        made = make_plan(read_config(config), keep_going=keep_going, progress=lambda n: bars.advance(), ask=False)
+        asking = Asking(ask=False, progress=lambda n: bars.advance())
+        made = make_plan(read_config(config), keep_going=keep_going, asking=asking)
     summary = made.summary()
     if as_json:
         print_json(summary)
@@ -84,9 +92,7 @@ def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -
     print(f"  rows done   {summary['rows_done']}, stale {summary['rows_stale']}, to do {summary['rows_to_do']}")
     print(f"  time        about {duration(summary['estimated_seconds'])}")
     if summary["rejected_candidates"]:
-        print(
-            f"  rejected    {summary['rejected_candidates']} catalogue rows, see {made.config.output / 'rejects.csv'}"
-        )
+        print(f"  rejected    {summary['rejected_candidates']} catalogue rows, see {made.output / 'rejects.csv'}")
 
 
 @app.command()
@@ -98,10 +104,13 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Fill the cache only."""
-    from batchvet.runtime.run import ingest as fill_cache
+    from batchvet.runtime.config import configured
+    from batchvet.runtime.fill import ingest as fill_cache
+    from batchvet.runtime.run import RunOptions
 
+    options = RunOptions(keep_going=keep_going, refresh=refresh)
     with Bars() as bars:
-        done = fill_cache(config, executor=executor, keep_going=keep_going, refresh=refresh, progress=bars)
+        done = fill_cache(configured(config, executor=executor), options, bars)
     if as_json:
         print_json(done)
     else:
@@ -126,18 +135,12 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Vet the catalogue; on an output that has rows, go on where it stopped."""
-    _run_and_report(
-        config,
-        output=output,
-        limit=limit,
-        only=_task(only),
-        executor=executor,
-        scheduler=scheduler,
-        keep_going=keep_going,
-        retry_failed=retry_failed,
-        refresh=refresh,
-        as_json=as_json,
-    )
+    from batchvet.runtime.config import configured
+    from batchvet.runtime.run import RunOptions
+
+    options = RunOptions(limit, _task(only), keep_going, retry_failed, refresh)
+    settings = configured(config, output=output, executor=executor, scheduler=scheduler)
+    _run_and_report(settings, options, as_json=as_json)
 
 
 @app.command()
@@ -166,10 +169,10 @@ def status(run: RunDirectory, as_json: Json = False) -> None:
 @app.command()
 def show(run: RunDirectory, toi: Toi) -> None:
     """Print one candidate as JSON, sector by sector."""
-    from batchvet.results.reader import open_run
+    from batchvet.results.reader import RunResults
     from batchvet.results.views import show as shown
 
-    print_json(shown(open_run(run), toi))
+    print_json(shown(RunResults(run), toi))
 
 
 @app.command()
@@ -182,16 +185,16 @@ def plot(
 ) -> None:
     """Draw a candidate: one sector's images, all sectors and the sky, or each pixel's light curve."""
     from batchvet.report.plot import save_figure, save_plot
-    from batchvet.results.reader import open_run
+    from batchvet.results.reader import RunResults
 
     if light_curves:
         from batchvet.report.stamps import light_curves_of
 
         if sector is None:
             raise ConfigError("--light-curves needs --sector")
-        path = save_figure(light_curves_of(open_run(run), toi, sector), output)
+        path = save_figure(light_curves_of(RunResults(run), toi, sector), output)
     else:
-        path = save_plot(open_run(run), toi, sector, output)
+        path = save_plot(RunResults(run), toi, sector, output)
     print(path)
 
 
@@ -202,9 +205,9 @@ def report(
 ) -> None:
     """Write the report: pages that open from disk, without a server or the network."""
     from batchvet.report.page import write_report
-    from batchvet.results.reader import open_run
+    from batchvet.results.reader import RunResults
 
-    print(write_report(open_run(run), output))
+    print(write_report(RunResults(run), output))
 
 
 @app.command()
@@ -248,12 +251,12 @@ def simulate(
     print(f"next: batchvet run {made.config}")
 
 
-def _run_and_report(config: Path, *, as_json: bool, **options: Any) -> None:
+def _run_and_report(config: RunConfig, options: RunOptions, *, as_json: bool) -> None:
     from batchvet.results.views import counts, overview
     from batchvet.runtime.run import run as vet_catalog
 
     with Bars() as bars:
-        done = vet_catalog(config, progress=bars, **options)
+        done = vet_catalog(config, options, bars)
     summary = counts(done)
     if as_json:
         print_json(summary)

@@ -6,7 +6,9 @@ that stands in the table's ``error_kind`` column and in the log.
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from batchvet.vocabulary import ErrorKind
@@ -97,7 +99,16 @@ class Problem:
 
     @classmethod
     def of(cls, error: BatchvetError) -> Self:
+        """An error that a user can mend."""
         return cls(error.kind, str(error))
+
+    @classmethod
+    def internal(cls, error: Exception) -> Self:
+        """Any other exception: a fault of ours, with what to report."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}, line {place.lineno}"
+        what = f"{type(error).__name__}: {error}"
+        return cls(ErrorKind.INTERNAL, f"a fault in batchvet, please report it: {what} ({where})")
 
 
 def _rebuild(cls: type[_ErrorOfKind], message: str, kind: ErrorKind) -> _ErrorOfKind:

@@ -89,11 +89,11 @@ def benchmark_checks(repeats: int) -> dict[str, float]:
     from batchvet.catalog.candidate import Ephemeris
     from batchvet.pixels.quality import DEFAULT
     from batchvet.pixels.tpf import read_tpf
-    from batchvet.runtime.executors import one_thread
-    from batchvet.runtime.task import official_prf
     from batchvet.science.aperture_dependence import aperture_dependence
     from batchvet.science.centroid_shift import centroid_shift
     from batchvet.science.localization import LocalizationSettings, TargetPosition, localize
+    from batchvet.vetting.measure import official_prf
+    from batchvet.vetting.threads import one_thread
 
     (path,) = (SHARED / "data" / "wasp126").glob("*-s0001-*")
     stamp = read_tpf(path)
@@ -162,8 +162,10 @@ def benchmark_codecs(repeats: int) -> dict[str, dict[str, float]]:
 
 def benchmark_scaling(tasks: int) -> dict[str, float]:
     """The same run serially and with two workers; both caches are warm, so that only vetting is compared."""
-    from batchvet.runtime.config import ClusterSettings, read_config
-    from batchvet.runtime.run import ingest, run
+    from batchvet.api import run
+    from batchvet.runtime.config import read_config
+    from batchvet.runtime.fill import ingest
+    from batchvet.runtime.settings import ClusterSettings
     from batchvet.simulate import simulate
 
     class VettingSeconds:

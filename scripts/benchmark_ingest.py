@@ -23,12 +23,12 @@ from astropy.io import fits
 from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec
 from zarr.storage import MemoryStore
 
+from batchvet.errors import Problem
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.fits_file import unpack
 from batchvet.pixels.sources import Offer
 from batchvet.pixels.tpf import read_tpf
 from batchvet.runtime.ingest import IngestFile
-from batchvet.runtime.plan import Task
 
 
 def least(path: Path) -> None:
@@ -84,10 +84,9 @@ def memory(n_files: int) -> None:
                 print(f"{number:5d} files, {resident_mb():.1f} MB")
             path = survey.files[number % len(survey.files)]
             stamp = read_tpf(path)
-            task = Task(stamp.tic, stamp.sector, (), (), None, offer=Offer(stamp.tic, stamp.sector, 0, str(path)))
-            problem = work(task).problem
-            if problem is not None:
-                raise RuntimeError(problem.text)
+            done = work(Offer(stamp.tic, stamp.sector, 0, str(path)))
+            if isinstance(done, Problem):
+                raise RuntimeError(done.text)
 
 
 def main() -> None:

@@ -22,9 +22,11 @@ from batchvet.pixels.entry import StampKey
 from batchvet.pixels.index_file import encode_records
 from batchvet.pixels.mast import MastChoice, MastSource
 from batchvet.pixels.mast_search import Product
+from batchvet.pixels.sources import Asking
 from batchvet.pixels.storage import LocalStorage
-from batchvet.runtime.config import MastSettings, MastSourceSettings, RunConfig
+from batchvet.runtime.config import RunConfig
 from batchvet.runtime.plan import make_plan
+from batchvet.runtime.settings import MastSettings, MastSourceSettings
 
 _COLUMNS = (
     "TIC ID,TOI,TESS Mag,RA,Dec,PM RA (mas/yr),PM Dec (mas/yr),Epoch (BJD),Epoch (BJD) err,Period (days),"
@@ -106,7 +108,7 @@ def main() -> None:
             start, cpu_start = time.perf_counter(), time.process_time()
             if options.profile:
                 profile.enable()
-            plan = make_plan(config, ask=False)
+            plan = make_plan(config, asking=Asking(ask=False))
             profile.disable()
             seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
             kind = "with" if with_sectors else "without"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,7 @@ import numpy as np
 from batchvet.errors import CacheError, ConfigError, StampError, StorageError
 from batchvet.pixels.fits_file import checked_identity, identity_from_name, read_head
 from batchvet.pixels.index_file import decode_records, encode_records
-from batchvet.pixels.sources import SAME_TARGET_ARCSEC, Offer, read_offered_file
-from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.sources import SAME_TARGET_ARCSEC, Asking, Offer
 from batchvet.pixels.storage import Storage
 
 _SUFFIXES = (".fits", ".fits.gz")
@@ -46,8 +45,8 @@ class DirectorySource:
     directory : path
     index_storage : Storage, optional
         Where the index of headers is kept between runs, usually the cache's.
-    progress : callable, optional
-        Called with the number of files looked at so far.
+    asking : Asking
+        Of which a directory has nothing but someone to tell how many files were looked at.
 
     Raises
     ------
@@ -56,18 +55,20 @@ class DirectorySource:
     """
 
     remote = False
+    not_asked: frozenset[int] = frozenset()
+    note = ""
 
     def __init__(
         self,
         directory: str | Path,
         index_storage: Storage | None = None,
-        progress: Callable[[int], None] | None = None,
+        asking: Asking = Asking(),
     ) -> None:
         self.directory = Path(directory)
         if not self.directory.is_dir():
             raise ConfigError(f"sources: {self.directory} is not a directory; name one that holds target pixel files")
         self._index_storage = index_storage
-        self._progress = progress
+        self._asking = asking
         digest = hashlib.sha256(str(self.directory.resolve()).encode()).hexdigest()[:16]
         self._index_name = f"sources/directory-{digest}.parquet"
 
@@ -91,9 +92,6 @@ class DirectorySource:
                     error=found.error,
                 )
 
-    def read(self, offer: Offer) -> Stamp:
-        return read_offered_file(offer)
-
     def files(self) -> list[FoundFile]:
         """Every ``.fits`` and ``.fits.gz`` file; only new and changed ones are opened."""
         known = {found.path: found for found in self._read_index()}
@@ -104,8 +102,7 @@ class DirectorySource:
                 found = _look_into(self.directory, path, size, mtime_ns)
                 opened += 1
             files.append(found)
-            if self._progress:
-                self._progress(number)
+            self._asking.progress(number)
         if opened or len(files) != len(known):
             self._write_index(files)
         return files

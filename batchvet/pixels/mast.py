@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from batchvet.errors import ArchiveError, CacheError
 from batchvet.network import Politeness
 from batchvet.pixels.index_file import decode_records, encode_records
 from batchvet.pixels.mast_search import TARGETS_PER_QUESTION, TESSCUT, MastSearch, Product
-from batchvet.pixels.sources import Offer, cadence_rank, read_offered_file
+from batchvet.pixels.sources import Asking, Offer, cadence_rank, read_offered_file
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.storage import Storage
 
@@ -30,13 +30,12 @@ class MastChoice:
         """One product for each (TIC, sector): by author, then by exposure, a cut-out last; then the name that sorts
         last, which of a SPOC product is the one made last."""
         best: dict[tuple[int, int], Product] = {}
+        ranks: dict[tuple[int, int], tuple[int, tuple[int, int]]] = {}
         for product in sorted(products, key=lambda p: p.location, reverse=True):
             rank = self._rank(product)
-            if rank is None:
-                continue
             key = product.tic, product.sector
-            if key not in best or rank < self._rank(best[key]):
-                best[key] = product
+            if rank is not None and (key not in ranks or rank < ranks[key]):
+                best[key], ranks[key] = product, rank
         return best
 
     def _rank(self, product: Product) -> tuple[int, tuple[int, int]] | None:
@@ -94,35 +93,26 @@ class MastSource:
     choice : MastChoice
     kept_in : Storage
         Where answers are remembered, usually the cache's.
-    ask : bool
-        Whether to ask the archive for targets it has not been asked for; :attr:`not_asked` holds them otherwise.
-    refresh : bool
-        Ask again for every target, whatever is remembered.
+    asking : Asking
+        Whether to ask the archive at all; :attr:`not_asked` holds the targets of which nothing is known otherwise.
     politeness : Politeness, optional
-    progress : callable, optional
-        Called with the number of targets asked for so far.
     """
 
-    remote = True  #: asked only for what the cache and the sources before it lack
+    remote = True
 
     def __init__(
         self,
         choice: MastChoice,
         kept_in: Storage,
-        *,
-        ask: bool = True,
-        refresh: bool = False,
+        asking: Asking = Asking(),
         politeness: Politeness | None = None,
-        progress: Callable[[int], None] | None = None,
     ) -> None:
         self.choice = choice
         self.not_asked: frozenset[int] = frozenset()  #: targets of the last call of `offers` that are not known
         self.note = ""  #: what people should know of the last call's answers
         self._kept_in = kept_in
-        self._ask = ask
-        self._refresh = refresh
+        self._asking = asking
         self._search = MastSearch(politeness)
-        self._progress = progress or (lambda n: None)
         asked_for = f"{sorted(choice.authors)} {choice.cutout_pixels}"
         self._name = f"sources/mast-{hashlib.sha256(asked_for.encode()).hexdigest()[:16]}.parquet"
 
@@ -138,13 +128,13 @@ class MastSource:
             because it is long ago, the older answers hold and :attr:`note` says so.
         """
         remembered = self._remembered()
-        unknown = [tic for tic in sorted(targets) if self._refresh or tic not in remembered]
+        unknown = [tic for tic in sorted(targets) if self._asking.refresh or tic not in remembered]
         oldest = (datetime.now(UTC) - timedelta(days=self.choice.remember_days)).isoformat()
         long_ago = [tic for tic in sorted(targets) if tic in remembered and remembered[tic][0].asked < oldest]
-        if self._ask:
+        if self._asking.ask:
             self._learn(unknown, targets, remembered)
             try:
-                self._learn([] if self._refresh else long_ago, targets, remembered)
+                self._learn([] if self._asking.refresh else long_ago, targets, remembered)
             except ArchiveError as error:
                 self.note = f"MAST's answers are older than {self.choice.remember_days:g} days ({error})"
         self.not_asked = frozenset(targets) - remembered.keys()
@@ -175,7 +165,7 @@ class MastSource:
             nothing = {tic: [_Remembered(tic, now, 0, "", 0, "", 0)] for tic, rows in answers.items() if not rows}
             remembered |= answers | nothing
             self._remember(remembered)
-            self._progress(start + len(several))
+            self._asking.progress(start + len(several))
 
     def _remembered(self) -> dict[int, list[_Remembered]]:
         try:

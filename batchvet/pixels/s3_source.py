@@ -28,43 +28,34 @@ _AT_ONCE = 16  #: listings asked for at a time
 _TARGETS_BY_PATH = 60
 
 
-def open_s3_source(
-    bucket: str = PUBLIC_BUCKET,
-    prefix: str | None = None,
-    *,
-    anonymous: bool = False,
-    endpoint: str | None = None,
-    region: str | None = None,
-    etag_md5: bool = True,
-    patience: Patience | None = None,
-) -> S3Source:
-    """A source as a configuration names it.
+@dataclass(frozen=True)
+class S3Place:
+    """Where in an S3 store target pixel files lie, as a configuration names it."""
 
-    Parameters
-    ----------
-    bucket : str
-        ``stpubdata`` is the archive's own, on AWS whatever the environment says, unless `endpoint` names another store.
-    prefix : str, optional
-        Below which the files lie; in the public bucket ``tess/public/tid``.
-    anonymous : bool
-        Ask unsigned. The public bucket is.
-    endpoint, region : str, optional
-        Instead of the environment's.
-    etag_md5 : bool
-        Whether ETags are MD5 sums; not so in a bucket encrypted by KMS.
+    bucket: str = PUBLIC_BUCKET  #: the archive's own is on AWS whatever the environment says, without an `endpoint`
+    prefix: str | None = None  #: below which the files lie; None: in the public bucket ``tess/public/tid``
+    anonymous: bool = False  #: ask unsigned, as the public bucket allows
+    endpoint: str | None = None  #: instead of the environment's
+    region: str | None = None  #: likewise
+    etag_md5: bool = True  #: whether ETags are MD5 sums; not so in a bucket encrypted by KMS
+
+
+def open_s3_source(place: S3Place, patience: Patience | None = None) -> S3Source:
+    """A source of the files in a place.
 
     Raises
     ------
     ConfigError
         Such a place cannot be, or has a secret in its name; or obstore is not installed.
     """
-    if bucket == PUBLIC_BUCKET:
+    prefix, region, endpoint = place.prefix, place.region, place.endpoint
+    if place.bucket == PUBLIC_BUCKET:
         prefix = _PUBLIC_PREFIX if prefix is None else prefix
         region = region or _PUBLIC_REGION
         endpoint = endpoint or _PUBLIC_ENDPOINT
-    place = Bucket(bucket, prefix or "", endpoint, region, anonymous, patience or Patience())
-    place.check_installed()
-    return S3Source(place, etag_md5)
+    bucket = Bucket(place.bucket, prefix or "", endpoint, region, place.anonymous, patience or Patience())
+    bucket.check_installed()
+    return S3Source(bucket, place.etag_md5)
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,9 @@ class S3Source:
 
     bucket: Bucket
     etag_md5: bool = True  #: whether ETags of objects put at once are MD5 sums
-    remote = True
+    remote = True  # what follows a class without annotations, so that it is no field: it travels in every offer
+    not_asked = frozenset[int]()
+    note = ""
 
     def offers(
         self, targets: Mapping[int, tuple[float, float]], sectors: Mapping[int, Collection[int]] | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from batchvet.errors import StampError
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import read_tpf
+from batchvet.vocabulary import ErrorKind, error_kind
 
 SAME_TARGET_ARCSEC = 10.0  #: a TESScut file this close to a target is taken to be its cut-out
 _PREFERRED_CADENCE_S = 120
@@ -25,9 +26,9 @@ class Offer:
     size: int = 0  #: bytes; 0 unknown
     mtime_ns: int = 0  #: of a file on disk
     date: str = ""  #: when the file was made, ISO, from its header
-    error_kind: str = ""  #: why it cannot be used, when that is known already
+    error_kind: str = ""  #: why it cannot be used, a word of ErrorKind, when that is known already
     error: str = ""
-    source: Source | None = None  #: who reads it, in whichever process; None: a file on disk
+    source: StampReader | None = None  #: who reads it, in whichever process; None: a file on disk
     etag: str = ""  #: what a store says of the object's content
 
     @property
@@ -36,10 +37,40 @@ class Offer:
         return f"{self.size}:{self.mtime_ns}:{self.location}"
 
 
-class Source(Protocol):
-    """Something that has stamps. One that stands in offers is a small frozen dataclass: it travels to workers."""
+@dataclass(frozen=True)
+class Asking:
+    """How sources, and archives of other things, are asked."""
 
-    remote: bool  #: asked only for what the cache and the sources before it lack
+    ask: bool = True  #: whether archives are asked for what is not remembered of them
+    refresh: bool = False  #: whether they are asked again, whatever is remembered
+    progress: Callable[[int], None] = lambda n: None  #: called with the number of files or targets looked at so far
+
+
+class StampReader(Protocol):
+    """Reads offers. A small frozen dataclass: it travels to workers in the offers that it is to read."""
+
+    def read(self, offer: Offer) -> Stamp:
+        """The stamp of an offer. Raises StampError when it cannot be used."""
+        ...
+
+
+class Source(Protocol):
+    """Something that has stamps."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is asked only for what the cache and the sources before it lack."""
+        ...
+
+    @property
+    def not_asked(self) -> frozenset[int]:
+        """Targets of the last call of `offers` that an archive would have to be asked for."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What people should know of the last call's answers; empty when there is nothing."""
+        ...
 
     def offers(
         self, targets: Mapping[int, tuple[float, float]], sectors: Mapping[int, Collection[int]] | None = None
@@ -48,10 +79,6 @@ class Source(Protocol):
 
         `sectors` are those wanted of a target, where that is known; a source may leave out all others.
         """
-        ...
-
-    def read(self, offer: Offer) -> Stamp:
-        """The stamp of an offer. Raises StampError when it cannot be used."""
         ...
 
 
@@ -87,7 +114,7 @@ def read_offered_file(offer: Offer) -> Stamp:
         It cannot be used, or is of another target or sector.
     """
     if offer.error:
-        raise StampError(offer.error, kind=offer.error_kind)
+        raise StampError(offer.error, kind=error_kind(offer.error_kind))
     stamp = read_tpf(offer.location)
     if stamp.tic == 0:
         return replace(stamp, tic=offer.tic)
@@ -95,6 +122,6 @@ def read_offered_file(offer: Offer) -> Stamp:
         raise StampError(
             f"{offer.location}: holds TIC {stamp.tic}, sector {stamp.sector}, where TIC {offer.tic}, sector "
             f"{offer.sector} was expected; replace the file",
-            kind="identity",
+            kind=ErrorKind.IDENTITY,
         )
     return stamp

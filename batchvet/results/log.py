@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
-from batchvet.errors import RunError
+from batchvet.results.directory import LOG, now, writing
 
 
 class EventLog:
@@ -16,7 +15,8 @@ class EventLog:
 
     Parameters
     ----------
-    path : path
+    directory : path
+        Of the run.
 
     Raises
     ------
@@ -24,14 +24,12 @@ class EventLog:
         It cannot be opened, or at any event not be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / LOG
 
-    def __enter__(self) -> EventLog:
-        try:
+    def __enter__(self) -> Self:
+        with writing(self._path):
             self._file = open(self._path, "a", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise self._refused(error) from error
         return self
 
     def __exit__(
@@ -43,17 +41,5 @@ class EventLog:
 
     def write(self, event: str, **what: Any) -> None:
         """Append a line with the time, the event and what is said of it."""
-        try:
+        with writing(self._path):
             self._file.write(json.dumps({"time": now(), "event": event, **what}) + "\n")
-        except OSError as error:
-            raise self._refused(error) from error
-
-    def _refused(self, error: OSError) -> RunError:
-        return RunError(
-            f"{self._path}: cannot be written ({error.strerror}); what is done is kept, mend it and run again"
-        )
-
-
-def now() -> str:
-    """Universal time, ISO 8601 with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

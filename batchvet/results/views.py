@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchvet.results.reader import Run
+from batchvet.results.reader import RunResults
 from batchvet.science.difference_image import METRICS
 
 #: Figures of the localisation that `show` gives next to V09's.
@@ -19,7 +19,7 @@ _SHOWN = (
 )
 
 
-def show(run: Run, toi: str) -> dict[str, Any]:
+def show(run: RunResults, toi: str) -> dict[str, Any]:
     """Sector by sector what V09 says, with the offset and its significance from the localisation.
 
     Returns
@@ -47,7 +47,7 @@ def show(run: Run, toi: str) -> dict[str, Any]:
     return shown
 
 
-def overview(run: Run, most: int | None = None) -> list[dict[str, Any]]:
+def overview(run: RunResults, most: int | None = None) -> list[dict[str, Any]]:
     """One line per candidate and sector for a table on the screen."""
     verdicts = dict(zip(run.candidates["toi"], run.candidates["verdict"], strict=True))
     rows = run.sectors if most is None else run.sectors.head(most)
@@ -69,7 +69,7 @@ def overview(run: Run, most: int | None = None) -> list[dict[str, Any]]:
     ]
 
 
-def counts(run: Run) -> dict[str, Any]:
+def counts(run: RunResults) -> dict[str, Any]:
     """How many rows by status and error, and candidates by verdict."""
     sectors, candidates = run.sectors, run.candidates
     errors = sectors.loc[sectors["error_kind"].fillna("") != "", "error_kind"]

@@ -8,10 +8,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchvet.errors import ConfigError, RunError
-from batchvet.runtime.config import ClusterSettings
 from batchvet.runtime.executors import Executor, SerialExecutor
+from batchvet.runtime.settings import ClusterSettings
+
+if TYPE_CHECKING:
+    from dask_jobqueue import SLURMCluster
+    from distributed import LocalCluster
 
 _CONNECT_SECONDS = 20
 
@@ -76,12 +81,12 @@ def _address(settings: ClusterSettings) -> Iterator[object]:
 
 def _address_in(scheduler_file: Path) -> str:
     try:
-        return json.loads(scheduler_file.read_text(encoding="utf-8"))["address"]
+        return str(json.loads(scheduler_file.read_text(encoding="utf-8"))["address"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{scheduler_file}: not a Dask scheduler file; start the scheduler again") from error
 
 
-def _local_cluster(workers: int | None):
+def _local_cluster(workers: int | None) -> LocalCluster:
     """Processes on this machine; nothing listens beyond loopback."""
     from distributed import LocalCluster
 
@@ -92,11 +97,11 @@ def _local_cluster(workers: int | None):
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
-        preload=["batchvet.runtime.task"],  # imported while the others start, not under the first batch
+        preload=["batchvet.runtime.worker"],  # imported while the others start, not under the first batch
     )
 
 
-def _slurm_cluster(settings: ClusterSettings):
+def _slurm_cluster(settings: ClusterSettings) -> SLURMCluster:
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:

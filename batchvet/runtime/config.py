@@ -1,176 +1,35 @@
-"""A run's configuration: a YAML file, checked before anything happens."""
+"""A run's configuration: a YAML file, checked before anything happens, and the parts that the rooms take of it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PositiveInt,
-    PrivateAttr,
-    Tag,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, PrivateAttr, ValidationError, model_validator
 
 from batchvet.errors import ConfigError
 from batchvet.network import Politeness
-from batchvet.pixels.bucket import check_place
 from batchvet.pixels.quality import parse_bitmask
-from batchvet.pixels.s3_source import PUBLIC_BUCKET
 from batchvet.pixels.storage_location import open_storage
-
-Check = Literal["V08", "V09", "V10", "localization"]
-ALL_CHECKS: tuple[Check, ...] = get_args(Check)
-
-
-@contextmanager
-def _as_value_error() -> Iterator[None]:
-    """Lets pydantic collect what a check of ours says."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    def relative_to(self, base: Path) -> Self:
-        """The same with its paths taken from `base`."""
-        return self
-
-
-class DirectorySettings(_Model):
-    """A directory of target pixel files."""
-
-    directory: Path
-
-    def relative_to(self, base: Path) -> Self:
-        return self.model_copy(update={"directory": base / self.directory})
-
-
-class S3Place(_Model):
-    """Where in an S3 store. Credentials come from the environment only."""
-
-    bucket: str = PUBLIC_BUCKET
-    prefix: str | None = None  #: None: tess/public/tid in the public bucket, else the whole bucket
-    anonymous: bool = False  #: ask unsigned, as public buckets allow
-    endpoint: str | None = None  #: https://host of a store that is not AWS; None: the environment's
-    region: str | None = None  #: None: the environment's
-    etag_md5: bool = True  #: false for a bucket encrypted by KMS, whose ETags are not MD5 sums
-
-    @model_validator(mode="after")
-    def _usable(self) -> S3Place:
-        with _as_value_error():
-            check_place(self.bucket, self.prefix or "", self.endpoint)
-        return self
-
-
-class S3Settings(_Model):
-    """The public TESS bucket, or any bucket with target pixel files under their archive's names."""
-
-    s3: S3Place
-
-
-class MastSettings(_Model):
-    """What to take from MAST, and how to ask for it."""
-
-    author: tuple[Literal["SPOC", "TESS-SPOC"], ...] = ("SPOC",)  #: pipelines, in the order of preference
-    exptime: tuple[PositiveInt, ...] = ()  #: s, in the order of preference; none: all, 120 first, then 20
-    tesscut: bool = False  #: cut out of the full-frame images where there is no stamp
-    size: PositiveInt = 11  #: side of a cut-out, pixels
-    remember_days: float = Field(default=30.0, ge=0)  #: before a target is searched for again
-    politeness: Politeness = Politeness()
-
-    @field_validator("author", "exptime", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str | int) else value
-
-
-class MastSourceSettings(_Model):
-    """The archive, asked over the network."""
-
-    mast: MastSettings
-
-
-def _kind_of_source(settings: Any) -> str | None:
-    """Which source is meant: the one whose name is among the keys."""
-    names = settings if isinstance(settings, dict) else getattr(settings, "model_fields_set", ())
-    return next((name for name in ("directory", "s3", "mast") if name in names), None)
-
-
-SourceSettings = Annotated[
-    Annotated[DirectorySettings, Tag("directory")]
-    | Annotated[S3Settings, Tag("s3")]
-    | Annotated[MastSourceSettings, Tag("mast")],
-    Discriminator(
-        _kind_of_source,
-        custom_error_type="source",
-        custom_error_message="name one of directory, s3 and mast",
-    ),
-]
-
-
-class StarSettings(_Model):
-    """Which stars to fetch around each target."""
-
-    catalogue: Literal["tic", "gaia"] = "tic"  #: TIC 8 from MAST, or Gaia DR3 from its own archive
-    radius_arcsec: float = Field(default=200.0, gt=0, le=1800)
-    max_tmag: float = 18.5
-    politeness: Politeness = Politeness()
-
-
-class FetchedNeighbours(_Model):
-    """Neighbour stars asked for over the network."""
-
-    mast: StarSettings
-
-
-class ClusterSettings(_Model):
-    """Where tasks run. One of `serial`, `scheduler`, `scheduler_file`, `slurm`, or `workers` alone for this machine."""
-
-    workers: PositiveInt | None = None  #: processes (this machine) or jobs (slurm)
-    serial: bool = False  #: in this process, one task after another
-    scheduler: str | None = None  #: address of a running Dask scheduler, tcp://... or tls://...
-    scheduler_file: Path | None = None  #: file that a running Dask scheduler wrote
-    slurm: dict[str, Any] | None = None  #: keyword arguments of dask_jobqueue.SLURMCluster
-
-    @model_validator(mode="after")
-    def _one_place(self) -> ClusterSettings:
-        chosen = [name for name in ("serial", "scheduler", "scheduler_file", "slurm") if getattr(self, name)]
-        if len(chosen) > 1:
-            raise ValueError(f"choose one of {' and '.join(chosen)}")
-        if self.workers and chosen and chosen != ["slurm"]:
-            raise ValueError(f"workers goes with this machine or slurm, not with {chosen[0]}")
-        return self
+from batchvet.runtime.ingest import Downloads
+from batchvet.runtime.prf_choice import PrfChoice
+from batchvet.runtime.settings import ClusterSettings, FetchedNeighbours, Settings, SourceSettings, as_value_error
+from batchvet.vetting.settings import ALL_CHECKS, Check, VetSettings
 
 
 def _bitmask(value: Any) -> int:
-    with _as_value_error():
+    with as_value_error():
         return parse_bitmask(value)
 
 
 def _cache_location(value: str) -> str:
-    with _as_value_error():
+    with as_value_error():
         open_storage(value)
     return value
 
 
-class RunConfig(_Model):
+class RunConfig(Settings):
     """Everything that a run needs to know. Paths in a file are relative to the file."""
 
     catalog: Path  #: candidates: own columns, ExoFOP or NASA archive
@@ -203,26 +62,37 @@ class RunConfig(_Model):
     @property
     def uses_network(self) -> bool:
         """Whether an archive may be asked: for stamps or for neighbours."""
-        mast = any(isinstance(source, MastSourceSettings) for source in self.sources)
-        return mast or isinstance(self.neighbours, FetchedNeighbours)
+        return any(source.asks_archive for source in self.sources) or isinstance(self.neighbours, FetchedNeighbours)
 
-    def beside_cache(self, name: str) -> Path:
-        """A directory on disk for what goes with the cache: in it, or in the output when the cache is a bucket."""
-        return (self.output if "://" in self.cache else Path(self.cache)) / name
+    @property
+    def listed_sectors(self) -> tuple[int, ...] | None:
+        """The only sectors to look at; None: all."""
+        return None if self.sectors == "all" else self.sectors
+
+    @property
+    def prf_choice(self) -> PrfChoice:
+        """Which PRF is used, and where official files are kept."""
+        return PrfChoice(self.prf, self._beside_cache("prf"), may_fetch=self.uses_network)
+
+    @property
+    def downloads(self) -> Downloads:
+        """Where files of the archive arrive, and how they are fetched."""
+        polite = [source.politeness for source in self.sources if source.politeness is not None]
+        how = polite[0] if polite else Politeness()
+        return Downloads(self._beside_cache("downloads"), self._beside_cache("quarantine"), how)
 
     def science_settings(self) -> dict[str, Any]:
-        """What a row's numbers depend on, apart from its inputs."""
-        return {"checks": sorted(self.checks), "prf": self.prf, "quality_bitmask": self.quality_bitmask}
+        """What a row's numbers depend on, apart from its inputs and its PRF."""
+        return {"checks": sorted(self.checks), "quality_bitmask": self.quality_bitmask}
 
-    def settings_hash(self) -> str:
-        """Changes when a setting that rows depend on changes; workers, paths and outputs do not count."""
-        return short_hash(self.science_settings())
+    def vet_settings(self) -> VetSettings:
+        """What all stamps of the run have in common; official PRF files are looked for now."""
+        directory = self.prf_choice.directory()
+        return VetSettings(self.checks, self.quality_bitmask, str(directory) if directory else None)
 
-
-def short_hash(value: Any) -> str:
-    """Twelve hexadecimal digits that stand for a JSON-like value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    def _beside_cache(self, name: str) -> Path:
+        """A directory on disk for what goes with the cache: in it, or in the output when the cache is a bucket."""
+        return (self.output if "://" in self.cache else Path(self.cache)) / name
 
 
 def read_config(path: str | Path) -> RunConfig:
@@ -251,10 +121,46 @@ def read_config(path: str | Path) -> RunConfig:
     return config
 
 
+def configured(
+    config: RunConfig | str | Path,
+    *,
+    output: str | Path | None = None,
+    executor: str | None = None,
+    scheduler: str | None = None,
+) -> RunConfig:
+    """A configuration with what the caller wants otherwise.
+
+    Parameters
+    ----------
+    config : RunConfig or path of a YAML file
+    output : path, optional
+    executor : "serial" or "dask", optional
+        In this process, or workers on this machine.
+    scheduler : str, optional
+        Address of a running Dask scheduler.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not isinstance(config, RunConfig):
+        config = read_config(config)
+    changes: dict[str, Any] = {}
+    if output is not None:
+        changes["output"] = Path(output).resolve()
+    if scheduler is not None:
+        changes["cluster"] = ClusterSettings(scheduler=scheduler)
+    elif executor == "serial":
+        changes["cluster"] = ClusterSettings(serial=True)
+    elif executor == "dask":
+        if config.cluster.serial:
+            changes["cluster"] = ClusterSettings()
+    elif executor is not None:
+        raise ConfigError(f"executor: {executor!r} is neither serial nor dask")
+    return config.model_copy(update=changes)
+
+
 def _relative_to(config: RunConfig, base: Path) -> RunConfig:
-    cluster = config.cluster
-    if cluster.scheduler_file:
-        cluster = cluster.model_copy(update={"scheduler_file": base / cluster.scheduler_file})
     return config.model_copy(
         update={
             "catalog": base / config.catalog,
@@ -263,7 +169,7 @@ def _relative_to(config: RunConfig, base: Path) -> RunConfig:
             "sources": tuple(source.relative_to(base) for source in config.sources),
             "prf": config.prf if config.prf in ("auto", "empirical") else str(base / config.prf),
             "output": base / config.output,
-            "cluster": cluster,
+            "cluster": config.cluster.relative_to(base),
         }
     )
 

@@ -13,7 +13,8 @@ from typing import Any
 from distributed import Client, Future, KilledWorker, wait
 
 from batchvet.errors import RunError
-from batchvet.runtime.executors import Item, Lost, Result, Work, one_thread
+from batchvet.runtime.executors import Item, Lost, Result, Work
+from batchvet.vetting.threads import one_thread
 
 BATCHES_PER_THREAD = 3  #: in flight: one at work, the others so that a worker never waits for the client
 _POLL_SECONDS = 0.5  #: how often an interrupt or the loss of all workers is noticed
@@ -60,7 +61,7 @@ class DaskExecutor:
 
     @property
     def description(self) -> str:
-        threads = sum(self._client.nthreads().values())
+        threads = self._n_threads()
         return f"Dask, {threads} worker thread{'s' if threads != 1 else ''}, dashboard {self._client.dashboard_link}"
 
     def map(
@@ -72,7 +73,8 @@ class DaskExecutor:
         item it was; that one gets `lost`.
         """
         batch = Batch(work, self._item_timeout_s)
-        batches = iter(lambda taken=iter(items): tuple(islice(taken, batch_size)), ())
+        taken = iter(items)
+        batches = iter(lambda: tuple(islice(taken, batch_size)), ())
         suspects: list[Item] = []
         for several, results in self._window(batch, batches, self._width()):
             if results is None:
@@ -83,8 +85,8 @@ class DaskExecutor:
             yield item, lost(item) if results is None else results[0]
 
     def _window(
-        self, batch: Batch, batches: Iterator[Sequence[Item]], width: int
-    ) -> Iterator[tuple[Sequence[Item], list[Result] | None]]:
+        self, batch: Callable[[Sequence[Item]], list[Any]], batches: Iterator[Sequence[Item]], width: int
+    ) -> Iterator[tuple[Sequence[Item], list[Any] | None]]:
         """Each batch with its results, None when it killed its workers; never more than `width` at once."""
         waiting = iter(batches)
         in_flight: dict[Future, Sequence[Item]] = {}
@@ -138,7 +140,10 @@ class DaskExecutor:
     def _width(self) -> int:
         self.wait_for_workers()
         self._n_workers = max(self._n_workers, len(self._client.nthreads()))
-        return BATCHES_PER_THREAD * max(1, sum(self._client.nthreads().values()))
+        return BATCHES_PER_THREAD * max(1, self._n_threads())
+
+    def _n_threads(self) -> int:
+        return sum(map(int, self._client.nthreads().values()))
 
     def wait_for_workers(self) -> None:
         """Wait for a first worker.
@@ -158,6 +163,7 @@ class DaskExecutor:
 
 def _results(future: Future) -> list[Any] | None:
     try:
-        return future.result(timeout=_FETCH_SECONDS)
+        results: list[Any] = future.result(timeout=_FETCH_SECONDS)
     except KilledWorker:
         return None
+    return results

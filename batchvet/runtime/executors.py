@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from threadpoolctl import threadpool_limits
+from batchvet.vetting.threads import one_thread
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,22 +17,22 @@ Work = Callable[[Item], Result]
 Lost = Callable[[Item], Result]
 
 
-def one_thread() -> threadpool_limits:
-    """Hold BLAS to one thread: workers share the cores, and the last bit must not depend on how many there are."""
-    return threadpool_limits(limits=1)
-
-
 class Executor(Protocol):
     """Does `work` on every item and yields the results as they come, in any order.
 
     Items are taken as they can be worked on, so that those still being downloaded may follow.
     """
 
-    description: str  #: for people: where the work is done
+    @property
+    def description(self) -> str:
+        """For people: where the work is done."""
+        ...
 
     def map(
         self, work: Work[Item, Result], items: Iterable[Item], lost: Lost[Item, Result], batch_size: int
-    ) -> Iterator[tuple[Item, Result]]: ...
+    ) -> Iterator[tuple[Item, Result]]:
+        """Yield each item with its result."""
+        ...
 
 
 class SerialExecutor:

@@ -5,53 +5,84 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchvet.catalog.candidate import Neighbour
-from batchvet.catalog.neighbours import NeighbourTable
+from batchvet.catalog.candidate import Candidate, Neighbour
+from batchvet.catalog.neighbours import NeighbourTable, read_neighbours
 from batchvet.catalog.star_search import Search, gaia_stars, tic_stars
 from batchvet.errors import CacheError
 from batchvet.mast_client import MastClient, nothing_is_an_answer
 from batchvet.network import CarefulSession, Host
+from batchvet.pixels.sources import Asking
 from batchvet.pixels.storage import Storage
-from batchvet.runtime.config import StarSettings
+from batchvet.runtime.settings import FetchedNeighbours, StarSettings
 
 _TARGETS_PER_PART = 50
 _NUMBERS = ("ra", "dec", "tmag", "pmra", "pmdec", "epoch")
-_SCHEMA = pa.schema(
-    [
-        pa.field("tic", pa.int64(), nullable=False),
-        pa.field("asked", pa.string(), nullable=False),
-        pa.field("source_id", pa.string(), nullable=False),  # empty: the catalogue has no star there
-        *(pa.field(name, pa.float64(), nullable=False) for name in _NUMBERS),
-    ]
-)
+_FIELDS: list[pa.Field[Any]] = [
+    pa.field("tic", pa.int64(), nullable=False),
+    pa.field("asked", pa.string(), nullable=False),
+    pa.field("source_id", pa.string(), nullable=False),  # empty: the catalogue has no star there
+    *(pa.field(name, pa.float64(), nullable=False) for name in _NUMBERS),
+]
+_SCHEMA = pa.schema(_FIELDS)
 
 
 @dataclass(frozen=True)
 class StarFields:
     """What is known of the targets' surroundings."""
 
-    table: NeighbourTable
-    not_asked: frozenset[int]  #: targets that the catalogue has not been asked for
+    table: NeighbourTable | None  #: None: no stars are wanted
+    not_asked: frozenset[int] = frozenset()  #: targets that the catalogue has not been asked for
+
+
+def stars_around(
+    neighbours: Path | FetchedNeighbours | None,
+    targets: Mapping[int, Sequence[Candidate]],
+    kept_in: Storage,
+    asking: Asking,
+) -> StarFields:
+    """The stars around the targets, wherever the configuration takes them from.
+
+    Parameters
+    ----------
+    neighbours : path of a table, FetchedNeighbours, or None
+    targets : mapping of TIC number to candidates
+    kept_in : Storage
+        Where an archive's answers are kept.
+    asking : Asking
+
+    Raises
+    ------
+    CatalogError
+        The table cannot be used.
+    ArchiveError
+        The archive did not answer; what it has answered is kept.
+    """
+    match neighbours:
+        case None:
+            return StarFields(None)
+        case Path():
+            return StarFields(read_neighbours(neighbours))
+        case FetchedNeighbours(mast=settings):
+            positions = {tic: (group[0].ra, group[0].dec) for tic, group in targets.items()}
+            return star_fields(settings, positions, kept_in, asking)
 
 
 def star_fields(
     settings: StarSettings,
     targets: Mapping[int, tuple[float, float]],
     kept_in: Storage,
-    *,
-    ask: bool = True,
-    refresh: bool = False,
-    progress: Callable[[int], None] | None = None,
+    asking: Asking = Asking(),
 ) -> StarFields:
     """Stars around each target, from what is kept and from the catalogue for the rest.
 
@@ -61,12 +92,8 @@ def star_fields(
     targets : mapping
         TIC number to position, deg, epoch 2000.0, NaN when not known.
     kept_in : Storage
-    ask : bool
-        Whether to ask the catalogue for targets of which nothing is kept.
-    refresh : bool
-        Ask for all of them again.
-    progress : callable, optional
-        Called with the number of targets asked for so far.
+    asking : Asking
+        Whether to ask the catalogue for targets of which nothing is kept, or for all of them again.
 
     Raises
     ------
@@ -75,15 +102,14 @@ def star_fields(
     """
     folder = f"neighbours/{settings.catalogue}-{settings.radius_arcsec:g}-{settings.max_tmag:g}"
     kept = _read(kept_in, folder)
-    unknown = [tic for tic in sorted(targets) if tic not in kept.targets or (refresh and ask)]
-    if not (ask and unknown):
+    unknown = [tic for tic in sorted(targets) if tic not in kept.targets or (asking.refresh and asking.ask)]
+    if not (asking.ask and unknown):
         return StarFields(kept.table, frozenset(unknown))
     n_asked = 0
     for part in _asked(settings, unknown, targets):
         _write(kept_in, folder, part)
         n_asked += len(part)
-        if progress:
-            progress(n_asked)
+        asking.progress(n_asked)
     return StarFields(_read(kept_in, folder).table, frozenset())
 
 

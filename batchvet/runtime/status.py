@@ -9,9 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from batchvet.errors import RunError
-from batchvet.results.reader import open_run
+from batchvet.pixels.sources import Asking
+from batchvet.results.directory import REJECTS
+from batchvet.results.reader import RunResults
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.plan import make_plan
+from batchvet.vocabulary import Status
 
 
 def run_status(directory: str | Path) -> dict[str, Any]:
@@ -24,21 +27,22 @@ def run_status(directory: str | Path) -> dict[str, Any]:
     CatalogError
         The catalogue that it was made from cannot be read any more.
     """
-    run = open_run(directory)
+    directory = Path(directory)
+    run = RunResults(directory)
     try:
-        config = RunConfig(**run.plan["config"]).model_copy(update={"output": Path(directory)})
+        config = RunConfig(**run.plan["config"]).model_copy(update={"output": directory})
     except (ValidationError, KeyError, TypeError) as error:
         raise RunError(f"{directory}/plan.json: not a configuration; run 'batchvet run CONFIG' again") from error
-    plan = make_plan(config, keep_going=(Path(directory) / "rejects.csv").exists(), ask=False)
+    plan = make_plan(config, keep_going=(directory / REJECTS).exists(), asking=Asking(ask=False))
     sectors = run.sectors
-    failed = sectors[sectors["status"] != "ok"]
+    failed = sectors[sectors["status"] != Status.OK]
     summary = plan.summary()
     return {
         "run": str(directory),
         "config": run.plan.get("config_file"),
         "finished": run.is_finished and not summary["rows_to_do"],
         **{name: summary[name] for name in ("rows", "rows_done", "rows_stale", "rows_to_do", "estimated_seconds")},
-        "stale": dict(Counter(" and ".join(why) for why in plan.stale.values())),
+        "stale": dict(Counter(" and ".join(why) for why in plan.rows.stale.values())),
         "status": {name: int(n) for name, n in sectors["status"].value_counts().sort_index().items()},
         "failures": failed[["toi", "tic", "sector", "status", "error_kind", "error"]].to_dict("records"),
     }
@@ -49,6 +53,6 @@ def next_command(status: dict[str, Any]) -> str:
     command = f"batchvet run {status['config'] or 'CONFIG'} --output {status['run']}"
     if not status["finished"]:
         return f"next: {command} goes on where it stopped"
-    if status["status"].get("error"):
+    if status["status"].get(Status.ERROR):
         return f"finished; {command} --retry-failed tries the failed ones again"
     return f"finished; next: batchvet report {status['run']}"

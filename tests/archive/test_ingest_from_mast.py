@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ from batchvet.errors import ArchiveError, ConfigError
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.entry import StampKey
 from batchvet.pixels.mast import Downloaded
-from batchvet.pixels.sources import Offer
+from batchvet.pixels.sources import Asking, Offer
+from batchvet.runtime import fill
 from batchvet.runtime.config import read_config
 from batchvet.runtime.ingest import IngestFile
-from batchvet.runtime.plan import Task, make_plan
-from batchvet.runtime.run import ingest
+from batchvet.runtime.plan import make_plan
+from batchvet.runtime.tasks import Cached, Missing
 
 QUICK = {"attempts": 30, "first_wait_s": 0.001, "longest_wait_s": 0.01, "read_timeout_s": 5.0}
 
@@ -37,6 +39,10 @@ def write_config(tmp_path: Path, tics: list[int], sectors: str = "", **mast: obj
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+def ingest(config: Path) -> dict[str, Any]:
+    return fill.ingest(read_config(config))
 
 
 def left_over(tmp_path: Path) -> list[str]:
@@ -62,16 +68,16 @@ def test_what_is_cached_is_neither_searched_nor_fetched_again(archive: Archive, 
     n_asked = len(archive.asked)
     assert ingest(config)["ingested"] == 0
     assert len(archive.asked) == n_asked
-    plan = make_plan(read_config(config), ask=False)
+    plan = make_plan(read_config(config), asking=Asking(ask=False))
     assert plan.summary()["tasks_cached"] == 2
     assert plan.summary()["targets_not_asked"] == 0
-    assert [task.problem.kind for task in plan.tasks if task.problem] == ["missing_tpf"]
+    assert [task.pixels.problem.kind for task in plan.tasks if isinstance(task.pixels, Missing)] == ["missing_tpf"]
 
 
 def test_a_plan_without_the_network_says_what_it_does_not_know(archive: Archive, tmp_path: Path) -> None:
-    plan = make_plan(read_config(write_config(tmp_path, [21, 22])), ask=False)
+    plan = make_plan(read_config(write_config(tmp_path, [21, 22])), asking=Asking(ask=False))
     assert plan.summary()["targets_not_asked"] == 2
-    assert {task.problem.kind for task in plan.tasks} == {"not_asked"}
+    assert {task.pixels.problem.kind for task in plan.tasks} == {"not_asked"}
     assert archive.asked == []
 
 
@@ -80,8 +86,10 @@ def test_a_sector_that_the_archive_lacks_is_missing(archive: Archive, tmp_path: 
     config = write_config(tmp_path, [21], sectors="3,4")
     done = ingest(config)
     assert (done["ingested"], done["missing"]) == (1, 1)
-    plan = make_plan(read_config(config), ask=False)
-    assert {task.sector: task.problem and task.problem.kind for task in plan.tasks} == {3: None, 4: "missing_tpf"}
+    plan = make_plan(read_config(config), asking=Asking(ask=False))
+    there, missing = sorted(plan.tasks, key=lambda task: task.sector)
+    assert (there.sector, type(there.pixels)) == (3, Cached)
+    assert (missing.sector, missing.pixels.problem.kind) == (4, "missing_tpf")
 
 
 def test_a_cutout_becomes_the_stamp_of_its_target(archive: Archive, tmp_path: Path) -> None:
@@ -92,7 +100,7 @@ def test_a_cutout_becomes_the_stamp_of_its_target(archive: Archive, tmp_path: Pa
     stamp = Cache(tmp_path / "cache").read(StampKey(21, 7, 600))
     assert (stamp.tic, stamp.sector) == (21, 7)
     assert "BACKGROUND_INCLUDED" in stamp.flags
-    assert make_plan(read_config(tmp_path / "config.yaml"), ask=False).summary()["tasks_cached"] == 1
+    assert make_plan(read_config(tmp_path / "config.yaml"), asking=Asking(ask=False)).summary()["tasks_cached"] == 1
 
 
 def test_a_bad_file_is_a_failure_that_names_where_it_is_kept(archive: Archive, tmp_path: Path) -> None:
@@ -138,10 +146,10 @@ def test_a_file_that_another_run_has_just_cached_is_no_failure(archive: Archive,
     ingest(write_config(tmp_path, [21]))
     file = archive.files[0]
     offer = Offer(21, 3, 120, file.uri, len(file.content), source=Downloaded(str(tmp_path / "deleted_tp.fits")))
-    done = IngestFile(str(tmp_path / "cache"))(Task(21, 3, (), (), None, offer=offer))
-    assert (done.problem, done.entry.tic) == (None, 21)
+    work = IngestFile(str(tmp_path / "cache"))
+    assert work(offer).tic == 21
     other = replace(offer, location="mast:TESS/product/never_seen_tp.fits")
-    assert IngestFile(str(tmp_path / "cache"))(Task(21, 3, (), (), None, offer=other)).problem.kind == "unreadable"
+    assert work(other).kind == "unreadable"
 
 
 def test_a_file_that_a_killed_run_left_is_cleared_up(archive: Archive, tmp_path: Path) -> None:

@@ -16,13 +16,12 @@ from test_killed_ingest import command
 from batchvet.pixels.mast import Downloaded
 from batchvet.pixels.sources import Offer
 from batchvet.runtime.ingest import IngestFile
-from batchvet.runtime.plan import Task
 
 WORKER = """
 import pickle, sys
-work, task = pickle.load(sys.stdin.buffer)
-done = work(task)
-assert done.problem is None, done.problem
+work, offer = pickle.load(sys.stdin.buffer)
+done = work(offer)
+assert done.tic == 21, done
 print(",".join(name for name in ("lightkurve", "astroquery", "batchvet") if name in sys.modules))
 """
 
@@ -31,8 +30,7 @@ def test_a_worker_imports_neither_lightkurve_nor_astroquery(tmp_path: Path) -> N
     file = stored(21, 3)
     (tmp_path / "tp.fits").write_bytes(file.content)
     offer = Offer(21, 3, 120, file.uri, len(file.content), source=Downloaded(str(tmp_path / "tp.fits")))
-    work, task = IngestFile(str(tmp_path / "cache")), Task(21, 3, (), (), None, offer=offer)
-    sent = pickle.dumps((work, task))
+    sent = pickle.dumps((IngestFile(str(tmp_path / "cache")), offer))
     done = subprocess.run([sys.executable, "-c", WORKER], input=sent, capture_output=True, check=True)
     assert done.stdout.decode().strip() == "batchvet"
 

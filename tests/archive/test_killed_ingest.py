@@ -19,6 +19,7 @@ from stamps import stored
 from test_ingest_from_mast import write_config
 
 from batchvet.pixels.cache import Cache
+from batchvet.pixels.sources import Asking
 from batchvet.runtime.config import read_config
 from batchvet.runtime.plan import make_plan
 
@@ -64,7 +65,7 @@ def test_all_stamps_arrive_whole_and_once(n_stamps: int, kills: int, archive: Ar
         stamp = cache.read(key)
         assert stamp.flux[0, 0, 0] == key.tic and np.isfinite(stamp.flux).all()
         assert entry.source_size == next(len(f.content) for f in archive.files if f.tic == key.tic)
-    assert make_plan(read_config(tmp_path / "config.yaml"), ask=False).to_ingest() == ()
+    assert make_plan(read_config(tmp_path / "config.yaml"), asking=Asking(ask=False)).to_ingest() == ()
     left = [path.name for path in (tmp_path / "cache" / "downloads").iterdir()]
     assert left == []
     served = sum(archive.served.values())

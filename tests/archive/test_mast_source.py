@@ -14,12 +14,12 @@ from stamps import stamp_file, stored
 from batchvet.errors import ArchiveError
 from batchvet.pixels.mast import MastChoice, MastSource
 from batchvet.pixels.mast_search import MastSearch
-from batchvet.pixels.sources import Offer
+from batchvet.pixels.sources import Asking, Offer
 from batchvet.pixels.storage import LocalStorage
 
 
 def source(tmp_path: Path, choice: MastChoice | None = None, **options: Any) -> MastSource:
-    return MastSource(choice or MastChoice(), LocalStorage(tmp_path / "cache"), politeness=QUICK, **options)
+    return MastSource(choice or MastChoice(), LocalStorage(tmp_path / "cache"), Asking(**options), QUICK)
 
 
 def offered(source: MastSource, tics: Iterable[int]) -> dict[tuple[int, int], Offer]:

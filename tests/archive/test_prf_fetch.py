@@ -13,14 +13,15 @@ from loopback import QUICK, Archive
 from stamps import stored
 from test_ingest_from_mast import write_config
 
+from batchvet.api import run
 from batchvet.errors import ArchiveError
 from batchvet.network import Politeness
 from batchvet.pixels.prf_fetch import fetch_prf
 from batchvet.pixels.prf_files import read_prf
+from batchvet.pixels.sources import Asking
 from batchvet.runtime import prf_choice
 from batchvet.runtime.config import read_config
 from batchvet.runtime.plan import make_plan
-from batchvet.runtime.run import run
 
 HASTE = Politeness(attempts=2, first_wait_s=0.01, read_timeout_s=5.0)
 
@@ -92,7 +93,7 @@ def test_a_run_fetches_what_its_ccds_need_and_its_rows_hold(prf_archive: Archive
     assert (tmp_path / "cache" / "prf" / "start_s0001" / "cam1_ccd2").is_dir()
     n_asked = len(prf_archive.asked)
     plan = make_plan(read_config(config))
-    assert (plan.summary()["rows_done"], plan.stale) == (2, {})
+    assert (plan.summary()["rows_done"], plan.rows.stale) == (2, {})
     assert len(prf_archive.asked) == n_asked
 
 
@@ -102,12 +103,12 @@ def test_without_prf_files_a_run_goes_on_and_later_ones_make_its_rows_stale(
     config = prepared(prf_archive, tmp_path)
     prf_archive.fault = lambda what, nth: "503" if what.startswith("/prf/") else None
     run(config)
-    plan = make_plan(read_config(config), ask=False)
+    plan = make_plan(read_config(config), asking=Asking(ask=False))
     assert plan.summary()["rows_done"] == 2
     assert "PRF is fitted" in make_plan(read_config(config)).note
     assert len([what for what in prf_archive.questions("file") if what.startswith("/prf/")]) == 2 * HASTE.attempts
     prf_archive.fault = lambda what, nth: None
-    assert set(make_plan(read_config(config)).stale.values()) == {("settings",)}
+    assert set(make_plan(read_config(config)).rows.stale.values()) == {("settings",)}
 
 
 def test_a_configuration_without_network_asks_for_no_prf_files(prf_archive: Archive, tmp_path: Path) -> None:

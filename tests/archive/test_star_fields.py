@@ -13,9 +13,11 @@ from test_ingest_from_mast import write_config
 
 from batchvet.catalog.star_search import tmag_from_gaia
 from batchvet.errors import ArchiveError
+from batchvet.pixels.sources import Asking
 from batchvet.pixels.storage import LocalStorage
-from batchvet.runtime.config import StarSettings, read_config
+from batchvet.runtime.config import read_config
 from batchvet.runtime.plan import make_plan
+from batchvet.runtime.settings import StarSettings
 from batchvet.runtime.star_fields import StarFields, star_fields
 
 HERE = (10.0, -20.0)
@@ -28,7 +30,7 @@ def star(tic: int, d_arcsec: float = 0.0, tmag: float = 12.0, **others: Any) -> 
 
 def fields(tmp_path: Path, targets: dict[int, tuple[float, float]], **options: Any) -> StarFields:
     settings = StarSettings(politeness=QUICK, **options.pop("settings", {}))
-    return star_fields(settings, targets, LocalStorage(tmp_path / "cache"), **options)
+    return star_fields(settings, targets, LocalStorage(tmp_path / "cache"), Asking(**options))
 
 
 def test_stars_of_the_tic_are_for_epoch_2000(archive: Archive, tmp_path: Path) -> None:
@@ -121,10 +123,10 @@ def test_the_magnitude_of_the_sun_and_of_a_red_dwarf() -> None:
 def test_a_plan_says_whose_stars_it_does_not_know(archive: Archive, tmp_path: Path) -> None:
     path = write_config(tmp_path, [21, 22])
     path.write_text(path.read_text() + "neighbours: {mast: {radius_arcsec: 100, max_tmag: 17}}\n")
-    plan = make_plan(read_config(path), ask=False)
+    plan = make_plan(read_config(path), asking=Asking(ask=False))
     assert plan.summary()["neighbours_not_asked"] == 2
     assert archive.asked == []
     archive.stars += [star(21), star(5, 20.0)]
     asked = make_plan(read_config(path))
     assert asked.summary()["neighbours_not_asked"] == 0
-    assert [[s.source_id for s in task.neighbours] for task in asked.tasks] == [["21", "5"], ["21", "5"]]
+    assert [[s.source_id for s in task.surroundings.neighbours] for task in asked.tasks] == [["21", "5"], ["21", "5"]]

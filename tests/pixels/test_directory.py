@@ -12,7 +12,7 @@ from astropy.io import fits
 from batchvet.errors import ConfigError, StorageError
 from batchvet.pixels import directory as module
 from batchvet.pixels.directory import DirectorySource
-from batchvet.pixels.sources import Offer, best_offers
+from batchvet.pixels.sources import Offer, best_offers, read_offered_file
 from batchvet.pixels.storage import LocalStorage
 from batchvet.simulate import simulate
 
@@ -109,7 +109,7 @@ def test_tesscut_file_goes_to_the_target_at_its_position(nested, files):
     source = DirectorySource(nested)
     near = [o for o in source.offers({tic: (ra, dec + 5 / 3600), 1: (ra + 1, dec)}) if "astrocut" in o.location]
     assert [o.tic for o in near] == [tic]
-    assert source.read(near[0]).tic == tic
+    assert read_offered_file(near[0]).tic == tic
     assert not [o for o in source.offers({tic: (ra, dec + 30 / 3600)}) if "astrocut" in o.location]
 
 

@@ -18,7 +18,7 @@ import batchvet
 from batchvet.errors import ArchiveError, BatchvetError, StampError
 from batchvet.pixels.bucket import Bucket, Patience
 from batchvet.pixels.cache import Cache
-from batchvet.pixels.s3_source import S3Source, open_s3_source, path_of_target
+from batchvet.pixels.s3_source import S3Place, S3Source, open_s3_source, path_of_target
 from batchvet.pixels.sources import Offer, best_offers
 from batchvet.pixels.tpf import read_tpf
 from batchvet.simulate import SimulatedSurvey, simulate
@@ -57,7 +57,7 @@ def archive(s3, files: dict[tuple[int, int], Path]):
 
 
 def source_of(s3, prefix: str | None = "tess/public/tid", **settings) -> S3Source:
-    return open_s3_source(s3.bucket, prefix, patience=IMPATIENT, **settings)
+    return open_s3_source(S3Place(s3.bucket, prefix, **settings), IMPATIENT)
 
 
 def listed_folders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -79,10 +79,10 @@ def test_the_path_rule_is_the_archives() -> None:
 
 
 def test_the_public_bucket_is_on_aws_whatever_the_environment_says(s3) -> None:
-    place = open_s3_source(anonymous=True).bucket
+    place = open_s3_source(S3Place(anonymous=True)).bucket
     assert place.url() == "s3://stpubdata/tess/public/tid"
     assert (place.endpoint, place.region) == ("https://s3.us-east-1.amazonaws.com", "us-east-1")
-    assert open_s3_source(endpoint=s3.endpoint).bucket.endpoint == s3.endpoint
+    assert open_s3_source(S3Place(endpoint=s3.endpoint)).bucket.endpoint == s3.endpoint
 
 
 def test_it_offers_the_files_of_the_targets_in_all_sectors(archive, files) -> None:
@@ -235,7 +235,7 @@ def test_public_objects_are_read_without_credentials_and_private_ones_are_not(s3
 
 def test_a_bucket_that_is_not_there_or_a_store_that_is_down_is_said(s3) -> None:
     with pytest.raises(ArchiveError, match=r"s3://no-such-bucket: no such bucket at 127\.0\.0\.1") as raised:
-        list(open_s3_source("no-such-bucket", patience=IMPATIENT).offers({1: NOWHERE}))
+        list(open_s3_source(S3Place("no-such-bucket"), IMPATIENT).offers({1: NOWHERE}))
     assert raised.value.kind == "refused"
     with pytest.raises(ArchiveError, match=r"127\.0\.0\.1:9 gives no usable answer") as raised:
         list(source_of(s3, endpoint="http://127.0.0.1:9").offers({1: NOWHERE}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_run import EVIL, KINDS, make_run
 
-from batchvet.results.reader import Run
+from batchvet.api import Run
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from batchvet.results.reader import Run, open_run
+from batchvet.api import Run, open_run
+from batchvet.results.parts import write_table
 from batchvet.results.schema import CANDIDATES_SCHEMA, FORMAT_VERSION, TABLES
-from batchvet.results.writer import write_table
 
 #: What a candidate of a made run can be.
 KINDS = ("on_target", "off_target", "crowded", "no_table", "skipped", "failed")

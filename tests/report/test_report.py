@@ -15,6 +15,7 @@ import pytest
 from made_run import EVIL, KINDS, make_run
 
 import batchvet
+from batchvet.api import open_run
 from batchvet.errors import RunError
 from batchvet.report.candidate_page import CandidateRows
 from batchvet.report.flags import explain
@@ -22,7 +23,6 @@ from batchvet.report.page import natural_order, page_names, write_report
 from batchvet.report.raster import LEVELS, png
 from batchvet.report.style import Scale
 from batchvet.report.words import plain, probability, shown
-from batchvet.results.reader import open_run
 
 PACKAGE = Path(batchvet.__file__).parent
 
@@ -106,7 +106,7 @@ def test_flags_are_explained_where_they_stand(report):
 
 def test_every_flag_that_the_code_can_raise_has_a_sentence():
     words = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
-    sources = [*(PACKAGE / "science").glob("*.py"), PACKAGE / "runtime" / "task.py", PACKAGE / "runtime" / "judge.py"]
+    sources = [path for room in ("science", "vetting") for path in (PACKAGE / room).glob("*.py")]
     found = {
         node.value
         for path in sources

@@ -9,11 +9,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from batchvet.api import open_run
 from batchvet.errors import RunError
-from batchvet.results import writer as module
-from batchvet.results.reader import open_run
+from batchvet.results import directory as module
+from batchvet.results.parts import compact, read_parts, recover
 from batchvet.results.schema import SECTORS, TABLES
-from batchvet.results.writer import ResultRow, ResultWriter, compact, read_parts, recover, write_candidates
+from batchvet.results.writer import ResultRow, ResultWriter, write_candidates
 
 FOOTER = {"plan": "abc", "version": "0", "format_version": "1"}
 

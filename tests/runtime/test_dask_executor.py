@@ -11,12 +11,12 @@ import pytest
 from distributed import Client, LocalCluster
 from same_tables import same_tables
 
+from batchvet.api import run
 from batchvet.errors import RunError
 from batchvet.runtime import dask_executor
 from batchvet.runtime.clusters import open_executor
-from batchvet.runtime.config import ClusterSettings
 from batchvet.runtime.executors import SerialExecutor
-from batchvet.runtime.run import run
+from batchvet.runtime.settings import ClusterSettings
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from batchvet.api import run
 from batchvet.results.writer import ResultRow, ResultWriter
-from batchvet.runtime.plan import PASSING_FAULTS, make_plan
-from batchvet.runtime.run import run
+from batchvet.runtime.plan import make_plan
+from batchvet.vocabulary import PASSING_FAULTS
 
 
 def test_a_passing_fault_is_tried_again_and_another_is_not(config):
@@ -18,9 +19,9 @@ def test_a_passing_fault_is_tried_again_and_another_is_not(config):
         with ResultWriter(config.output, {}) as writer:
             writer.add([ResultRow(row | task.hashes)])
     again = make_plan(config)
-    assert set(again.stale.values()) == {("a passing fault",)}
-    assert len(again.stale) == len(PASSING_FAULTS)
-    assert len(again.done) == 1
+    assert set(again.rows.stale.values()) == {("a passing fault",)}
+    assert len(again.rows.stale) == len(PASSING_FAULTS)
+    assert len(again.rows.done) == 1
     assert len(run(config).sectors) == len(plan.keys)
 
 
@@ -36,7 +37,7 @@ def test_listed_sectors_without_a_file_are_rows_when_the_catalogue_names_none(co
     catalog.to_csv(config.catalog, index=False)
     plan = make_plan(config)
     assert {sector for _, sector in plan.keys} == {2, 7}
-    assert {task.problem.kind for task in plan.tasks if task.sector == 7} == {"missing_tpf"}
+    assert {task.pixels.problem.kind for task in plan.tasks if task.sector == 7} == {"missing_tpf"}
 
 
 def test_summary_counts_what_is_cached_and_what_is_not(config):

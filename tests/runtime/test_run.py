@@ -16,11 +16,12 @@ from astropy.io import fits
 from same_tables import same_tables
 
 import batchvet
+from batchvet.api import run
 from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.cache import Cache
-from batchvet.results import log, writer
+from batchvet.results import directory, log
 from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
-from batchvet.runtime.run import ingest, run
+from batchvet.runtime.fill import ingest
 from batchvet.runtime.status import next_command, run_status
 
 
@@ -327,7 +328,7 @@ def test_damaged_part_is_named_and_its_rows_are_made_anew_without_it(config, who
 @pytest.mark.parametrize("failing", ["plan.json", "log.jsonl", "part-", "candidates.parquet", "_SUCCESS.json"])
 def test_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(config, monkeypatch, failing):
     config = config.model_copy(update={"checks": ("V09",)})
-    for module, name in ((writer, "write_atomically"), (log, "open")):
+    for module, name in ((directory, "write_atomically"), (log, "open")):
         original = getattr(module, name, open)
         monkeypatch.setattr(module, name, partial(_full_disk, original, failing), raising=False)
     with pytest.raises(RunError, match=r"cannot be written \(No space left on device\); what is done is kept"):

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 import batchvet
+from batchvet.api import run
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import ConfigError, StampError
 from batchvet.pixels.tpf import read_tpf
-from batchvet.runtime import task as task_module
-from batchvet.runtime.run import run
 from batchvet.sample import DIRECTORY
+from batchvet.vetting import measure
 
 TOI_5807 = {"period_days": 14.2423724, "t0_btjd": 3540.26317, "duration_hours": 4.046}
 
@@ -111,10 +111,22 @@ def test_fault_of_ours_in_the_localisation_keeps_the_other_checks(config, monkey
     def broken(*arguments):
         raise ZeroDivisionError("oh no")
 
-    monkeypatch.setattr(task_module, "localize", broken)
+    monkeypatch.setattr(measure, "localize", broken)
     rows = run(config).sectors
     bad = rows[rows["v09_status"] == "ok"]
     assert (bad["status"] == "error").all()
     assert (bad["error_kind"] == "internal").all()
     assert bad["v09_max_depth_ppm"].notna().all()
     assert bad["error"].str.contains("ZeroDivisionError: oh no").all()
+
+
+@pytest.mark.parametrize(
+    ("t0_btjd", "period_days", "duration_hours", "kind"),
+    [(3000.0, 0.0, 4.0, "no_cadence_in_transit"), (3540.26317, 1.0, 16.0, "no_cadence_out_of_transit")],
+)
+def test_nothing_to_measure_says_on_which_side_of_the_transit(sample, t0_btjd, period_days, duration_hours, kind):
+    found = batchvet.vet(sample, t0_btjd=t0_btjd, period_days=period_days, duration_hours=duration_hours)
+    assert (found.row["status"], found.row["error_kind"]) == ("skipped", kind)
+    assert "INSUFFICIENT_DATA" in found.row["flags"]
+    assert found.images == {}
+    assert found.verdict.verdict == "INCONCLUSIVE"

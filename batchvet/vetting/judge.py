@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.joint import CandidateVerdict, vet_candidate
+from batchvet.vocabulary import Flag, Status, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd  # for the client only: workers judge without it
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,23 @@ class Judgement:
 
 
 def judgements(sectors: pd.DataFrame, evidence: pd.DataFrame) -> list[Judgement]:
-    """One for each candidate of `sectors`, sorted by target and name."""
+    """One for each candidate of `sectors`, sorted by target and name.
+
+    Parameters
+    ----------
+    sectors : DataFrame
+        With the columns `toi`, `tic` and `status` of that table.
+    evidence : DataFrame
+        That table whole.
+    """
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in evidence.sort_values(["toi", "sector"]).to_dict("records"):
-        rows.setdefault(row["toi"], []).append(row)
+        rows.setdefault(row["toi"], []).append({str(name): value for name, value in row.items()})
     found = []
-    for (tic, toi), group in sectors.groupby(["tic", "toi"], sort=True):
-        nothing = bool((group["status"] != "ok").all())
-        found.append(Judgement(toi, int(tic), len(group), nothing, tuple(rows.get(toi, ()))))
+    for _, group in sectors.groupby(["tic", "toi"], sort=True):
+        toi, tic = str(group["toi"].iloc[0]), int(group["tic"].iloc[0])
+        nothing = bool((group["status"] != Status.OK).all())
+        found.append(Judgement(toi, tic, len(group), nothing, tuple(rows.get(toi, ()))))
     return found
 
 
@@ -42,7 +53,7 @@ def judge(judgement: Judgement) -> dict[str, Any]:
     verdict = vet_candidate(evidence)
     flags = list(verdict.flags)
     if judgement.missing:
-        flags.insert(0, "NO_USABLE_SECTOR")
+        flags.insert(0, Flag.NO_USABLE_SECTOR)
     return _row(judgement, verdict) | {"flags": list(dict.fromkeys(flags))}
 
 
@@ -53,9 +64,9 @@ def judgement_lost(judgement: Judgement) -> dict[str, Any]:
         "tic": judgement.tic,
         "n_sectors": judgement.n_sectors,
         "n_sectors_used": 0,
-        "verdict": "INCONCLUSIVE",
+        "verdict": Verdict.INCONCLUSIVE,
         "host_candidates": [],
-        "flags": ["WORKER_KILLED"],
+        "flags": [Flag.WORKER_KILLED],
     }
 
 

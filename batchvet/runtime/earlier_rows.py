@@ -1,0 +1,68 @@
+"""Rows that an earlier run left: which still hold, and why others do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchvet.results.parts import read_parts
+from batchvet.results.schema import HASH_NAMES
+from batchvet.runtime.tasks import RowKey
+from batchvet.vocabulary import PASSING_FAULTS, Status
+
+#: What has changed when a hash has, in a word.
+_CHANGED = {
+    "stamp_hash": "pixels",
+    "candidate_hash": "catalogue",
+    "neighbours_hash": "neighbours",
+    "settings_hash": "settings",
+    "software_version": "version",
+}
+
+
+@dataclass(frozen=True)
+class EarlierRows:
+    """The rows of a run's table `sectors` against those that are wanted now."""
+
+    stale: Mapping[RowKey, tuple[str, ...]]  #: rows that no longer hold, with what has changed
+    done: frozenset[RowKey]  #: rows that hold
+    orphans: frozenset[RowKey]  #: rows of candidates or sectors that are no longer asked for
+    failed: frozenset[RowKey]  #: rows that ended in an error
+    seconds_per_row: float  #: that rows took, on average; NaN when there are none
+
+
+def earlier_rows(output: Path, wanted: Mapping[RowKey, Mapping[str, str]]) -> EarlierRows:
+    """Hold what is there against what is wanted.
+
+    Parameters
+    ----------
+    output : path
+        Of the run; it need not be there.
+    wanted : mapping
+        Every row to be, with its hashes by column.
+
+    Raises
+    ------
+    RunError
+        A part of the table is damaged.
+    """
+    columns = ["toi", "sector", "status", "error_kind", "seconds", *HASH_NAMES]
+    rows = {(row["toi"], row["sector"]): row for row in read_parts(output, "sectors", columns).to_pylist()}
+    stale = {key: why for key in wanted.keys() & rows.keys() if (why := _changed(rows[key], wanted[key]))}
+    seconds = [row["seconds"] for row in rows.values() if row["status"] == Status.OK and row["seconds"] is not None]
+    return EarlierRows(
+        stale=stale,
+        done=frozenset((wanted.keys() & rows.keys()) - stale.keys()),
+        orphans=frozenset(rows.keys() - wanted.keys()),
+        failed=frozenset(key for key, row in rows.items() if row["status"] == Status.ERROR),
+        seconds_per_row=sum(seconds) / len(seconds) if seconds else math.nan,
+    )
+
+
+def _changed(row: Mapping[str, Any], hashes: Mapping[str, str]) -> tuple[str, ...]:
+    """What has changed since the row was made, in words."""
+    changed = tuple(_CHANGED[name] for name in HASH_NAMES if row[name] != hashes[name])
+    return (*changed, "a passing fault") if row["error_kind"] in PASSING_FAULTS else changed

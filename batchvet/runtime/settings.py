@@ -1,0 +1,191 @@
+"""The parts of a configuration: sources that open themselves, stars to fetch, the place where tasks run."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
+
+from batchvet.errors import ConfigError
+from batchvet.network import Politeness
+from batchvet.pixels.bucket import check_place
+from batchvet.pixels.directory import DirectorySource
+from batchvet.pixels.mast import MastChoice, MastSource
+from batchvet.pixels.s3_source import PUBLIC_BUCKET, S3Place, S3Source, open_s3_source
+from batchvet.pixels.sources import Asking, Source
+from batchvet.pixels.storage import Storage
+
+
+@contextmanager
+def as_value_error() -> Iterator[None]:
+    """Lets pydantic collect what a check of ours says."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+class Settings(BaseModel):
+    """A table of a configuration: what it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class _SourceSettings(Settings):
+    """One kind of source."""
+
+    asks_archive: ClassVar[bool] = False  #: whether opening it means that the archive may be asked over the network
+
+    def relative_to(self, base: Path) -> Self:
+        """The same with its paths taken from `base`."""
+        return self
+
+    @property
+    def politeness(self) -> Politeness | None:
+        """How files that it offers are to be fetched; None where a reader of its own fetches them."""
+        return None
+
+    @abstractmethod
+    def open(self, kept_in: Storage, asking: Asking) -> Source:
+        """The source, which keeps what it learns in `kept_in`.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be used.
+        """
+
+
+class DirectorySettings(_SourceSettings):
+    """A directory of target pixel files."""
+
+    directory: Path
+
+    def relative_to(self, base: Path) -> Self:
+        return self.model_copy(update={"directory": base / self.directory})
+
+    def open(self, kept_in: Storage, asking: Asking) -> DirectorySource:
+        return DirectorySource(self.directory, kept_in, asking)
+
+
+class S3PlaceSettings(Settings):
+    """Where in an S3 store. Credentials come from the environment only."""
+
+    bucket: str = PUBLIC_BUCKET
+    prefix: str | None = None  #: None: tess/public/tid in the public bucket, else the whole bucket
+    anonymous: bool = False  #: ask unsigned, as public buckets allow
+    endpoint: str | None = None  #: https://host of a store that is not AWS; None: the environment's
+    region: str | None = None  #: None: the environment's
+    etag_md5: bool = True  #: false for a bucket encrypted by KMS, whose ETags are not MD5 sums
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        with as_value_error():
+            check_place(self.bucket, self.prefix or "", self.endpoint)
+        return self
+
+
+class S3Settings(_SourceSettings):
+    """The public TESS bucket, or any bucket with target pixel files under their archive's names."""
+
+    s3: S3PlaceSettings
+
+    def open(self, kept_in: Storage, asking: Asking) -> S3Source:
+        return open_s3_source(S3Place(**self.s3.model_dump()))
+
+
+class MastSettings(Settings):
+    """What to take from MAST, and how to ask for it."""
+
+    author: tuple[Literal["SPOC", "TESS-SPOC"], ...] = ("SPOC",)  #: pipelines, in the order of preference
+    exptime: tuple[PositiveInt, ...] = ()  #: s, in the order of preference; none: all, 120 first, then 20
+    tesscut: bool = False  #: cut out of the full-frame images where there is no stamp
+    size: PositiveInt = 11  #: side of a cut-out, pixels
+    remember_days: float = Field(default=30.0, ge=0)  #: before a target is searched for again
+    politeness: Politeness = Politeness()
+
+    @field_validator("author", "exptime", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int) else value
+
+
+class MastSourceSettings(_SourceSettings):
+    """The archive, asked over the network."""
+
+    asks_archive: ClassVar[bool] = True
+    mast: MastSettings
+
+    @property
+    def politeness(self) -> Politeness:
+        return self.mast.politeness
+
+    def open(self, kept_in: Storage, asking: Asking) -> MastSource:
+        cutout_pixels = self.mast.size if self.mast.tesscut else 0
+        choice = MastChoice(self.mast.author, self.mast.exptime, cutout_pixels, self.mast.remember_days)
+        return MastSource(choice, kept_in, asking, self.politeness)
+
+
+def _kind_of_source(settings: Any) -> str | None:
+    """Which source is meant: the one whose name is among the keys."""
+    names = settings if isinstance(settings, dict) else getattr(settings, "model_fields_set", ())
+    return next((name for name in ("directory", "s3", "mast") if name in names), None)
+
+
+SourceSettings = Annotated[
+    Annotated[DirectorySettings, Tag("directory")]
+    | Annotated[S3Settings, Tag("s3")]
+    | Annotated[MastSourceSettings, Tag("mast")],
+    Discriminator(
+        _kind_of_source,
+        custom_error_type="source",
+        custom_error_message="name one of directory, s3 and mast",
+    ),
+]
+
+
+class StarSettings(Settings):
+    """Which stars to fetch around each target."""
+
+    catalogue: Literal["tic", "gaia"] = "tic"  #: TIC 8 from MAST, or Gaia DR3 from its own archive
+    radius_arcsec: float = Field(default=200.0, gt=0, le=1800)
+    max_tmag: float = 18.5
+    politeness: Politeness = Politeness()
+
+
+class FetchedNeighbours(Settings):
+    """Neighbour stars asked for over the network."""
+
+    mast: StarSettings
+
+
+class ClusterSettings(Settings):
+    """Where tasks run. One of `serial`, `scheduler`, `scheduler_file`, `slurm`, or `workers` alone for this machine."""
+
+    workers: PositiveInt | None = None  #: processes (this machine) or jobs (slurm)
+    serial: bool = False  #: in this process, one task after another
+    scheduler: str | None = None  #: address of a running Dask scheduler, tcp://... or tls://...
+    scheduler_file: Path | None = None  #: file that a running Dask scheduler wrote
+    slurm: dict[str, Any] | None = None  #: keyword arguments of dask_jobqueue.SLURMCluster
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        chosen = [name for name in ("serial", "scheduler", "scheduler_file", "slurm") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ValueError(f"choose one of {' and '.join(chosen)}")
+        if self.workers and chosen and chosen != ["slurm"]:
+            raise ValueError(f"workers goes with this machine or slurm, not with {chosen[0]}")
+        return self
+
+    def relative_to(self, base: Path) -> Self:
+        """The same with its paths taken from `base`."""
+        return self.model_copy(update={"scheduler_file": base / self.scheduler_file}) if self.scheduler_file else self
+
+    @property
+    def expected_workers(self) -> int:
+        """How many will work, for estimates; 2 where that is not known before."""
+        return 1 if self.serial else self.workers or 2

@@ -1,0 +1,185 @@
+"""Every check on one candidate in one stamp."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from batchvet.catalog.candidate import Candidate
+from batchvet.errors import InsufficientData, Problem, StampError
+from batchvet.pixels.prf_files import find_prf
+from batchvet.pixels.stamp import Stamp
+from batchvet.science.aperture_dependence import aperture_dependence
+from batchvet.science.centroid_shift import centroid_shift
+from batchvet.science.difference_image import DepthMap, depth_map
+from batchvet.science.localization import SectorLocalization, TargetPosition, localize
+from batchvet.science.prf import Prf, spoc_prf
+from batchvet.vetting.settings import Check, Surroundings, VetSettings
+from batchvet.vocabulary import ErrorKind, Flag, Status, not_localized
+
+SAME_STAR_DEG = 3.0 / 3600.0  #: a catalogue position this close to the stamp's target is the same star
+
+
+class CheckResult(Protocol):
+    """What V08, V09 and V10 give alike."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def flags(self) -> tuple[str, ...]: ...
+    def metrics(self) -> Mapping[str, Any]:
+        """Figures by name, NaN where one could not be measured."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One target in one sector, made ready for the checks of its candidates."""
+
+    stamp: Stamp  #: all cadences
+    cadences: Stamp  #: those without an excluded quality flag
+    prf: Prf | None  #: the official one in the middle of the stamp; None: it is fitted to the stamp
+
+
+@dataclass(frozen=True)
+class NotLocalized:
+    """Why the dip has no position in this sector."""
+
+    flags: tuple[Flag, ...] = ()
+    fault: Problem | None = None  #: where it was batchvet that failed
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the checks of one candidate gave on one stamp."""
+
+    candidate: Candidate
+    observation: Observation
+    depth: DepthMap  #: V09's, asked for or not: it tells whether there is anything in transit
+    n_transits: int  #: with a cadence in transit
+    checks: Mapping[Check, CheckResult]  #: of V09, V08 and V10 those that were asked for, in this order
+    localization: SectorLocalization | NotLocalized | None  #: None: not asked for, or nothing is in transit
+
+    @property
+    def in_transit(self) -> bool:
+        """Whether there are cadences in transit and out of it, without which there is nothing to measure."""
+        return self.depth.status == Status.OK
+
+
+def observe(stamp: Stamp, settings: VetSettings) -> Observation:
+    """Make a stamp ready: choose its cadences, find its PRF.
+
+    Raises
+    ------
+    StampError
+        Kind ``all_flagged``: no cadence is left.
+    ConfigError
+        There are PRF files for the stamp's CCD, but they cannot be used.
+    """
+    cadences = usable(stamp, settings.quality_bitmask)
+    return Observation(stamp, cadences, official_prf(stamp, settings.prf_directory))
+
+
+def usable(stamp: Stamp, quality_bitmask: int) -> Stamp:
+    """The stamp's cadences without an excluded flag. Raises StampError as :func:`observe`."""
+    good = stamp.good(quality_bitmask)
+    if not good.any():
+        raise StampError(
+            f"{stamp.source}: every cadence has an excluded quality flag or no time; "
+            "relax quality_bitmask to use it nevertheless",
+            kind=ErrorKind.ALL_FLAGGED,
+        )
+    return stamp.select(good)
+
+
+def official_prf(stamp: Stamp, directory: str | None) -> Prf | None:
+    """The official PRF in the middle of the stamp; None when there are no files for its CCD."""
+    nodes = find_prf(directory, stamp.sector, stamp.camera, stamp.ccd) if directory else None
+    if nodes is None:
+        return None
+    rows, cols = stamp.shape
+    return spoc_prf(nodes, stamp.row + (rows - 1) / 2, stamp.column + (cols - 1) / 2)
+
+
+def measure(
+    observation: Observation, candidate: Candidate, surroundings: Surroundings, settings: VetSettings
+) -> Measured:
+    """Run the checks on one candidate.
+
+    A fault of ours in the localisation costs that alone: the other checks' results stand.
+    """
+    cadences, ephemeris = observation.cadences, candidate.ephemeris
+    depth = depth_map(cadences.time, cadences.flux, ephemeris)
+    checks: dict[Check, CheckResult] = {}
+    if "V09" in settings.checks:
+        checks["V09"] = depth
+    if "V08" in settings.checks:
+        checks["V08"] = centroid_shift(cadences.time, cadences.flux, ephemeris)
+    if "V10" in settings.checks:
+        checks["V10"] = aperture_dependence(cadences.time, cadences.flux, ephemeris)
+    localization: SectorLocalization | NotLocalized | None = None
+    if depth.status == Status.OK and "localization" in settings.checks:
+        try:
+            localization = _localized(observation, candidate, surroundings, settings)
+        except Exception as error:
+            localization = NotLocalized(fault=Problem.internal(error))
+    return Measured(candidate, observation, depth, _count_transits(cadences, candidate), checks, localization)
+
+
+def target_position(candidate: Candidate, stamp: Stamp) -> TargetPosition:
+    """Where the catalogue says the target is; what it leaves out is the stamp's, if that is the same star."""
+    if not math.isfinite(candidate.ra):
+        return TargetPosition(stamp.tic, stamp.ra, stamp.dec, stamp.pmra, stamp.pmdec, stamp.tmag)
+    d_ra = (candidate.ra - stamp.ra + 180.0) % 360.0 - 180.0
+    same = math.hypot(d_ra * math.cos(math.radians(candidate.dec)), candidate.dec - stamp.dec) < SAME_STAR_DEG
+
+    def known(ours: float, theirs: float) -> float:
+        return theirs if same and not math.isfinite(ours) else ours
+
+    return TargetPosition(
+        tic=stamp.tic,
+        ra=candidate.ra,
+        dec=candidate.dec,
+        pmra=known(candidate.pmra, stamp.pmra),
+        pmdec=known(candidate.pmdec, stamp.pmdec),
+        tmag=known(candidate.tmag, stamp.tmag),
+    )
+
+
+def _localized(
+    observation: Observation, candidate: Candidate, surroundings: Surroundings, settings: VetSettings
+) -> SectorLocalization | NotLocalized:
+    """The localisation; without a usable transit or WCS the flag that says so."""
+    stamp = observation.stamp
+    if not stamp.wcs_header:
+        return NotLocalized((Flag.NO_WCS,))
+    if min(stamp.shape) < 2:  # a single row or column has no position across it
+        return NotLocalized((Flag.NOT_LOCALIZED_NO_PIXELS,))
+    others = [other.ephemeris for other in surroundings.companions if other.toi != candidate.toi]
+    try:
+        return localize(
+            stamp,
+            candidate.ephemeris,
+            others,
+            surroundings.neighbours,
+            target_position(candidate, stamp),
+            observation.prf,
+            settings.quality_bitmask,
+            settings.localization,
+        )
+    except InsufficientData as error:
+        return NotLocalized((not_localized(error.kind),))
+
+
+def _count_transits(cadences: Stamp, candidate: Candidate) -> int:
+    """Transits with a cadence within half a duration of their middle."""
+    ephemeris = candidate.ephemeris
+    distance = ephemeris.time_from_transit(cadences.time)
+    inside = cadences.time[np.abs(distance) < ephemeris.duration_days / 2]
+    if ephemeris.is_single:
+        return int(inside.size > 0)
+    return len(np.unique(np.round((inside - ephemeris.t0_btjd) / ephemeris.period_days)))

@@ -1,0 +1,177 @@
+"""What was measured, or why not, as rows of the tables `sectors`, `images` and `evidence`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchvet.catalog.candidate import Candidate
+from batchvet.errors import Problem
+from batchvet.results.schema import LOCALIZATION_NAMES
+from batchvet.results.writer import ResultRow
+from batchvet.science.localization import SectorLocalization
+from batchvet.vetting.measure import Measured, NotLocalized
+from batchvet.vocabulary import ErrorKind, Flag, Status
+
+
+def result_row(measured: Measured, hashes: Mapping[str, str], seconds: float) -> ResultRow:
+    """The row of one candidate in one sector, with its images and its evidence where there are any.
+
+    Parameters
+    ----------
+    measured : Measured
+    hashes : mapping
+        What the row stands on, for its columns of provenance.
+    seconds : float
+        That it took.
+    """
+    stamp, located = measured.observation.stamp, measured.localization
+    identity = {"toi": measured.candidate.toi, "tic": stamp.tic, "sector": stamp.sector}
+    provenance = {"seconds": seconds, "source_file": stamp.source, **hashes}
+    evidence = located.evidence.to_row() if isinstance(located, SectorLocalization) else None
+    return ResultRow(
+        sector={**identity, **sector_columns(measured), **provenance},
+        image={**identity, **image_columns(measured)} if measured.in_transit else None,
+        evidence={**identity, **evidence} if evidence else None,
+    )
+
+
+def failed_row(candidate: Candidate, sector: int, problem: Problem, hashes: Mapping[str, str]) -> ResultRow:
+    """The row of a candidate that could not be measured in a sector. Parameters as of :func:`result_row`."""
+    missing = problem.kind == ErrorKind.MISSING_TPF
+    status = Status.SKIPPED if missing else Status.ERROR
+    flags = [Flag.MISSING_TPF] if missing else []
+    return ResultRow(
+        {
+            "toi": candidate.toi,
+            "tic": candidate.tic,
+            "sector": sector,
+            "status": status,
+            "flags": flags,
+            "error_kind": problem.kind,
+            "error": problem.text,
+            "v09_status": status,
+            "v09_flags": flags,
+            "localization_flags": [],
+            "seconds": 0.0,
+            **hashes,
+        }
+    )
+
+
+def sector_columns(measured: Measured) -> dict[str, Any]:
+    """Columns of the table `sectors`, apart from identity and provenance."""
+    stamp, cadences = measured.observation.stamp, measured.observation.cadences
+    columns: dict[str, Any] = {
+        "camera": stamp.camera,
+        "ccd": stamp.ccd,
+        "cadence_s": stamp.cadence_s,
+        "n_cadences": len(cadences.time),
+        "n_in_transit": measured.depth.n_in_transit,
+        "n_transits": measured.n_transits,
+        "status": Status.OK,
+        "error_kind": "",
+        "error": "",
+    }
+    flags: list[str] = list(stamp.flags)
+    for name, check in measured.checks.items():
+        prefix = name.lower()
+        columns |= {f"{prefix}_status": check.status, f"{prefix}_flags": list(check.flags)}
+        columns |= {f"{prefix}_{figure}": _plain(value) for figure, value in check.metrics().items()}
+        flags += check.flags
+    if measured.in_transit:
+        found = _localization_columns(measured.localization)
+        columns |= found
+        flags += found.get("localization_flags", ())
+    else:
+        columns |= _skipped(_nothing_in_transit(measured)) | {"localization_flags": []}
+        flags.append(Flag.INSUFFICIENT_DATA)
+    columns["flags"] = list(dict.fromkeys(flags))
+    return columns
+
+
+def image_columns(measured: Measured) -> dict[str, Any]:
+    """Columns of the table `images`: the localisation's images, else V09's medians; only for what is in transit."""
+    depth, stamp = measured.depth, measured.observation.stamp
+    rows, cols = stamp.shape
+    columns: dict[str, Any] = {
+        "n_rows": rows,
+        "n_cols": cols,
+        "column": stamp.column,
+        "row": stamp.row,
+        "depth_ppm": _flat(depth.depth_ppm),
+        "aperture": stamp.aperture.ravel(),
+        "difference": _flat(depth.out_of_transit - depth.in_transit),
+        "difference_error": [],
+        "out_of_transit": _flat(depth.out_of_transit),
+    }
+    if isinstance(measured.localization, SectorLocalization):
+        columns |= _located_columns(measured.localization)
+    return columns
+
+
+def _localization_columns(localization: SectorLocalization | NotLocalized | None) -> dict[str, Any]:
+    match localization:
+        case None:
+            return {}
+        case NotLocalized(flags, fault):
+            failed = {} if fault is None else {"status": Status.ERROR, "error_kind": fault.kind, "error": fault.text}
+            return failed | {"localization_flags": list(flags)}
+        case SectorLocalization() as located:
+            columns = {name: _plain(getattr(located, name)) for name in LOCALIZATION_NAMES}
+            columns["localization_flags"] = list(located.localization_flags)
+            columns["n_transits"] = located.n_transits
+            return columns
+
+
+def _located_columns(located: SectorLocalization) -> dict[str, Any]:
+    evidence = located.evidence
+    offsets = np.linalg.solve(evidence.sky_from_pixel, np.stack([evidence.star_east, evidence.star_north]))
+    return {
+        "difference": _flat(located.difference_image),
+        "difference_error": _flat(located.difference_error),
+        "out_of_transit": _flat(located.out_of_transit_image),
+        "source_col": located.source_col,
+        "source_row": located.source_row,
+        "target_col": evidence.target_col,
+        "target_row": evidence.target_row,
+        "east_per_col": evidence.east_per_col,
+        "east_per_row": evidence.east_per_row,
+        "north_per_col": evidence.north_per_col,
+        "north_per_row": evidence.north_per_row,
+        "star_id": list(evidence.star_id),
+        "star_row": _flat(evidence.target_row + offsets[0]),
+        "star_col": _flat(evidence.target_col + offsets[1]),
+        "star_tmag": _flat(evidence.star_tmag),
+    }
+
+
+def _nothing_in_transit(measured: Measured) -> Problem:
+    depth, candidate, stamp = measured.depth, measured.candidate, measured.observation.stamp
+    if depth.n_in_transit == 0:
+        kind, where = ErrorKind.NO_CADENCE_IN_TRANSIT, "in"
+    else:
+        kind, where = ErrorKind.NO_CADENCE_OUT_OF_TRANSIT, "out of"
+    return Problem(
+        kind,
+        f"TOI {candidate.toi}: no usable cadence {where} transit in sector {stamp.sector} "
+        f"({depth.n_cadences} cadences, ephemeris P = {candidate.ephemeris.period_days:g} d, "
+        f"t0 = {candidate.ephemeris.t0_btjd:.5f})",
+    )
+
+
+def _skipped(problem: Problem) -> dict[str, Any]:
+    return {"status": Status.SKIPPED, "error_kind": problem.kind, "error": problem.text}
+
+
+def _flat(image: NDArray[np.floating]) -> NDArray[np.float32]:
+    return np.asarray(image, dtype=np.float32).ravel()
+
+
+def _plain(value: Any) -> Any:
+    """A table's null for what could not be measured."""
+    return None if isinstance(value, float) and math.isnan(value) else value
