@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from batchvet.runtime.config import RunConfig
     from batchvet.runtime.run import RunOptions
 
-if TYPE_CHECKING:
-    from batchvet.runtime.config import RunConfig
-    from batchvet.runtime.run import RunOptions
-
 _ROWS_SHOWN = 40
 
 app = typer.Typer(

@@ -9,11 +9,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, PrivateAttr, ValidationError, model_validator
 
 from batchvet.errors import ConfigError
-<<<<<<< HEAD
 from batchvet.network.asking import Politeness
-=======
-from batchvet.network import Politeness
->>>>>>> rooms
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.storage_location import open_storage
 from batchvet.runtime.ingest import Downloads

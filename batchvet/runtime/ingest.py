@@ -7,11 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchvet.errors import ArchiveError, BatchvetError, Problem
-<<<<<<< HEAD
 from batchvet.network.asking import Politeness
-=======
-from batchvet.network import Politeness
->>>>>>> rooms
 from batchvet.pixels.cache import Cache, CacheEntry
 from batchvet.pixels.download import Downloader, Fetched, Wanted
 from batchvet.pixels.mast import Downloaded, to_download

@@ -11,11 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
 
 from batchvet.errors import ConfigError
-<<<<<<< HEAD
 from batchvet.network.asking import Politeness
-=======
-from batchvet.network import Politeness
->>>>>>> rooms
 from batchvet.pixels.bucket import check_place
 from batchvet.pixels.directory import DirectorySource
 from batchvet.pixels.mast import MastChoice, MastSource

@@ -18,17 +18,10 @@ import pyarrow.parquet as pq
 
 from batchvet.catalog.candidate import Candidate, Neighbour
 from batchvet.catalog.neighbours import NeighbourTable, read_neighbours
-<<<<<<< HEAD
 from batchvet.catalog.star_search import Reach, Search, gaia_stars, tic_stars
 from batchvet.errors import CacheError
 from batchvet.network.asking import CarefulSession, Host
 from batchvet.network.mast_client import MastClient, nothing_is_an_answer
-=======
-from batchvet.catalog.star_search import Search, gaia_stars, tic_stars
-from batchvet.errors import CacheError
-from batchvet.mast_client import MastClient, nothing_is_an_answer
-from batchvet.network import CarefulSession, Host
->>>>>>> rooms
 from batchvet.pixels.sources import Asking
 from batchvet.pixels.storage import Storage
 from batchvet.runtime.settings import FetchedNeighbours, StarSettings
