@@ -49,7 +49,7 @@ def benchmark_v09(repeats: int) -> dict[str, float]:
     from batchvet.pixels.cache import Cache
     from batchvet.pixels.quality import DEFAULT
     from batchvet.pixels.tpf import read_tpf
-    from batchvet.science.difference_image import depth_map
+    from batchvet.science.depth_map import depth_map
 
     (path,) = (SHARED / "data" / "wasp126").glob("*-s0001-*")
     ephemeris = Ephemeris(3.28878, 1327.5205, 3.49)

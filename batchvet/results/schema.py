@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from batchvet.science import aperture_dependence, centroid_shift, difference_image, evidence
+from batchvet.science import aperture_dependence, centroid_shift, depth_map, evidence
 from batchvet.science.metric import Metric
 
 FORMAT_VERSION = 1
@@ -169,7 +169,7 @@ def _check_columns(prefix: str, metrics: dict[str, Metric]) -> tuple[Column, ...
 SECTORS = (
     *IDENTITY,
     *_TASK,
-    *_check_columns("v09", difference_image.METRICS),
+    *_check_columns("v09", depth_map.METRICS),
     *_check_columns("v08", centroid_shift.METRICS),
     *_check_columns("v10", aperture_dependence.METRICS),
     *_LOCALIZATION,

@@ -24,7 +24,7 @@ from batchvet.runtime.available import Problem
 from batchvet.runtime.plan import Task
 from batchvet.science.aperture_dependence import aperture_dependence
 from batchvet.science.centroid_shift import centroid_shift
-from batchvet.science.difference_image import DepthMap, depth_map
+from batchvet.science.depth_map import DepthMap, depth_map
 from batchvet.science.localization import LocalizationSettings, SectorLocalization, TargetPosition, localize
 from batchvet.science.prf import Prf, spoc_prf
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from batchvet.catalog.candidate import Ephemeris, Neighbour, move
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.attribution import DEEPEST
-from batchvet.science.difference import DifferenceImage, DifferenceSettings, difference_image
+from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.position import NoisyImage, PointSource, SignificanceMap, fit_point_source
 from batchvet.science.prf import Prf

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erf
 
-from batchvet.science.difference import DifferenceImage
+from batchvet.science.difference_image import DifferenceImage
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.localization import LocalizationSettings, _evidence
 from batchvet.science.position import NoisyImage, SignificanceMap, fit_point_source

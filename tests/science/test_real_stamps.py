@@ -9,7 +9,7 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.pixels.prf_files import find_prf
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import read_tpf
-from batchvet.science.difference import DifferenceSettings, difference_image
+from batchvet.science.difference_image import DifferenceSettings, difference_image
 from batchvet.science.prf import TabulatedPrf, spoc_prf
 from batchvet.science.scene import fit_scene, place_stars
 

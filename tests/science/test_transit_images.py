@@ -10,7 +10,7 @@ from made_stamps import EPHEMERIS, dip_image, made_stamp
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
-from batchvet.science.difference import DifferenceSettings, difference_image
+from batchvet.science.difference_image import DifferenceSettings, difference_image
 from batchvet.science.transit_images import SectorPixels, transit_image
 from batchvet.science.windows import WindowSettings, transit_windows
 
