@@ -93,7 +93,8 @@ def benchmark_checks(repeats: int) -> dict[str, float]:
     from batchvet.runtime.task import official_prf
     from batchvet.science.aperture_dependence import aperture_dependence
     from batchvet.science.centroid_shift import centroid_shift
-    from batchvet.science.localization import LocalizationSettings, TargetPosition, localize
+    from batchvet.science.localization import localize
+    from batchvet.science.timeline import Transits
 
     (path,) = (SHARED / "data" / "wasp126").glob("*-s0001-*")
     stamp = read_tpf(path)
@@ -104,7 +105,7 @@ def benchmark_checks(repeats: int) -> dict[str, float]:
     official = official_prf(stamp, str(SHARED / "data" / "prf"))
 
     def located(prf: object) -> None:
-        localize(stamp, ephemeris, [], None, TargetPosition(stamp.tic), prf, DEFAULT, LocalizationSettings())
+        localize(stamp, Transits(ephemeris), prf=prf)
 
     works = {
         "v08": lambda: centroid_shift(good.time, good.flux, ephemeris),

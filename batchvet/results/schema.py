@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from batchvet.science import aperture_dependence, centroid_shift, depth_map, evidence
+from batchvet.results import evidence_rows
+from batchvet.science import aperture_dependence, centroid_shift, depth_map
 from batchvet.science.metric import Metric
 
 FORMAT_VERSION = 1
@@ -178,10 +179,7 @@ SECTORS = (
 
 IMAGES = (*IDENTITY, *_IMAGES)
 
-EVIDENCE = (
-    *IDENTITY[:2],
-    *(Column(name, kind, *evidence.ROW_TEXT[name]) for name, kind in evidence.ROW_FIELDS.items()),
-)
+EVIDENCE = (*IDENTITY[:2], *_columns(evidence_rows.COLUMNS))
 
 LOCALIZATION_NAMES = tuple(column.name for column in _LOCALIZATION)
 PROVENANCE_NAMES = tuple(column.name for column in _PROVENANCE)

@@ -18,6 +18,7 @@ from batchvet.errors import BatchvetError, InsufficientData, StampError
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.prf_files import find_prf
 from batchvet.pixels.stamp import Stamp
+from batchvet.results.evidence_rows import evidence_row
 from batchvet.results.schema import LOCALIZATION_NAMES
 from batchvet.results.writer import ResultRow
 from batchvet.runtime.available import Problem
@@ -25,8 +26,10 @@ from batchvet.runtime.plan import Task
 from batchvet.science.aperture_dependence import aperture_dependence
 from batchvet.science.centroid_shift import centroid_shift
 from batchvet.science.depth_map import DepthMap, depth_map
-from batchvet.science.localization import LocalizationSettings, SectorLocalization, TargetPosition, localize
+from batchvet.science.localization import LocalizationSettings, SectorLocalization, localize
 from batchvet.science.prf import Prf, spoc_prf
+from batchvet.science.stars import StarField, TargetPosition
+from batchvet.science.timeline import Transits
 
 SAME_STAR_DEG = 3.0 / 3600.0  #: a catalogue position this close to the stamp's target is the same star
 
@@ -224,14 +227,12 @@ def _localized(
         return None, {"localization_flags": ["NO_WCS"]}
     if min(stamp.shape) < 2:  # a single row or column has no position across it
         return None, {"localization_flags": ["NOT_LOCALIZED_NO_PIXELS"]}
-    others = [other.ephemeris for other in companions if other.toi != candidate.toi]
+    others = tuple(other.ephemeris for other in companions if other.toi != candidate.toi)
     try:
         located = localize(
             stamp,
-            candidate.ephemeris,
-            others,
-            neighbours,
-            target_position(candidate, stamp),
+            Transits(candidate.ephemeris, others),
+            StarField(target_position(candidate, stamp), neighbours),
             prf,
             settings.quality_bitmask,
             settings.localization,
@@ -286,7 +287,7 @@ def _identity(task: Task, candidate: Candidate) -> dict[str, Any]:
 
 def _result_row(task: Task, candidate: Candidate, stamp: Stamp, measured: Measured, seconds: float) -> ResultRow:
     identity = _identity(task, candidate)
-    evidence = measured.localization.evidence.to_row() if measured.localization else None
+    evidence = evidence_row(measured.localization.evidence) if measured.localization else None
     return ResultRow(
         sector={**identity, **measured.columns, "seconds": seconds, "source_file": stamp.source, **task.hashes},
         image={**identity, **image_columns(stamp, measured)} if measured.depth else None,
@@ -314,23 +315,23 @@ def image_columns(stamp: Stamp, measured: Measured) -> dict[str, Any]:
 
 def _located_columns(located: SectorLocalization) -> dict[str, Any]:
     evidence = located.evidence
-    offsets = np.linalg.solve(evidence.sky_from_pixel, np.stack([evidence.star_east, evidence.star_north]))
+    frame, star_places = evidence.frame, evidence.star_places
     return {
         "difference": _flat(located.difference_image),
         "difference_error": _flat(located.difference_error),
         "out_of_transit": _flat(located.out_of_transit_image),
         "source_col": located.source_col,
         "source_row": located.source_row,
-        "target_col": evidence.target_col,
-        "target_row": evidence.target_row,
-        "east_per_col": evidence.east_per_col,
-        "east_per_row": evidence.east_per_row,
-        "north_per_col": evidence.north_per_col,
-        "north_per_row": evidence.north_per_row,
-        "star_id": list(evidence.star_id),
-        "star_row": _flat(evidence.target_row + offsets[0]),
-        "star_col": _flat(evidence.target_col + offsets[1]),
-        "star_tmag": _flat(evidence.star_tmag),
+        "target_col": frame.target[1],
+        "target_row": frame.target[0],
+        "east_per_col": frame.sky_from_pixel[0, 1],
+        "east_per_row": frame.sky_from_pixel[0, 0],
+        "north_per_col": frame.sky_from_pixel[1, 1],
+        "north_per_row": frame.sky_from_pixel[1, 0],
+        "star_id": list(evidence.hosts.source_id),
+        "star_row": _flat(star_places[0]),
+        "star_col": _flat(star_places[1]),
+        "star_tmag": _flat(evidence.hosts.tmag),
     }
 
 

@@ -1,21 +1,20 @@
 """V09: the depth of the dip in every pixel, from medians in and out of transit.
 
-The definition is tess-vetter's (0.3.20, SCIENCE section 1), so that its published figures come out to the last bit.
+The definition is tess-vetter's (0.3.20, method: V08, V09, V10), so that its published figures come out to the last bit.
 It divides by almost nothing at the edge of a bright star's image: what to decide from is :mod:`.localization`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import BoolArray, Float32Array, FloatArray
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.metric import Metric
-
-FloatArray = NDArray[np.float64]
+from batchvet.vocabulary import Flag, Status
 
 OUT_OF_TRANSIT = 3.0  #: cadences at least this many half durations from mid-transit are out of transit
 EDGE_PIXELS = 1  #: a peak this close to the stamp's edge is not believed
@@ -43,7 +42,7 @@ METRICS: dict[str, Metric] = {
 class DepthMap:
     """V09's figures; the names are those of :data:`METRICS`, which says what each means."""
 
-    status: str  #: "ok", or "skipped" when there is no cadence in or none out of transit
+    status: Status  #: ok, or skipped when there is no cadence in or none out of transit
     flags: tuple[str, ...] = ()  #: in tess-vetter's words and order
     max_depth_ppm: float = math.nan
     target_depth_ppm: float = math.nan
@@ -64,7 +63,7 @@ class DepthMap:
 
     def metrics(self) -> dict[str, float | int | bool]:
         """The figures by their names in :data:`METRICS`; empty when V09 was skipped."""
-        if self.status != "ok":
+        if self.status != Status.OK:
             return {}
         deepest, target = self.max_depth_ppm, self.target_depth_ppm
         return {
@@ -77,7 +76,7 @@ class DepthMap:
             "distance_to_target_pixels": self.distance_to_target_pixels,
             "max_depth_pixel_edge_distance": _edge_distance(self.max_depth_pixel, self.shape),
             "target_pixel_edge_distance": _edge_distance(self.target_pixel, self.shape),
-            "localization_reliable": "DIFFIMG_UNRELIABLE" not in self.flags,
+            "localization_reliable": Flag.DIFFIMG_UNRELIABLE not in self.flags,
             "n_cadences": self.n_cadences,
             "max_depth_pixel_row": self.max_depth_pixel[0],
             "max_depth_pixel_col": self.max_depth_pixel[1],
@@ -86,7 +85,7 @@ class DepthMap:
         }
 
 
-def depth_map(time: FloatArray, flux: NDArray[np.float32], ephemeris: Ephemeris) -> DepthMap:
+def depth_map(time: FloatArray, flux: Float32Array, ephemeris: Ephemeris) -> DepthMap:
     """Depth of every pixel, its peak, and whether the peak may be believed.
 
     Parameters
@@ -105,18 +104,37 @@ def depth_map(time: FloatArray, flux: NDArray[np.float32], ephemeris: Ephemeris)
     has_pixel = np.isfinite(flux).reshape(len(flux), -1).any(axis=1)
     in_transit &= has_pixel
     out_of_transit &= has_pixel
-    counts = {"n_in_transit": int(in_transit.sum()), "n_out_of_transit": int(out_of_transit.sum())}
-    if not all(counts.values()):
-        return DepthMap("skipped", ("INSUFFICIENT_DATA",), n_cadences=len(time), shape=flux.shape[1:], **counts)
+    counted = DepthMap(
+        status=Status.SKIPPED,
+        flags=(Flag.INSUFFICIENT_DATA,),
+        n_cadences=len(time),
+        shape=(flux.shape[1], flux.shape[2]),
+        n_in_transit=int(in_transit.sum()),
+        n_out_of_transit=int(out_of_transit.sum()),
+    )
+    if not (counted.n_in_transit and counted.n_out_of_transit):
+        return counted
     out_median = pixel_medians(flux[out_of_transit])
     in_median = pixel_medians(flux[in_transit])
     with np.errstate(invalid="ignore", divide="ignore"):
         depth_ppm = (out_median - in_median) / out_median * 1e6
     depth_ppm[~np.isfinite(depth_ppm)] = np.nan
-    return _judged(depth_ppm, n_cadences=len(time), out_of_transit=out_median, in_transit=in_median, **counts)
+    peak = _peak(depth_ppm)
+    return replace(
+        counted,
+        status=Status.OK,
+        flags=peak.flags,
+        max_depth_ppm=peak.depth_ppm,
+        target_depth_ppm=peak.target_depth_ppm,
+        distance_to_target_pixels=peak.distance,
+        max_depth_pixel=peak.pixel,
+        depth_ppm=depth_ppm,
+        out_of_transit=out_median,
+        in_transit=in_median,
+    )
 
 
-def transit_masks(time: FloatArray, ephemeris: Ephemeris) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def transit_masks(time: FloatArray, ephemeris: Ephemeris) -> tuple[BoolArray, BoolArray]:
     """Cadences within half a duration of mid-transit, and those at least one and a half durations away.
 
     Returns
@@ -134,7 +152,7 @@ def transit_masks(time: FloatArray, ephemeris: Ephemeris) -> tuple[NDArray[np.bo
     return distance < half, distance >= OUT_OF_TRANSIT * half
 
 
-def pixel_medians(flux: NDArray[np.float32]) -> FloatArray:
+def pixel_medians(flux: Float32Array) -> FloatArray:
     """Median over cadences of every pixel, NaN ignored, in float64; NaN where a pixel has no value.
 
     Parameters
@@ -164,40 +182,40 @@ def pixel_medians(flux: NDArray[np.float32]) -> FloatArray:
     return medians.reshape(rows, cols)
 
 
-def _judged(depth_ppm: FloatArray, **measured: int | FloatArray) -> DepthMap:
-    """The peak of a depth map and its flags; `measured` goes into the result as it is."""
-    shape = depth_ppm.shape
-    target = (shape[0] // 2, shape[1] // 2)
+@dataclass(frozen=True)
+class _Peak:
+    """The deepest pixel of a depth map."""
+
+    pixel: tuple[int, int]  #: row, column; (0, 0) when no pixel has a positive depth
+    depth_ppm: float
+    target_depth_ppm: float  #: of the stamp's central pixel
+    distance: float  #: to that, pixels
+    flags: tuple[str, ...]  #: whether it may be believed
+
+
+def _peak(depth_ppm: FloatArray) -> _Peak:
+    n_rows, n_cols = depth_ppm.shape
+    target = (n_rows // 2, n_cols // 2)
     positive = np.where(depth_ppm > 0, depth_ppm, -np.inf)
-    flags = []
+    flags: list[str] = []
     if np.any(depth_ppm > 0):
-        row, col = np.unravel_index(int(np.argmax(positive)), shape)
+        row, col = np.unravel_index(int(np.argmax(positive)), depth_ppm.shape)
         peak = (int(row), int(col))
         deepest = float(depth_ppm[peak])
         target_depth = float(depth_ppm[target]) if np.isfinite(depth_ppm[target]) else 0.0
         distance = float(np.hypot(peak[0] - target[0], peak[1] - target[1]))
     else:
         peak, deepest, target_depth, distance = (0, 0), 0.0, 0.0, math.nan
-        flags.append("NO_VALID_PIXEL_DEPTHS")
-    if _edge_distance(peak, shape) <= EDGE_PIXELS:
-        flags.append("DIFFIMG_MAX_AT_EDGE")
+        flags.append(Flag.NO_VALID_PIXEL_DEPTHS)
+    if _edge_distance(peak, (n_rows, n_cols)) <= EDGE_PIXELS:
+        flags.append(Flag.DIFFIMG_MAX_AT_EDGE)
     if not target_depth > 0:
-        flags.append("DIFFIMG_TARGET_DEPTH_NONPOSITIVE")
+        flags.append(Flag.DIFFIMG_TARGET_DEPTH_NONPOSITIVE)
     if not deepest > 0:
-        flags.append("DIFFIMG_MAX_DEPTH_NONPOSITIVE")
+        flags.append(Flag.DIFFIMG_MAX_DEPTH_NONPOSITIVE)
     if flags:
-        flags.append("DIFFIMG_UNRELIABLE")
-    return DepthMap(
-        status="ok",
-        flags=tuple(flags),
-        max_depth_ppm=deepest,
-        target_depth_ppm=target_depth,
-        distance_to_target_pixels=distance,
-        max_depth_pixel=peak,
-        shape=shape,
-        depth_ppm=depth_ppm,
-        **measured,
-    )
+        flags.append(Flag.DIFFIMG_UNRELIABLE)
+    return _Peak(peak, deepest, target_depth, distance, tuple(flags))
 
 
 def _edge_distance(pixel: tuple[int, int], shape: tuple[int, int]) -> int:

@@ -7,29 +7,29 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.ndimage import uniform_filter
 from scipy.special import chdtrc
 
-from batchvet.catalog.candidate import Ephemeris
+from batchvet.arrays import FloatArray
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.null_epochs import NoiseModel, NoiseSettings, measure_noise, null_windows
 from batchvet.science.sector_fits import SectorFits, best_baseline, fit_with_baseline, with_best_template
+from batchvet.science.sector_pixels import SectorPixels
+from batchvet.science.timeline import Transits
 from batchvet.science.transit_images import (
     BASELINES,
     DipFits,
-    SectorPixels,
     TransitImage,
     as_images,
     window_products,
 )
 from batchvet.science.windows import Window, WindowLayout, WindowSettings, transit_windows
-
-FloatArray = NDArray[np.float64]
+from batchvet.vocabulary import ErrorKind, Flag
 
 _ITERATIONS_PER_TRANSIT = 3
+_NEVER = 1e9  # days from a transit, of a cadence without a time
 _DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
 
 
@@ -63,27 +63,17 @@ class DifferenceImage:
     n_null_epochs: int  #: transit-free epochs that the noise was measured on
     transits: tuple[TransitImage, ...]  #: one by one
     left_out: tuple[str, ...]  #: why other transits of the sector are not used
-    flags: tuple[
-        str, ...
-    ]  #: ONE_SIDED, CURVED_BASELINE, OTHER_DIP_SHAPE, FEW_NULL_EPOCHS, NO_POS_CORR, TRANSITS_DISAGREE
+    flags: tuple[str, ...]  #: what to know about it, in the vocabulary's words
 
 
-def difference_image(
-    stamp: Stamp,
-    ephemeris: Ephemeris,
-    others: Sequence[Ephemeris],
-    bitmask: int,
-    settings: DifferenceSettings,
-) -> DifferenceImage:
-    """Fit every transit, measure the noise and combine (SCIENCE 2a and 2b).
+def difference_image(stamp: Stamp, transits: Transits, bitmask: int, settings: DifferenceSettings) -> DifferenceImage:
+    """Fit every transit, measure the noise and combine (method: difference images; method: noise).
 
     Parameters
     ----------
     stamp : Stamp
-    ephemeris : Ephemeris
-        Of the candidate.
-    others : sequence of Ephemeris
-        Of the target's other candidates.
+    transits : Transits
+        Of the candidate, and of the target's other candidates, whose transits are not used.
     bitmask : int
         Cadences with one of these quality flags are not used.
     settings : DifferenceSettings
@@ -94,29 +84,25 @@ def difference_image(
         No usable transit (kinds ``no_transit``, ``gap``), cadence (``no_cadences``) or pixel (``no_pixels``).
     """
     pixels = SectorPixels.of(stamp, bitmask)
-    windows, left_out = transit_windows(
-        pixels.time, pixels.usable, stamp.quality, ephemeris, others, stamp.exposure_days, settings.windows
-    )
+    windows, left_out = transit_windows(pixels.timeline, transits, settings.windows)
     if not windows:
         raise _no_transit(stamp, left_out)
-    found, noise = _fit_all(stamp, pixels, windows, ephemeris, others, settings)
+    found, noise = _fit_all(pixels, windows, transits, settings)
     fits = found.fits
     combined = combine(fits, noise)
     dof = len(noise.scatter) * (len(fits) - 1)
-    flags = {
-        "ONE_SIDED": any(window.one_sided for window in windows),
-        "CURVED_BASELINE": found.degree > BASELINES[0],
-        "OTHER_DIP_SHAPE": found.other_template,
-        "FEW_NULL_EPOCHS": noise.n_epochs < settings.noise.few_epochs,
-        "NO_POS_CORR": pixels.pointing is None,
-        "TRANSITS_DISAGREE": bool(dof and chdtrc(dof, combined.chi2) < _DISAGREEMENT),
+    raised = {
+        Flag.ONE_SIDED: any(window.one_sided for window in windows),
+        Flag.CURVED_BASELINE: found.degree > BASELINES[0],
+        Flag.OTHER_DIP_SHAPE: found.other_template,
+        Flag.FEW_NULL_EPOCHS: noise.n_epochs < settings.noise.few_epochs,
+        Flag.NO_POS_CORR: pixels.pointing is None,
+        Flag.TRANSITS_DISAGREE: bool(dof and chdtrc(dof, combined.chi2) < _DISAGREEMENT),
     }
-    shapes = np.zeros((pixels.shape[0] * pixels.shape[1], noise.shapes.shape[1]))
-    shapes[pixels.live] = noise.shapes
     return DifferenceImage(
         flux=pixels.image(combined.flux),
         variance=pixels.image(noise.variance * combined.leverage),
-        shapes=shapes,
+        shapes=_of_all_pixels(pixels, noise.shapes),
         shape_cov=noise.shape_cov * combined.leverage,
         out_of_transit=pixels.image(fits.mean(fits.baseline)),
         out_of_transit_error=pixels.image(_baseline_error(fits, windows)),
@@ -128,8 +114,15 @@ def difference_image(
         n_null_epochs=noise.n_epochs,
         transits=as_images(pixels, windows, fits, combined.weights),
         left_out=tuple(left_out),
-        flags=tuple(flag for flag, raised in flags.items() if raised),
+        flags=tuple(flag for flag, present in raised.items() if present),
     )
+
+
+def _of_all_pixels(pixels: SectorPixels, live: FloatArray) -> FloatArray:
+    """Columns [live pixel, k] with zeros where there is no data, [pixel, k]."""
+    columns = np.zeros((pixels.shape[0] * pixels.shape[1], live.shape[1]))
+    columns[pixels.live] = live
+    return columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,45 +171,33 @@ def _whitened(images: FloatArray, noise: NoiseModel) -> FloatArray:
     covariance = np.diag(noise.variance) + noise.shapes @ noise.shape_cov @ noise.shapes.T
     deviation = np.sqrt(np.diag(covariance))
     factor = np.linalg.cholesky(covariance / np.outer(deviation, deviation))
-    return solve_triangular(factor, (images / deviation).T, lower=True).T
+    white: FloatArray = solve_triangular(factor, (images / deviation).T, lower=True).T
+    return white
 
 
 def _fit_all(
-    stamp: Stamp,
-    pixels: SectorPixels,
-    windows: Sequence[Window],
-    ephemeris: Ephemeris,
-    others: Sequence[Ephemeris],
-    settings: DifferenceSettings,
+    pixels: SectorPixels, windows: Sequence[Window], transits: Transits, settings: DifferenceSettings
 ) -> tuple[SectorFits, NoiseModel]:
     """Dips of all transits, with the baseline and the template that suit them, and the noise.
 
     When transit-free epochs are few, any epochs of data whose dips are filled in serve.
     """
-    find = partial(
-        null_windows,
-        pixels,
-        stamp.quality,
-        ephemeris,
-        others,
-        stamp.exposure_days,
-        settings.windows,
-        settings.noise,
-    )
-    transits, epochs = window_products(pixels, windows), window_products(pixels, find())
+    timeline, ephemeris = pixels.timeline, transits.ephemeris
+    find = partial(null_windows, timeline, transits, settings.windows, settings.noise)
+    dips, epochs = window_products(pixels, windows), window_products(pixels, find())
     if len(epochs) < settings.noise.few_epochs:
         everywhere = find(anywhere=True)
         if len(everywhere) > len(epochs):
-            layout = WindowLayout.of(ephemeris, 0.0, stamp.exposure_days, settings.windows)
-            template = layout.template(np.nan_to_num(ephemeris.time_from_transit(pixels.time), nan=1e9))
-            dip = fit_with_baseline(pixels, transits, epochs, BASELINES[0]).fits
+            layout = WindowLayout.of(ephemeris, 0.0, timeline.exposure_days, settings.windows)
+            template = layout.template(np.nan_to_num(ephemeris.time_from_transit(timeline.time), nan=_NEVER))
+            dip = fit_with_baseline(pixels, dips, epochs, BASELINES[0]).fits
             epochs = window_products(pixels, everywhere, (template, dip.mean(dip.flux)))
-    found, star = best_baseline(pixels, transits, epochs)
+    found, star = best_baseline(pixels, dips, epochs)
     scatter = np.median(found.fits.scatter, axis=0)
     noise = measure_noise(pixels, found.nulls, found.shapes, scatter, settings.noise)
     if star is not None:
         trust = combine(found.fits, noise).weights * found.fits.leverage
-        found = with_best_template(found, pixels, windows, ephemeris, stamp.exposure_days, star, trust)
+        found = with_best_template(found, pixels, windows, ephemeris.duration_days, star, trust)
     return found, noise
 
 
@@ -224,7 +205,7 @@ def _baseline_error(fits: DipFits, windows: Sequence[Window]) -> FloatArray:
     """White-noise error of the mean baseline, [live pixel]."""
     weights = (1.0 / fits.leverage) / np.sum(1.0 / fits.leverage)
     n_out = np.array([max(window.n_out, 1) for window in windows])
-    return np.sqrt((weights**2 / n_out) @ fits.scatter)
+    return np.asarray(np.sqrt((weights**2 / n_out) @ fits.scatter))
 
 
 def _leave_one_out_shift(pixels: SectorPixels, fits: DipFits, weights: FloatArray) -> float:
@@ -247,12 +228,13 @@ def _photocentre(pixels: SectorPixels, dip: FloatArray) -> FloatArray:
     light = np.where(near, np.maximum(image, 0.0), 0.0)
     if light.sum() <= 0:
         return np.array([np.nan, np.nan])
-    return np.array([(light * rows).sum(), (light * cols).sum()]) / light.sum()
+    centre: FloatArray = np.array([(light * rows).sum(), (light * cols).sum()]) / light.sum()
+    return centre
 
 
 def _no_transit(stamp: Stamp, left_out: Sequence[str]) -> InsufficientData:
     """Why there is no difference image, as an error."""
     where = f"TIC {stamp.tic} sector {stamp.sector}"
     if left_out:
-        return InsufficientData(f"{where}: no usable transit ({'; '.join(left_out[:3])})", kind="gap")
-    return InsufficientData(f"{where}: no transit falls into the sector", kind="no_transit")
+        return InsufficientData(f"{where}: no usable transit ({'; '.join(left_out[:3])})", kind=ErrorKind.GAP)
+    return InsufficientData(f"{where}: no transit falls into the sector", kind=ErrorKind.NO_TRANSIT)

@@ -10,12 +10,13 @@ from made_stamps import COLS, DEPTH, EPHEMERIS, FLUX, ROWS, dip_image, made_stam
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
+from batchvet.science.timeline import Transits
 
 BITMASK = 175
 
 
 def vetted(stamp, ephemeris=EPHEMERIS, others=()) -> DifferenceImage:
-    return difference_image(stamp, ephemeris, others, BITMASK, DifferenceSettings())
+    return difference_image(stamp, Transits(ephemeris, tuple(others)), BITMASK, DifferenceSettings())
 
 
 def covariance(difference):
