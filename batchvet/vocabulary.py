@@ -39,10 +39,14 @@ class _Word(StrEnum):
         word.text = text
         return word
 
+    def __repr__(self) -> str:
+        """As the string that it is: results are looked at in notebooks."""
+        return repr(self.value)
+
 
 @unique
 class Verdict(_Word):
-    """Whose dip it is, in a word (method: the verdict)."""
+    """Whose dip it is, in a word (method: verdict)."""
 
     ON_TARGET = (
         "ON_TARGET",

@@ -49,7 +49,7 @@ def benchmark_v09(repeats: int) -> dict[str, float]:
     from batchvet.pixels.cache import Cache
     from batchvet.pixels.quality import DEFAULT
     from batchvet.pixels.tpf import read_tpf
-    from batchvet.science.difference_image import depth_map
+    from batchvet.science.depth_map import depth_map
 
     (path,) = (SHARED / "data" / "wasp126").glob("*-s0001-*")
     ephemeris = Ephemeris(3.28878, 1327.5205, 3.49)
@@ -91,7 +91,8 @@ def benchmark_checks(repeats: int) -> dict[str, float]:
     from batchvet.pixels.tpf import read_tpf
     from batchvet.science.aperture_dependence import aperture_dependence
     from batchvet.science.centroid_shift import centroid_shift
-    from batchvet.science.localization import LocalizationSettings, TargetPosition, localize
+    from batchvet.science.localization import localize
+    from batchvet.science.timeline import Transits
     from batchvet.vetting.measure import official_prf
     from batchvet.vetting.threads import one_thread
 
@@ -104,7 +105,7 @@ def benchmark_checks(repeats: int) -> dict[str, float]:
     official = official_prf(stamp, str(SHARED / "data" / "prf"))
 
     def located(prf: object) -> None:
-        localize(stamp, ephemeris, [], None, TargetPosition(stamp.tic), prf, DEFAULT, LocalizationSettings())
+        localize(stamp, Transits(ephemeris), prf=prf)
 
     works = {
         "v08": lambda: centroid_shift(good.time, good.flux, ephemeris),

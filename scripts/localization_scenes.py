@@ -15,16 +15,18 @@ from batchvet.errors import InsufficientData
 from batchvet.pixels.prf_files import read_prf
 from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.attribution import DEEPEST, PossibleHost, log_prior
+from batchvet.science.attribution import PossibleHost, log_prior
 from batchvet.science.evidence import SectorEvidence
+from batchvet.science.hosts import DEEPEST
 from batchvet.science.joint import CandidateVerdict, vet_candidate
 from batchvet.science.localization import (
     LocalizationSettings,
     SectorLocalization,
-    TargetPosition,
     localize,
 )
 from batchvet.science.prf import Prf, TabulatedPrf, spoc_prf
+from batchvet.science.stars import StarField, TargetPosition
+from batchvet.science.timeline import Transits
 from batchvet.simulate import Scene, SimulationSettings, draw_scene, simulate_stamp
 from batchvet.simulate.detector import POINTING_ERROR, noise_sigma
 from batchvet.simulate.dips import weight
@@ -89,10 +91,8 @@ def judge(scene: Scene, stamps: dict[int, Stamp], prf: str, neighbours: bool = T
         try:
             found[sector] = localize(
                 stamp,
-                candidate.ephemeris,
-                [other.ephemeris for other in scene.candidates[1:]],
-                scene.neighbours() if neighbours else None,
-                TargetPosition(scene.tic, candidate.ra, candidate.dec, candidate.pmra, candidate.pmdec, candidate.tmag),
+                Transits(candidate.ephemeris, tuple(other.ephemeris for other in scene.candidates[1:])),
+                StarField(_declared(scene), scene.neighbours() if neighbours else None),
                 prf_of(scene, sector, prf),
                 DEFAULT,
                 LocalizationSettings(),
@@ -124,6 +124,12 @@ def judge(scene: Scene, stamps: dict[int, Stamp], prf: str, neighbours: bool = T
         sectors=tuple(_sector(scene, s, found[s], limits[s]) for s in limits),
         evidence=tuple(one.evidence for one in found.values()),
     )
+
+
+def _declared(scene: Scene) -> TargetPosition:
+    """The target where the catalogue of the scene has it."""
+    row = scene.candidates[0]
+    return TargetPosition(scene.tic, row.ra, row.dec, row.pmra, row.pmdec, row.tmag)
 
 
 def _together(limits: list[FloatArray]) -> FloatArray:

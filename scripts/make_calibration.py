@@ -26,6 +26,7 @@ from scipy.optimize import minimize
 
 from batchvet.science.attribution import PRIOR_NOT_IN_TABLE
 from batchvet.science.calibration import Calibration
+from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint import weigh
 from batchvet.simulate import SimulationSettings
 
@@ -86,7 +87,7 @@ def calibrate(found: dict[str, Sequence[Outcome]], version: str) -> dict[str, ob
     return values
 
 
-def _hypotheses(scene: Outcome) -> tuple[FloatArray, float, int] | None:
+def _hypotheses(scene: Outcome) -> tuple[Hypotheses, float, int] | None:
     """Raw log weights, joint signal to noise and number of the true hypothesis; None where none is true."""
     if not scene.host or not scene.evidence:
         return None
@@ -100,10 +101,10 @@ def _hypotheses(scene: Outcome) -> tuple[FloatArray, float, int] | None:
     return attribution.log_weight, position.snr, true
 
 
-def fit(known: Sequence[tuple[FloatArray, float, int]]) -> tuple[FloatArray, FloatArray]:
+def fit(known: Sequence[tuple[Hypotheses, float, int]]) -> tuple[FloatArray, FloatArray]:
     """Sharpness and confusion at the nodes, by maximum posterior probability."""
     n = len(NODES)
-    unlisted = np.array([true == len(log_weight) - 2 for log_weight, _, true in known])
+    unlisted = np.array([true == len(log_weight.hosts) for log_weight, _, true in known])
     expected = PRIOR_NOT_IN_TABLE / max(float(unlisted.mean()), PRIOR_NOT_IN_TABLE)
     count = np.where(unlisted, expected, 1.0)
 
@@ -112,7 +113,7 @@ def fit(known: Sequence[tuple[FloatArray, float, int]]) -> tuple[FloatArray, Flo
         curve = Calibration("", NODES, {"spoc": tuple(sharpness)}, {"spoc": tuple(confusion)})
         total = 0.5 * float(np.sum((x[:n] / _SHARPNESS_PRIOR) ** 2)) + float(np.sum(confusion)) / _CONFUSION_PRIOR
         for weight, (log_weight, snr, true) in zip(count, known, strict=True):
-            total -= weight * math.log(max(curve.probabilities(log_weight, snr, "spoc")[true], 1e-12))
+            total -= weight * math.log(max(curve.probabilities(log_weight, snr, "spoc").values[true], 1e-12))
         return total
 
     start = np.concatenate([np.zeros(n), np.full(n, -5.0)])

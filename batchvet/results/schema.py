@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from batchvet.science import aperture_dependence, centroid_shift, difference_image, evidence
+from batchvet.results import evidence_rows
+from batchvet.science import aperture_dependence, centroid_shift, depth_map
 from batchvet.science.metric import Metric
 
 FORMAT_VERSION = 1
@@ -169,7 +170,7 @@ def _check_columns(prefix: str, metrics: dict[str, Metric]) -> tuple[Column, ...
 SECTORS = (
     *IDENTITY,
     *_TASK,
-    *_check_columns("v09", difference_image.METRICS),
+    *_check_columns("v09", depth_map.METRICS),
     *_check_columns("v08", centroid_shift.METRICS),
     *_check_columns("v10", aperture_dependence.METRICS),
     *_LOCALIZATION,
@@ -178,10 +179,7 @@ SECTORS = (
 
 IMAGES = (*IDENTITY, *_IMAGES)
 
-EVIDENCE = (
-    *IDENTITY[:2],
-    *(Column(name, kind, *evidence.ROW_TEXT[name]) for name, kind in evidence.ROW_FIELDS.items()),
-)
+EVIDENCE = (*IDENTITY[:2], *_columns(evidence_rows.COLUMNS))
 
 LOCALIZATION_NAMES = tuple(column.name for column in _LOCALIZATION)
 PROVENANCE_NAMES = tuple(column.name for column in _PROVENANCE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from batchvet.results.reader import RunResults
-from batchvet.science.difference_image import METRICS
+from batchvet.science.depth_map import METRICS
 
 #: Figures of the localisation that `show` gives next to V09's.
 _SHOWN = (

@@ -1,6 +1,6 @@
 """V10: is the transit as deep in a small aperture as in a large one?
 
-The definition is tess-vetter's (0.3.20, SCIENCE section 1): circles of 1 to 3 pixels about the stamp's centre, the
+The definition is tess-vetter's (0.3.20, method: V08, V09, V10): circles of 1 to 3 pixels about the stamp's centre, the
 median of an annulus as background of every cadence, the depth of each transit against half a day on either side.
 A neighbour's eclipse grows with the aperture; so does the error of a background that is none.
 """
@@ -8,23 +8,21 @@ A neighbour's eclipse grows with the aperture; so does the error of a background
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from batchvet.catalog.candidate import Ephemeris
+from batchvet.science.aperture_photometry import LEAST_BACKGROUND_PIXELS, RADII, has_finite_pixel, photometry
 from batchvet.science.metric import Metric
+from batchvet.vocabulary import Flag, Status
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-
-#: Radii of the apertures, pixels.
-RADII = (1.0, 1.5, 2.0, 2.5, 3.0)
 #: Half the length of the baseline about a transit, days.
 LOCAL_BASELINE_DAYS = 0.5
 #: In-transit cadences further apart than this many belong to different transits.
 _EPOCH_GAP = 10
+_NO_SCATTER = 1e-10  # ppm: depths that are all 0, as tess-vetter has it
 
 
 def _depth_name(radius: float) -> str:
@@ -55,7 +53,7 @@ METRICS: dict[str, Metric] = {
 class ApertureDependence:
     """V10's figures; the names are those of :data:`METRICS`, which says what each means."""
 
-    status: str  #: "ok", "skipped" (too little data) or "error" (an ephemeris that is none)
+    status: Status  #: ok, skipped (too little data) or error (an ephemeris that is none)
     flags: tuple[str, ...] = ()  #: in tess-vetter's words
     stability_metric: float = math.nan
     depth_variance_ppm2: float = math.nan
@@ -89,21 +87,24 @@ class ApertureDependence:
 
     @property
     def background_mode(self) -> str:
-        return "annulus_median_per_cadence" if self.n_background_pixels >= 3 else "none"
+        return "annulus_median_per_cadence" if self.n_background_pixels >= LEAST_BACKGROUND_PIXELS else "none"
 
     def _measured_depths(self) -> list[float]:
         return [depth for depth in self.depth_by_radius if not math.isnan(depth)] or [math.nan]
 
     def metrics(self) -> dict[str, float | int | str | bool | None]:
         """Name and value of every figure of :data:`METRICS`; None where the check did not run."""
-        if self.status != "ok":
+        if self.status != Status.OK:
             return dict.fromkeys(METRICS)
         depths = {_depth_name(r): depth for r, depth in zip(RADII, self.depth_by_radius, strict=True)}
         return {name: depths[name] if name in depths else getattr(self, name) for name in METRICS}
 
 
+_INSUFFICIENT = ApertureDependence(Status.SKIPPED, (Flag.INSUFFICIENT_DATA,))
+
+
 @dataclass(frozen=True)
-class _Photometry:
+class _Curves:
     """Light curves of the apertures, and which cadences are in transit."""
 
     time: FloatArray  #: BTJD days, [cadence]
@@ -112,7 +113,7 @@ class _Photometry:
     net: FloatArray  #: e-/s, background subtracted, [aperture, cadence]
 
 
-def aperture_dependence(time: FloatArray, flux: NDArray[np.floating], ephemeris: Ephemeris) -> ApertureDependence:
+def aperture_dependence(time: FloatArray, flux: Float32Array, ephemeris: Ephemeris) -> ApertureDependence:
     """Measure the transit depth in circles of five radii about the stamp's centre.
 
     Parameters
@@ -131,57 +132,57 @@ def aperture_dependence(time: FloatArray, flux: NDArray[np.floating], ephemeris:
 
     Notes
     -----
-    SCIENCE section 1; Bryson et al. 2013, section 3.3.
+    method: V08, V09, V10; Bryson et al. 2013, section 3.3.
     """
     error = _ephemeris_error(ephemeris)
     if error is not None:
-        return ApertureDependence("error", (f"ERROR:{error}",))
-    used = np.isfinite(time) & _has_finite_pixel(flux)
+        return ApertureDependence(Status.ERROR, (f"ERROR:{error}",))
+    used = np.isfinite(time) & has_finite_pixel(flux)
     dropped = not used.all()
     if dropped:
         time, flux = time[used], flux[used]
     in_transit = _in_transit(time, ephemeris)
     n_in = int(in_transit.sum())
     if time.size < 10 or n_in < 3 or time.size - n_in < 3:
-        return ApertureDependence("skipped", ("INSUFFICIENT_DATA",))
-
-    distance = _distance_from_centre(flux.shape[1:])
-    annulus = _annulus(distance, flux.shape[1:])
-    n_annulus = int(annulus.sum())
-    background = _row_medians_sorted(_pixels(flux, annulus)) if n_annulus >= 3 else np.zeros(time.size)
-    light = _photometry(time, flux, in_transit, distance, background)
+        return _INSUFFICIENT
+    light = photometry(flux)
+    curves = _Curves(time, in_transit, light.raw, light.net)
     epochs = _epochs(in_transit)
     with np.errstate(invalid="ignore", over="ignore"):
-        depths, fallback = _depths(light, epochs)
+        depths, fallback = _depths(curves, epochs)
     if len(depths) < 2:
-        return ApertureDependence("skipped", ("INSUFFICIENT_DATA",))
+        return _INSUFFICIENT
 
     stability = _stability(np.array(list(depths.values())))
     recommended = _recommended(depths, stability)
-    drift = _drift(light, recommended)
-    reasons = {
-        "dropped_invalid_cadences": dropped,
-        "low_n_transit_epochs": len(epochs) < 2,
-        "low_n_in_transit_cadences": n_in < 20,
-        "no_background_subtraction": n_annulus < 3,
-        "background_annulus_small": 3 <= n_annulus < 10,
-        "negative_depths_present": any(depth < 0 for depth in depths.values()),
-        "sector_fallback_used": fallback,
-        "high_out_of_transit_drift_recommended_aperture": abs(drift) >= 0.01,
-    }
-    return ApertureDependence(
-        "ok",
-        tuple(flag for flag, applies in reasons.items() if applies),
+    found = ApertureDependence(
+        Status.OK,
         stability_metric=stability,
         depth_variance_ppm2=float(np.var(list(depths.values()))),
         recommended_aperture_pixels=RADII[recommended],
         n_in_transit_cadences=n_in,
         n_out_of_transit_cadences=time.size - n_in,
         n_transit_epochs=len(epochs),
-        n_background_pixels=n_annulus,
-        drift_fraction_recommended=drift,
+        n_background_pixels=light.n_background,
+        drift_fraction_recommended=_drift(curves, recommended),
         depth_by_radius=tuple(depths.get(index, math.nan) for index in range(len(RADII))),
     )
+    return replace(found, flags=_flags(found, dropped=bool(dropped), fallback=fallback))
+
+
+def _flags(found: ApertureDependence, *, dropped: bool, fallback: bool) -> tuple[str, ...]:
+    """tess-vetter's words about how much the figures may be trusted, in its order."""
+    raised = {
+        Flag.DROPPED_INVALID_CADENCES: dropped,
+        Flag.LOW_N_TRANSIT_EPOCHS: found.n_transit_epochs < 2,
+        Flag.LOW_N_IN_TRANSIT_CADENCES: found.n_in_transit_cadences < 20,
+        Flag.NO_BACKGROUND_SUBTRACTION: found.n_background_pixels < LEAST_BACKGROUND_PIXELS,
+        Flag.BACKGROUND_ANNULUS_SMALL: LEAST_BACKGROUND_PIXELS <= found.n_background_pixels < 10,
+        Flag.NEGATIVE_DEPTHS_PRESENT: any(depth < 0 for depth in found.depth_by_radius),
+        Flag.SECTOR_FALLBACK_USED: fallback,
+        Flag.HIGH_OUT_OF_TRANSIT_DRIFT_RECOMMENDED_APERTURE: abs(found.drift_fraction_recommended) >= 0.01,
+    }
+    return tuple(flag for flag, applies in raised.items() if applies)
 
 
 def _ephemeris_error(ephemeris: Ephemeris) -> str | None:
@@ -193,15 +194,6 @@ def _ephemeris_error(ephemeris: Ephemeris) -> str | None:
     return None
 
 
-def _has_finite_pixel(flux: NDArray[np.floating]) -> BoolArray:
-    """Which frames have a pixel that is a number, [cadence]."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        finite = np.isfinite(flux.sum(axis=(1, 2)))
-    doubtful = np.flatnonzero(~finite)
-    finite[doubtful] = np.isfinite(flux[doubtful]).any(axis=(1, 2))
-    return finite
-
-
 def _in_transit(time: FloatArray, ephemeris: Ephemeris) -> BoolArray:
     """Cadences within half a duration of mid-transit, folded as tess-vetter folds here (not as in V08)."""
     since = time - ephemeris.t0_btjd
@@ -211,68 +203,13 @@ def _in_transit(time: FloatArray, ephemeris: Ephemeris) -> BoolArray:
     return np.abs(since) <= ephemeris.duration_hours / 24.0 / 2
 
 
-def _distance_from_centre(shape: tuple[int, ...]) -> FloatArray:
-    """Squared distance of each pixel from the centre of the stamp, pixels², [row, col]."""
-    row, col = np.ogrid[: shape[0], : shape[1]]
-    return (row - (shape[0] - 1) / 2.0) ** 2 + (col - (shape[1] - 1) / 2.0) ** 2
-
-
-def _annulus(distance: FloatArray, shape: tuple[int, ...]) -> BoolArray:
-    """Background pixels: beyond the largest aperture, as far as the stamp holds whole circles, [row, col]."""
-    inner = max(max(RADII) + 1.0, 4.0)
-    outer = inner + 2.0
-    largest = (min(shape) - 1) / 2.0
-    if outer > largest:
-        outer = largest
-        inner = max(outer - 2.0, max(RADII) + 0.5)
-    return (distance > inner**2) & (distance <= outer**2)
-
-
-def _pixels(flux: NDArray[np.floating], mask: BoolArray) -> NDArray[np.floating]:
-    """The light curves of the pixels of `mask`, contiguous, [pixel, cadence]."""
-    return np.ascontiguousarray(flux.transpose(1, 2, 0)[mask])
-
-
-def _row_medians_sorted(pixels: NDArray[np.floating]) -> FloatArray:
-    """Median over the pixels [pixel, cadence] of each cadence without NaN; NaN where there is nothing else."""
-    ordered = np.sort(np.ascontiguousarray(pixels.T), axis=1)  # NaN last; faster than a partition of so few
-    n_finite = ordered.shape[1] - np.isnan(ordered).sum(axis=1)
-    cadence = np.arange(ordered.shape[0])
-    lower = ordered[cadence, np.maximum(n_finite - 1, 0) // 2].astype(np.float64)
-    upper = ordered[cadence, np.minimum(n_finite // 2, ordered.shape[1] - 1)].astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        return (lower + upper) / 2.0
-
-
-def _photometry(
-    time: FloatArray,
-    flux: NDArray[np.floating],
-    in_transit: BoolArray,
-    distance: FloatArray,
-    background: FloatArray,
-) -> _Photometry:
-    """Sum each aperture pixel by pixel, in tess-vetter's order so that the last bit agrees."""
-    widest = distance <= max(RADII) ** 2
-    light = _pixels(flux, widest).astype(np.float64)
-    light[np.isnan(light)] = 0.0
-    raw = np.zeros((len(RADII), time.size))
-    net = np.empty_like(raw)
-    with np.errstate(invalid="ignore"):
-        for index, radius in enumerate(RADII):
-            members = np.flatnonzero(distance[widest] <= radius**2)
-            for pixel in members:
-                raw[index] += light[pixel]
-            net[index] = raw[index] - background * members.size
-    return _Photometry(time, in_transit, raw, net)
-
-
-def _epochs(in_transit: BoolArray) -> list[NDArray[np.intp]]:
+def _epochs(in_transit: BoolArray) -> list[IndexArray]:
     """The in-transit cadences of each transit."""
     cadences = np.flatnonzero(in_transit)
     return np.split(cadences, np.flatnonzero(np.diff(cadences) > _EPOCH_GAP) + 1)
 
 
-def _depths(light: _Photometry, epochs: list[NDArray[np.intp]]) -> tuple[dict[int, float], bool]:
+def _depths(light: _Curves, epochs: list[IndexArray]) -> tuple[dict[int, float], bool]:
     """Depth (ppm) by index of aperture, those without one left out; whether a whole-sector depth had to do."""
     by_epoch = [_local_depths(light, epoch) for epoch in epochs]
     depths: dict[int, float] = {}
@@ -289,7 +226,7 @@ def _depths(light: _Photometry, epochs: list[NDArray[np.intp]]) -> tuple[dict[in
     return depths, fallback
 
 
-def _local_depths(light: _Photometry, epoch: NDArray[np.intp]) -> dict[int, float]:
+def _local_depths(light: _Curves, epoch: IndexArray) -> dict[int, float]:
     """Depth (ppm) of one transit by index of aperture, against the cadences within half a day of it."""
     middle = light.time[epoch[epoch.size // 2]]
     local = np.flatnonzero((np.abs(light.time - middle) <= LOCAL_BASELINE_DAYS) & ~light.in_transit)
@@ -305,7 +242,7 @@ def _local_depths(light: _Photometry, epoch: NDArray[np.intp]) -> dict[int, floa
     }
 
 
-def _sector_depth(light: _Photometry, index: int) -> float | None:
+def _sector_depth(light: _Curves, index: int) -> float | None:
     """Depth (ppm) of all transits against all the rest of the sector; None where the flux is not positive."""
     for flux in (light.net[index], light.raw[index]):
         level = _nanmedian(flux[~light.in_transit])
@@ -322,7 +259,7 @@ def _stability(depths: FloatArray) -> float:
         return 1.0
     mean, scatter = np.mean(depths), np.std(depths)
     if mean == 0:
-        return 1.0 if scatter < 1e-10 else 0.0
+        return 1.0 if scatter < _NO_SCATTER else 0.0
     return float(np.clip(np.exp(-(scatter / abs(mean)) * 1.4), 0.0, 1.0))
 
 
@@ -335,7 +272,7 @@ def _recommended(depths: dict[int, float], stability: float) -> int:
     return indices[int(np.argmin(np.abs(values - np.median(values))))]
 
 
-def _drift(light: _Photometry, index: int) -> float:
+def _drift(light: _Curves, index: int) -> float:
     """Relative change of the out-of-transit flux from the first to the second half of the sector."""
     late_half = light.time >= np.median(light.time)
     early, late = (_nanmedian(light.net[index][~light.in_transit & half]) for half in (~late_half, late_half))

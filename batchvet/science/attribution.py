@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import FloatArray
+from batchvet.science.floors import LEAST_INFORMATION, LEAST_PRIOR
+from batchvet.science.hosts import DEEPEST
+from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.sky_likelihood import APERTURE_ARCSEC, FLUX_SCATTER, JointPosition, SectorSky
 
-FloatArray = NDArray[np.float64]
-
-#: Deepest possible eclipse, with 0.1 mag of grace for the catalogue's magnitudes.
-DEEPEST = 10 ** (0.4 * 0.1)
 #: Prior probabilities; what they leave is the stars' of the table.
 PRIOR_NOT_IN_TABLE = 0.01
 PRIOR_ARTEFACT = 0.01
@@ -21,6 +20,8 @@ PRIOR_ARTEFACT = 0.01
 PRIOR_TARGET = 0.45
 #: Beyond the aperture a neighbour's light falls to this share.
 FAR_WEIGHT = 0.03
+
+_LEAST_SHARE_SNR = 0.1  # a sector without any dip counts as one of this signal to noise among the others
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,16 @@ class Attribution:
     """Unnormalised posterior of all hypotheses."""
 
     hosts: tuple[PossibleHost, ...]  #: the target first
-    log_weight: FloatArray  #: of each host, then a star that is not in the table, then an artefact
+    log_weight: Hypotheses  #: of those hosts, and of none of them
+
+    @property
+    def target(self) -> int:
+        """Number of the declared target among the hosts."""
+        return next(i for i, host in enumerate(self.hosts) if host.is_target)
 
 
 def attribute(sectors: Sequence[SectorSky], position: JointPosition, floor_arcsec: float) -> Attribution:
-    """Weigh every hypothesis (SCIENCE 2f).
+    """Weigh every hypothesis (method: hosts).
 
     Parameters
     ----------
@@ -57,10 +63,14 @@ def attribute(sectors: Sequence[SectorSky], position: JointPosition, floor_arcse
     """
     hosts = [_host(star, sectors) for star in _stars(sectors, floor_arcsec)]
     hosts.sort(key=lambda host: not host.is_target)
-    artefact = sum(float(s.mixed(np.float64(s.evidence.artefact))) for s in sectors)
+    artefact = sum((float(s.mixed(np.asarray(s.evidence.artefact))) for s in sectors), 0.0)
     likelihood = np.array([host.log_likelihood for host in hosts])
-    others = [position.log_evidence + np.log(PRIOR_NOT_IN_TABLE), artefact + np.log(PRIOR_ARTEFACT)]
-    return Attribution(tuple(hosts), np.concatenate([likelihood + log_prior(hosts), others]))
+    log_weight = Hypotheses.of(
+        hosts=likelihood + log_prior(hosts),
+        not_in_table=position.log_evidence + np.log(PRIOR_NOT_IN_TABLE),
+        artefact=artefact + np.log(PRIOR_ARTEFACT),
+    )
+    return Attribution(tuple(hosts), log_weight)
 
 
 def log_prior(hosts: Sequence[PossibleHost]) -> FloatArray:
@@ -73,10 +83,11 @@ def log_prior(hosts: Sequence[PossibleHost]) -> FloatArray:
     able = np.array([host.depth <= 1.5 * DEEPEST for host in hosts])
     distance = np.array([np.hypot(host.east, host.north) for host in hosts])
     weight = np.exp(-0.5 * (distance / APERTURE_ARCSEC) ** 2) + FAR_WEIGHT
-    of_able = max(weight[able & ~is_target].sum(), 1e-300)
+    of_able = max(weight[able & ~is_target].sum(), LEAST_PRIOR)
     of_table = 1.0 - PRIOR_NOT_IN_TABLE - PRIOR_ARTEFACT
     share = PRIOR_TARGET if np.any(able & ~is_target) else 1.0
-    return np.log(of_table * np.where(is_target, share, (1.0 - share) * np.minimum(weight / of_able, 1.0) + 1e-300))
+    of_neighbour = (1.0 - share) * np.minimum(weight / of_able, 1.0) + LEAST_PRIOR
+    return np.asarray(np.log(of_table * np.where(is_target, share, of_neighbour)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +103,17 @@ class _StarInSector:
     @classmethod
     def build(cls, sector: SectorSky, star: int, floor_arcsec: float) -> _StarInSector:
         found = sector.evidence
-        depth_unit = found.star_flux[star] / found.dip  # the evidence is in units of the sector's own dip
+        depth_unit = found.hosts.flux[star] / found.dip.flux  # the evidence is in units of the sector's own dip
         nuisance = np.zeros((3, 3))
         nuisance[0, 0] = FLUX_SCATTER**2
-        floor = floor_arcsec**2 / abs(np.linalg.det(found.sky_from_pixel))
-        nuisance[1:, 1:] = found.systematic_covariance + floor * np.eye(2)
+        floor = floor_arcsec**2 / found.frame.pixel_area
+        nuisance[1:, 1:] = found.dip.systematic + floor * np.eye(2)
         scale = found.noise_scale
         return cls(
             sector,
             star,
-            found.star_score[star] * depth_unit / scale,
-            found.star_information[star] * depth_unit**2 / scale,
+            found.hosts.score[star] * depth_unit / scale,
+            found.hosts.information[star] * depth_unit**2 / scale,
             nuisance,
         )
 
@@ -120,11 +131,11 @@ class _StarInSector:
 def _stars(sectors: Sequence[SectorSky], floor_arcsec: float) -> list[list[_StarInSector]]:
     """Every star of the table, in all sectors."""
     # A floor that is to remain after averaging must be larger in each of the sectors that are averaged.
-    share = np.array([max(sector.evidence.snr, 0.1) ** 2 for sector in sectors])
+    share = np.array([max(sector.evidence.dip.snr, _LEAST_SHARE_SNR) ** 2 for sector in sectors])
     floor = floor_arcsec * np.sqrt(share.sum() ** 2 / (share**2).sum())
     seen: dict[str, list[_StarInSector]] = {}
     for sector in sectors:
-        for number, source_id in enumerate(sector.evidence.star_id):
+        for number, source_id in enumerate(sector.evidence.hosts.source_id):
             seen.setdefault(source_id, []).append(_StarInSector.build(sector, number, floor))
     return list(seen.values())
 
@@ -136,19 +147,19 @@ def _host(star: Sequence[_StarInSector], sectors: Sequence[SectorSky]) -> Possib
     """
     score = np.array([s.score[0] for s in star])
     information = np.array([s.information[0, 0] for s in star])
-    own = score / np.maximum(information, 1e-300)
-    depth = float(score.sum() / max(information.sum(), 1e-300))
+    own = score / np.maximum(information, LEAST_INFORMATION)
+    depth = float(score.sum() / max(information.sum(), LEAST_INFORMATION))
     # A wrong sector may pull the mean: each sector's own depth is tried too.
     trials = np.clip(np.array([depth, *own]), 0.0, DEEPEST)
     seen = {id(s.sector) for s in star}
-    unseen = sum(float(s.mixed(np.float64(0.0))) for s in sectors if id(s) not in seen)
+    unseen = sum((float(s.mixed(np.zeros(()))) for s in sectors if id(s) not in seen), 0.0)
     log_likelihood = unseen + sum(s.log_likelihood(trials) for s in star)
-    found, number = star[0].sector.evidence, star[0].star
+    hosts, number = star[0].sector.evidence.hosts, star[0].star
     return PossibleHost(
-        found.star_id[number],
-        bool(found.star_is_target[number]),
-        float(found.star_east[number]),
-        float(found.star_north[number]),
-        depth,
-        float(np.max(log_likelihood)),
+        source_id=hosts.source_id[number],
+        is_target=bool(hosts.is_target[number]),
+        east=float(hosts.east[number]),
+        north=float(hosts.north[number]),
+        depth=depth,
+        log_likelihood=float(np.max(log_likelihood)),
     )

@@ -9,9 +9,9 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from batchvet.science.hypotheses import Hypotheses
+from batchvet.science.prf import EMPIRICAL
 
 
 @dataclass(frozen=True)
@@ -41,25 +41,15 @@ class Calibration:
     def at(self, snr: float, prf_source: str) -> tuple[float, float]:
         """Sharpness and confusion at a joint signal to noise."""
         where, nodes = np.log(max(snr, 1.0)), np.log(self.snr)
-        source = prf_source if prf_source in self.sharpness else "empirical"
+        source = prf_source if prf_source in self.sharpness else EMPIRICAL
         sharpness = float(np.interp(where, nodes, self.sharpness[source]))
         return sharpness, float(np.interp(where, nodes, self.confusion[source]))
 
-    def probabilities(self, log_weight: FloatArray, snr: float, prf_source: str) -> FloatArray:
-        """Calibrated probabilities of hypotheses with the raw posterior log weights `log_weight`, [n].
-
-        The last two are "a star that is not in the table" and "an artefact", as `attribute` has them.
-        """
+    def probabilities(self, log_weight: Hypotheses, snr: float, prf_source: str) -> Hypotheses:
+        """Calibrated probabilities of the hypotheses with those raw posterior log weights."""
         sharpness, confusion = self.at(snr, prf_source)
-        p = (1.0 - confusion) * normalised(sharpness * log_weight)
-        p[-2] += confusion
-        return p
-
-
-def normalised(log_weight: FloatArray) -> FloatArray:
-    """Probabilities that sum to 1."""
-    weight = np.exp(log_weight - np.max(log_weight))
-    return weight / weight.sum()
+        p = Hypotheses((1.0 - confusion) * log_weight.normalised(sharpness).values)
+        return Hypotheses.of(p.hosts, p.not_in_table + confusion, p.artefact)
 
 
 #: The calibration that ships with the package; `scripts/make_calibration.py` makes it.

@@ -1,6 +1,6 @@
 """V08: does the photocentre of the stamp move while the planet is in front?
 
-The definition is tess-vetter's (0.3.20, SCIENCE section 1): centroids of every cadence, weighted by the positive
+The definition is tess-vetter's (0.3.20, method: V08, V09, V10): centroids of every cadence, weighted by the positive
 flux; cadences that stray by 3 robust sigma are left out; the medians in and out of transit are compared. It says
 that light moved, not where the dip is: with a bright neighbour a transit on the target moves it too.
 """
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import BoolArray, Float32Array, FloatArray
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.median_bootstrap import median_shift_draws
 from batchvet.science.metric import Metric
-
-FloatArray = NDArray[np.float64]
+from batchvet.science.robust import TESS_VETTER_SIGMA
+from batchvet.vocabulary import Flag, Status
 
 METRICS: dict[str, Metric] = {
     "centroid_shift_pixels": Metric("float", "pixel", "Distance between the centroids in and out of transit."),
@@ -59,7 +59,7 @@ class CentroidShiftSettings:
 class CentroidShift:
     """V08's figures; the names are those of :data:`METRICS`, which says what each means."""
 
-    status: str  #: "ok" or "error"
+    status: Status  #: ok or error
     flags: tuple[str, ...] = ()  #: in tess-vetter's words
     centroid_shift_pixels: float = math.nan
     centroid_shift_arcsec: float = math.nan
@@ -82,12 +82,12 @@ class CentroidShift:
 
     def metrics(self) -> dict[str, float | int | str | bool | None]:
         """Name and value of every figure of :data:`METRICS`; None where the check did not run."""
-        return {name: getattr(self, name) if self.status == "ok" else None for name in METRICS}
+        return {name: getattr(self, name) if self.status == Status.OK else None for name in METRICS}
 
 
 def centroid_shift(
     time: FloatArray,
-    flux: NDArray[np.floating],
+    flux: Float32Array,
     ephemeris: Ephemeris,
     settings: CentroidShiftSettings = CentroidShiftSettings(),
 ) -> CentroidShift:
@@ -108,16 +108,16 @@ def centroid_shift(
 
     Notes
     -----
-    SCIENCE section 1; Bryson et al. 2013, section 3. Coordinates are (x, y) = (column, row).
+    method: V08, V09, V10; Bryson et al. 2013, section 3. Coordinates are (x, y) = (column, row).
     """
     if not ephemeris.duration_hours > 0:
-        return CentroidShift("error", ("ERROR:ValidationError",))
+        return CentroidShift(Status.ERROR, ("ERROR:ValidationError",))
     centroids, seen, brightest = _frame_centroids(flux)
     used = seen & np.isfinite(time)
     n_dropped = used.size - int(used.sum())
-    flags = [f"dropped_invalid_cadences ({n_dropped} of {used.size})"] if n_dropped else []
+    flags = [f"{Flag.DROPPED_INVALID_CADENCES} ({n_dropped} of {used.size})"] if n_dropped else []
     if used.sum() < 3:
-        return CentroidShift("ok", tuple(flags or ["insufficient_valid_cadences"]))
+        return CentroidShift(Status.OK, tuple(flags or [Flag.INSUFFICIENT_VALID_CADENCES]))
 
     since = np.abs(ephemeris.time_from_transit(time[used]))
     duration = ephemeris.duration_hours / 24.0
@@ -129,7 +129,7 @@ def centroid_shift(
     kept_in, rejected_in = _without_outliers(centroids[:, used][:, inside], settings.outlier_sigma)
     kept_out, rejected_out = _without_outliers(centroids[:, used][:, outside], settings.outlier_sigma)
     return CentroidShift(
-        "ok",
+        Status.OK,
         tuple(flags),
         **_shift(kept_in, kept_out, settings),
         n_in_transit_cadences=n_in,
@@ -143,7 +143,7 @@ def centroid_shift(
     )
 
 
-def _frame_centroids(flux: NDArray[np.floating]) -> tuple[FloatArray, NDArray[np.bool_], FloatArray]:
+def _frame_centroids(flux: Float32Array) -> tuple[FloatArray, BoolArray, FloatArray]:
     """Centroid (x, y) of every frame [2, cadence], which have a finite pixel, and their brightest pixel.
 
     NaN where the frame's flux is not positive or holds an infinity.
@@ -177,17 +177,17 @@ def _blocks(n: int) -> Iterator[slice]:
 
 def _quality_flags(n_in: int, n_out: int, saturated: bool) -> list[str]:
     """tess-vetter's words about how much data there is, in its order."""
-    flags = []
+    flags: list[str] = []
     if n_in < 5:
-        flags.append(f"low_n_in_transit ({n_in} < 5)")
+        flags.append(f"{Flag.LOW_N_IN_TRANSIT} ({n_in} < 5)")
     elif n_out < 20:
-        flags.append(f"low_n_out_transit ({n_out} < 20)")
+        flags.append(f"{Flag.LOW_N_OUT_TRANSIT} ({n_out} < 20)")
     elif n_in < 10:
-        flags.append(f"marginal_n_in_transit ({n_in} < 10)")
+        flags.append(f"{Flag.MARGINAL_N_IN_TRANSIT} ({n_in} < 10)")
     if n_in >= 5 and 20 <= n_out < 50:
-        flags.append(f"marginal_n_out_transit ({n_out} < 50)")
+        flags.append(f"{Flag.MARGINAL_N_OUT_TRANSIT} ({n_out} < 50)")
     if saturated:
-        flags += ["saturation_risk", "SATURATION_RISK"]
+        flags += [Flag.SATURATION_RISK_V08, Flag.SATURATION_RISK]
     return flags
 
 
@@ -199,14 +199,14 @@ def _without_outliers(centroids: FloatArray, sigma: float) -> tuple[FloatArray, 
     kept = np.ones(centroids.shape[1], dtype=bool)
     for values in centroids:
         distance = np.abs(values - np.median(values))
-        spread = 1.4826 * np.median(distance)
+        spread = TESS_VETTER_SIGMA * np.median(distance)
         kept &= distance <= sigma * (spread if spread > 0 else np.std(values))
     return centroids[:, kept], int((~kept).sum())
 
 
 def _shift(inside: FloatArray, outside: FloatArray, settings: CentroidShiftSettings) -> dict[str, float]:
     """Median centroids [2, n], their distance and its bootstrap error, by name."""
-    figures = {}
+    figures: dict[str, float] = {}
     for name, points in (("in_transit", inside), ("out_of_transit", outside)):
         x, y = np.median(points, axis=1) if points.shape[1] >= 3 else (math.nan, math.nan)
         figures |= {f"{name}_centroid_x": float(x), f"{name}_centroid_y": float(y)}

@@ -1,204 +1,240 @@
-"""V09: the depth of the dip in every pixel, from medians in and out of transit.
-
-The definition is tess-vetter's (0.3.20, SCIENCE section 1), so that its published figures come out to the last bit.
-It divides by almost nothing at the edge of a bright star's image: what to decide from is :mod:`.localization`.
-"""
+"""All transits of a sector in one image: where the stamp lost light, with the covariance of that."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.ndimage import uniform_filter
+from scipy.special import chdtrc
 
-from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.metric import Metric
+from batchvet.arrays import FloatArray
+from batchvet.errors import InsufficientData
+from batchvet.pixels.stamp import Stamp
+from batchvet.science.null_epochs import NoiseModel, NoiseSettings, measure_noise, null_windows
+from batchvet.science.sector_fits import SectorFits, best_baseline, fit_with_baseline, with_best_template
+from batchvet.science.sector_pixels import SectorPixels
+from batchvet.science.timeline import Transits
+from batchvet.science.transit_images import (
+    BASELINES,
+    DipFits,
+    TransitImage,
+    as_images,
+    window_products,
+)
+from batchvet.science.windows import Window, WindowLayout, WindowSettings, transit_windows
+from batchvet.vocabulary import ErrorKind, Flag
 
-FloatArray = NDArray[np.float64]
+_ITERATIONS_PER_TRANSIT = 3
+_NEVER = 1e9  # days from a transit, of a cadence without a time
+_DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
 
-OUT_OF_TRANSIT = 3.0  #: cadences at least this many half durations from mid-transit are out of transit
-EDGE_PIXELS = 1  #: a peak this close to the stamp's edge is not believed
 
-METRICS: dict[str, Metric] = {
-    "max_depth_ppm": Metric("float", "ppm", "Largest positive depth of any pixel."),
-    "max_depth_ppm_abs": Metric("float", "ppm", "Its absolute value."),
-    "target_depth_ppm": Metric("float", "ppm", "Depth of the stamp's central pixel."),
-    "target_depth_ppm_abs": Metric("float", "ppm", "Its absolute value."),
-    "concentration_ratio": Metric("float", "", "Depth of the central pixel over the largest."),
-    "concentration_ratio_abs": Metric("float", "", "The same of absolute values."),
-    "distance_to_target_pixels": Metric("float", "pixel", "From the deepest pixel to the central one."),
-    "max_depth_pixel_edge_distance": Metric("int", "pixel", "From the deepest pixel to the stamp's edge."),
-    "target_pixel_edge_distance": Metric("int", "pixel", "From the central pixel to the stamp's edge."),
-    "localization_reliable": Metric("bool", "", "Whether the deepest pixel may be believed."),
-    "n_cadences": Metric("int", "", "Cadences without an excluded quality flag."),
-    "max_depth_pixel_row": Metric("int", "pixel", "Row of the deepest pixel in the stamp."),
-    "max_depth_pixel_col": Metric("int", "pixel", "Column of the deepest pixel in the stamp."),
-    "target_pixel_row": Metric("int", "pixel", "Row of the central pixel."),
-    "target_pixel_col": Metric("int", "pixel", "Column of the central pixel."),
-}
+@dataclass(frozen=True)
+class DifferenceSettings:
+    """What may be chosen about the difference image."""
+
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
 
 
 @dataclass(frozen=True, eq=False)
-class DepthMap:
-    """V09's figures; the names are those of :data:`METRICS`, which says what each means."""
+class DifferenceImage:
+    """The difference image of one candidate in one sector.
 
-    status: str  #: "ok", or "skipped" when there is no cadence in or none out of transit
-    flags: tuple[str, ...] = ()  #: in tess-vetter's words and order
-    max_depth_ppm: float = math.nan
-    target_depth_ppm: float = math.nan
-    distance_to_target_pixels: float = math.nan
-    n_cadences: int = 0
-    max_depth_pixel: tuple[int, int] = (0, 0)  #: row, column
-    shape: tuple[int, int] = (0, 0)  #: rows, columns
-    n_in_transit: int = 0  #: cadences the medians in transit were taken over
-    n_out_of_transit: int = 0
-    depth_ppm: FloatArray = field(default_factory=lambda: np.empty((0, 0)))  #: NaN where undefined, [row, col]
-    out_of_transit: FloatArray = field(default_factory=lambda: np.empty((0, 0)))  #: median, e-/s, [row, col]
-    in_transit: FloatArray = field(default_factory=lambda: np.empty((0, 0)))  #: median, e-/s, [row, col]
+    Its covariance over the pixels (flat, row by row) is ``diag(variance) + shapes shape_cov shapes'``. A pixel
+    without data is NaN in `flux` and `variance` and 0 in `shapes`.
+    """
 
-    @property
-    def target_pixel(self) -> tuple[int, int]:
-        """Row and column of the stamp's central pixel, which V09 takes for the target's."""
-        return self.shape[0] // 2, self.shape[1] // 2
-
-    def metrics(self) -> dict[str, float | int | bool]:
-        """The figures by their names in :data:`METRICS`; empty when V09 was skipped."""
-        if self.status != "ok":
-            return {}
-        deepest, target = self.max_depth_ppm, self.target_depth_ppm
-        return {
-            "max_depth_ppm": deepest,
-            "max_depth_ppm_abs": abs(deepest),
-            "target_depth_ppm": target,
-            "target_depth_ppm_abs": abs(target),
-            "concentration_ratio": target / deepest if deepest > 0 else 0.0,
-            "concentration_ratio_abs": abs(target) / abs(deepest) if deepest != 0 else 0.0,
-            "distance_to_target_pixels": self.distance_to_target_pixels,
-            "max_depth_pixel_edge_distance": _edge_distance(self.max_depth_pixel, self.shape),
-            "target_pixel_edge_distance": _edge_distance(self.target_pixel, self.shape),
-            "localization_reliable": "DIFFIMG_UNRELIABLE" not in self.flags,
-            "n_cadences": self.n_cadences,
-            "max_depth_pixel_row": self.max_depth_pixel[0],
-            "max_depth_pixel_col": self.max_depth_pixel[1],
-            "target_pixel_row": self.target_pixel[0],
-            "target_pixel_col": self.target_pixel[1],
-        }
+    flux: FloatArray  #: out minus in transit, all transits together, e-/s, [row, col]
+    variance: FloatArray  #: of each pixel alone, (e-/s)², [row, col]
+    shapes: FloatArray  #: T: noise that pixels share, first 1, row, col, dI/drow, dI/dcol; [pixel, k]
+    shape_cov: FloatArray  #: covariance of the amplitudes of `shapes`, [k, k]
+    out_of_transit: FloatArray  #: the stamp beside the transits, e-/s, [row, col]
+    out_of_transit_error: FloatArray  #: 1 sigma of it, photons and scatter only, e-/s, [row, col]
+    n_transits: int  #: transits used
+    n_in_transit: int  #: cadences that see a dip
+    transit_chi2: float  #: of the single transits' images about the combined one
+    transit_dof: int  #: degrees of freedom of that
+    max_leave_one_out_shift_pixels: float  #: photocentre without any one transit; NaN for a single one
+    n_null_epochs: int  #: transit-free epochs that the noise was measured on
+    transits: tuple[TransitImage, ...]  #: one by one
+    left_out: tuple[str, ...]  #: why other transits of the sector are not used
+    flags: tuple[str, ...]  #: what to know about it, in the vocabulary's words
 
 
-def depth_map(time: FloatArray, flux: NDArray[np.float32], ephemeris: Ephemeris) -> DepthMap:
-    """Depth of every pixel, its peak, and whether the peak may be believed.
+def difference_image(stamp: Stamp, transits: Transits, bitmask: int, settings: DifferenceSettings) -> DifferenceImage:
+    """Fit every transit, measure the noise and combine (method: difference images; method: noise).
 
     Parameters
     ----------
-    time : array, BTJD days, [cadence]
-    flux : array, e-/s, [cadence, row, col]
-        Cadences without an excluded quality flag.
-    ephemeris : Ephemeris
+    stamp : Stamp
+    transits : Transits
+        Of the candidate, and of the target's other candidates, whose transits are not used.
+    bitmask : int
+        Cadences with one of these quality flags are not used.
+    settings : DifferenceSettings
 
-    Returns
-    -------
-    DepthMap
-        Status ``skipped`` with the flag ``INSUFFICIENT_DATA`` without a cadence in or out of transit.
+    Raises
+    ------
+    InsufficientData
+        No usable transit (kinds ``no_transit``, ``gap``), cadence (``no_cadences``) or pixel (``no_pixels``).
     """
-    in_transit, out_of_transit = transit_masks(time, ephemeris)
-    has_pixel = np.isfinite(flux).reshape(len(flux), -1).any(axis=1)
-    in_transit &= has_pixel
-    out_of_transit &= has_pixel
-    counts = {"n_in_transit": int(in_transit.sum()), "n_out_of_transit": int(out_of_transit.sum())}
-    if not all(counts.values()):
-        return DepthMap("skipped", ("INSUFFICIENT_DATA",), n_cadences=len(time), shape=flux.shape[1:], **counts)
-    out_median = pixel_medians(flux[out_of_transit])
-    in_median = pixel_medians(flux[in_transit])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        depth_ppm = (out_median - in_median) / out_median * 1e6
-    depth_ppm[~np.isfinite(depth_ppm)] = np.nan
-    return _judged(depth_ppm, n_cadences=len(time), out_of_transit=out_median, in_transit=in_median, **counts)
-
-
-def transit_masks(time: FloatArray, ephemeris: Ephemeris) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Cadences within half a duration of mid-transit, and those at least one and a half durations away.
-
-    Returns
-    -------
-    in_transit, out_of_transit : bool arrays, [cadence]; false where `time` is not finite
-    """
-    if ephemeris.is_single:
-        distance = np.abs(time - ephemeris.t0_btjd)
-        half = ephemeris.duration_days / 2.0
-    else:
-        # in phase, as the definition has it: cadences on the boundary must fall on the same side
-        phase = ((time - ephemeris.t0_btjd) / ephemeris.period_days) % 1.0
-        distance = np.abs(np.where(phase > 0.5, phase - 1.0, phase))
-        half = ephemeris.duration_hours / 24.0 / ephemeris.period_days / 2.0
-    return distance < half, distance >= OUT_OF_TRANSIT * half
-
-
-def pixel_medians(flux: NDArray[np.float32]) -> FloatArray:
-    """Median over cadences of every pixel, NaN ignored, in float64; NaN where a pixel has no value.
-
-    Parameters
-    ----------
-    flux : array, [cadence, row, col]
-
-    Notes
-    -----
-    A partition of each pixel's float32 series instead of a sort; the mean of the two middle values is taken in
-    float64, as numpy's nanmedian of float64 values does.
-    """
-    n_cadences, rows, cols = flux.shape
-    series = np.ascontiguousarray(flux.reshape(n_cadences, rows * cols).T)
-    n_valid = n_cadences - np.isnan(series).sum(axis=1)
-    medians = np.full(rows * cols, np.nan)
-    for n in np.unique(n_valid[n_valid > 0]):  # partition puts NaN last, so pixels alike in their count go together
-        pixels = n_valid == n
-        # one partition point is several times as fast as two: the lower of two middle values is the left part's largest
-        parted = np.partition(series[pixels], n // 2, axis=1)
-        upper = parted[:, n // 2].astype(np.float64)
-        if n % 2:
-            medians[pixels] = upper
-            continue
-        lower = parted[:, : n // 2].max(axis=1).astype(np.float64)
-        with np.errstate(invalid="ignore"):  # inf - inf
-            medians[pixels] = (lower + upper) / 2.0
-    return medians.reshape(rows, cols)
-
-
-def _judged(depth_ppm: FloatArray, **measured: int | FloatArray) -> DepthMap:
-    """The peak of a depth map and its flags; `measured` goes into the result as it is."""
-    shape = depth_ppm.shape
-    target = (shape[0] // 2, shape[1] // 2)
-    positive = np.where(depth_ppm > 0, depth_ppm, -np.inf)
-    flags = []
-    if np.any(depth_ppm > 0):
-        row, col = np.unravel_index(int(np.argmax(positive)), shape)
-        peak = (int(row), int(col))
-        deepest = float(depth_ppm[peak])
-        target_depth = float(depth_ppm[target]) if np.isfinite(depth_ppm[target]) else 0.0
-        distance = float(np.hypot(peak[0] - target[0], peak[1] - target[1]))
-    else:
-        peak, deepest, target_depth, distance = (0, 0), 0.0, 0.0, math.nan
-        flags.append("NO_VALID_PIXEL_DEPTHS")
-    if _edge_distance(peak, shape) <= EDGE_PIXELS:
-        flags.append("DIFFIMG_MAX_AT_EDGE")
-    if not target_depth > 0:
-        flags.append("DIFFIMG_TARGET_DEPTH_NONPOSITIVE")
-    if not deepest > 0:
-        flags.append("DIFFIMG_MAX_DEPTH_NONPOSITIVE")
-    if flags:
-        flags.append("DIFFIMG_UNRELIABLE")
-    return DepthMap(
-        status="ok",
-        flags=tuple(flags),
-        max_depth_ppm=deepest,
-        target_depth_ppm=target_depth,
-        distance_to_target_pixels=distance,
-        max_depth_pixel=peak,
-        shape=shape,
-        depth_ppm=depth_ppm,
-        **measured,
+    pixels = SectorPixels.of(stamp, bitmask)
+    windows, left_out = transit_windows(pixels.timeline, transits, settings.windows)
+    if not windows:
+        raise _no_transit(stamp, left_out)
+    found, noise = _fit_all(pixels, windows, transits, settings)
+    fits = found.fits
+    combined = combine(fits, noise)
+    dof = len(noise.scatter) * (len(fits) - 1)
+    raised = {
+        Flag.ONE_SIDED: any(window.one_sided for window in windows),
+        Flag.CURVED_BASELINE: found.degree > BASELINES[0],
+        Flag.OTHER_DIP_SHAPE: found.other_template,
+        Flag.FEW_NULL_EPOCHS: noise.n_epochs < settings.noise.few_epochs,
+        Flag.NO_POS_CORR: pixels.pointing is None,
+        Flag.TRANSITS_DISAGREE: bool(dof and chdtrc(dof, combined.chi2) < _DISAGREEMENT),
+    }
+    return DifferenceImage(
+        flux=pixels.image(combined.flux),
+        variance=pixels.image(noise.variance * combined.leverage),
+        shapes=_of_all_pixels(pixels, noise.shapes),
+        shape_cov=noise.shape_cov * combined.leverage,
+        out_of_transit=pixels.image(fits.mean(fits.baseline)),
+        out_of_transit_error=pixels.image(_baseline_error(fits, windows)),
+        n_transits=len(fits),
+        n_in_transit=sum(window.n_in for window in windows),
+        transit_chi2=combined.chi2,
+        transit_dof=dof,
+        max_leave_one_out_shift_pixels=_leave_one_out_shift(pixels, fits, combined.weights),
+        n_null_epochs=noise.n_epochs,
+        transits=as_images(pixels, windows, fits, combined.weights),
+        left_out=tuple(left_out),
+        flags=tuple(flag for flag, present in raised.items() if present),
     )
 
 
-def _edge_distance(pixel: tuple[int, int], shape: tuple[int, int]) -> int:
-    return min(pixel[0], pixel[1], shape[0] - 1 - pixel[0], shape[1] - 1 - pixel[1])
+def _of_all_pixels(pixels: SectorPixels, live: FloatArray) -> FloatArray:
+    """Columns [live pixel, k] with zeros where there is no data, [pixel, k]."""
+    columns = np.zeros((pixels.shape[0] * pixels.shape[1], live.shape[1]))
+    columns[pixels.live] = live
+    return columns
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """Transits weighted by the inverse of their covariance."""
+
+    flux: FloatArray  #: e-/s, [live pixel]
+    leverage: float  #: of the combination: its covariance is this times the noise model's
+    weights: FloatArray  #: of the transits, sum 1
+    chi2: float  #: of the transits about the combination, before any was weighted down
+
+
+def combine(fits: DipFits, noise: NoiseModel) -> Combination:
+    """Weighted mean of the transits' images; one that disagrees counts less.
+
+    All transits share one covariance up to a factor, the leverage times the scatter of that transit over the
+    sector's, so that inverse covariance weights are numbers. While the chi² of a transit about the mean exceeds what
+    noise gives in the 5 sigma tail, the worst one has its factor raised by its reduced chi²: it alone, as it has
+    pulled the mean away from the others too.
+    """
+    factors = fits.leverage * np.median(fits.scatter / noise.scatter, axis=1)
+    n, n_pixels = fits.flux.shape
+    white, limit = _whitened(fits.flux, noise), n_pixels + 5.0 * np.sqrt(2.0 * n_pixels)
+    first_chi2 = 0.0
+    for iteration in range(_ITERATIONS_PER_TRANSIT * (n - 1)):
+        each, expected = _disagreement(white, factors)
+        if iteration == 0:
+            first_chi2 = float(np.sum(each * expected / factors))
+        if each.max() <= limit:
+            break
+        worst = each > 0.99 * each.max()  # two that disagree blame each other alike
+        factors[worst] *= each[worst] / n_pixels
+    weights = (1.0 / factors) / np.sum(1.0 / factors)
+    return Combination(weights @ fits.flux, float(1.0 / np.sum(1.0 / factors)), weights, first_chi2)
+
+
+def _disagreement(white: FloatArray, factors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """chi² of each transit about the mean, over its expected variance there; and that variance."""
+    total = np.sum(1.0 / factors)
+    expected = factors - 1.0 / total
+    return np.sum((white - (1.0 / factors) @ white / total) ** 2, axis=1) / expected, expected
+
+
+def _whitened(images: FloatArray, noise: NoiseModel) -> FloatArray:
+    """Images [n, live pixel] turned into ones of unit covariance, per unit of leverage."""
+    covariance = np.diag(noise.variance) + noise.shapes @ noise.shape_cov @ noise.shapes.T
+    deviation = np.sqrt(np.diag(covariance))
+    factor = np.linalg.cholesky(covariance / np.outer(deviation, deviation))
+    white: FloatArray = solve_triangular(factor, (images / deviation).T, lower=True).T
+    return white
+
+
+def _fit_all(
+    pixels: SectorPixels, windows: Sequence[Window], transits: Transits, settings: DifferenceSettings
+) -> tuple[SectorFits, NoiseModel]:
+    """Dips of all transits, with the baseline and the template that suit them, and the noise.
+
+    When transit-free epochs are few, any epochs of data whose dips are filled in serve.
+    """
+    timeline, ephemeris = pixels.timeline, transits.ephemeris
+    find = partial(null_windows, timeline, transits, settings.windows, settings.noise)
+    dips, epochs = window_products(pixels, windows), window_products(pixels, find())
+    if len(epochs) < settings.noise.few_epochs:
+        everywhere = find(anywhere=True)
+        if len(everywhere) > len(epochs):
+            layout = WindowLayout.of(ephemeris, 0.0, timeline.exposure_days, settings.windows)
+            template = layout.template(np.nan_to_num(ephemeris.time_from_transit(timeline.time), nan=_NEVER))
+            dip = fit_with_baseline(pixels, dips, epochs, BASELINES[0]).fits
+            epochs = window_products(pixels, everywhere, (template, dip.mean(dip.flux)))
+    found, star = best_baseline(pixels, dips, epochs)
+    scatter = np.median(found.fits.scatter, axis=0)
+    noise = measure_noise(pixels, found.nulls, found.shapes, scatter, settings.noise)
+    if star is not None:
+        trust = combine(found.fits, noise).weights * found.fits.leverage
+        found = with_best_template(found, pixels, windows, ephemeris.duration_days, star, trust)
+    return found, noise
+
+
+def _baseline_error(fits: DipFits, windows: Sequence[Window]) -> FloatArray:
+    """White-noise error of the mean baseline, [live pixel]."""
+    weights = (1.0 / fits.leverage) / np.sum(1.0 / fits.leverage)
+    n_out = np.array([max(window.n_out, 1) for window in windows])
+    return np.asarray(np.sqrt((weights**2 / n_out) @ fits.scatter))
+
+
+def _leave_one_out_shift(pixels: SectorPixels, fits: DipFits, weights: FloatArray) -> float:
+    """Largest shift of the photocentre when one transit is left out, pixels."""
+    if len(fits) < 2:
+        return float("nan")
+    total = weights @ fits.flux
+    centre = _photocentre(pixels, total)
+    without = (total - weights[:, None] * fits.flux) / (1.0 - weights)[:, None]
+    shifts = [np.hypot(*(_photocentre(pixels, dip) - centre)) for dip in without]
+    return float(np.nanmax(shifts)) if np.isfinite(shifts).any() else float("nan")
+
+
+def _photocentre(pixels: SectorPixels, dip: FloatArray) -> FloatArray:
+    """Row and column of the light within two pixels of the brightest 3 x 3 block."""
+    image = np.nan_to_num(pixels.image(dip))
+    peak = np.unravel_index(np.argmax(uniform_filter(image, 3, mode="constant")), image.shape)
+    rows, cols = np.ogrid[: image.shape[0], : image.shape[1]]
+    near = (np.abs(rows - peak[0]) <= 2) & (np.abs(cols - peak[1]) <= 2)
+    light = np.where(near, np.maximum(image, 0.0), 0.0)
+    if light.sum() <= 0:
+        return np.array([np.nan, np.nan])
+    centre: FloatArray = np.array([(light * rows).sum(), (light * cols).sum()]) / light.sum()
+    return centre
+
+
+def _no_transit(stamp: Stamp, left_out: Sequence[str]) -> InsufficientData:
+    """Why there is no difference image, as an error."""
+    where = f"TIC {stamp.tic} sector {stamp.sector}"
+    if left_out:
+        return InsufficientData(f"{where}: no usable transit ({'; '.join(left_out[:3])})", kind=ErrorKind.GAP)
+    return InsufficientData(f"{where}: no transit falls into the sector", kind=ErrorKind.NO_TRANSIT)

@@ -1,4 +1,4 @@
-"""A PRF learned from the stamp itself, for when the official tables are not at hand (SCIENCE 2c).
+"""A PRF learned from the stamp itself, for when the official tables are not at hand (method: scene and PRF).
 
 An elliptical Moffat times ``1 + sum c_k q_k``, integrated over the pixels; the q_k are the odd polynomials of first
 and third degree, made to saturate in the wings: coma and trefoil. An elliptical Moffat alone misplaces a source by
@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-from batchvet.science.prf import TabulatedPrf
+from batchvet.arrays import BoolArray, FloatArray
+from batchvet.science.prf import EMPIRICAL, TabulatedPrf
+from batchvet.science.robust import huber_weights
 from batchvet.science.stars import Star, relative_fluxes
-
-FloatArray = NDArray[np.float64]
 
 #: Systematic position error of an empirical PRF, pixels per axis: 0.4" rms on official PRFs of four CCDs, and a little
 #: more beside neighbours, by the coverage of simulated scenes' error ellipses.
@@ -26,10 +25,13 @@ EMPIRICAL_POSITION_ERROR = 0.03
 
 _TERMS = 6  # q_k: u, v, u³, v u², v² u, v³ with u along columns and v along rows
 _SCALE = 1.5  # pixels at which the q_k begin to saturate
-_START = np.array([np.log(1.2), 0.0, 0.0, np.log(1.5), *np.zeros(_TERMS)])
-_PRIOR = np.array([0.5, 0.4, 0.4, 1.0, *np.full(_TERMS, 0.3)])  # 1 sigma of the shape about _START
 _ORIGIN_PRIOR = 0.5  # pixels
+_SHAPE_MEAN = np.array([np.log(1.2), 0.0, 0.0, np.log(1.5), *np.zeros(_TERMS)])
+_SHAPE_PRIOR = np.array([0.5, 0.4, 0.4, 1.0, *np.full(_TERMS, 0.3)])  # 1 sigma about that
+_PRIOR_MEAN = np.concatenate([[0.0, 0.0], _SHAPE_MEAN])  # of origin and shape
+_PRIOR_WEIGHT = np.concatenate([[_ORIGIN_PRIOR, _ORIGIN_PRIOR], _SHAPE_PRIOR]) ** -2.0
 _QUADRATURE = 3  # Gauss-Legendre points a pixel and axis in the fit
+_NODES, _WEIGHTS = (0.5 * each for each in leggauss(_QUADRATURE))  # over a pixel from -0.5 to 0.5
 _SAMPLES = 8  # a pixel, in the table; even, for Simpson's rule
 _HALF_WIDTH = 8  # pixels, of the table
 _SIMPSON = np.array([1, 4, 2, 4, 2, 4, 2, 4, 1]) / (3.0 * _SAMPLES)
@@ -43,6 +45,9 @@ _ROBUST_SIGMAS = 4.0
 _ITERATIONS = 12
 _REDRAWN = 2  # accepted steps after which the faint stars' light is drawn again
 _CONVERGED = 1e-3  # relative fall of chi²
+_LARGEST_STEP = 0.5  # of any parameter
+_LARGEST_ELLIPTICITY = 0.6
+_FIRST_DAMPING = 1e-3  # of Levenberg and Marquardt, over the diagonal
 
 
 def fit_empirical_prf(image: FloatArray, image_error: FloatArray, stars: Sequence[Star]) -> TabulatedPrf:
@@ -59,40 +64,49 @@ def fit_empirical_prf(image: FloatArray, image_error: FloatArray, stars: Sequenc
     TabulatedPrf
         Its origin is where the Moffat part is centred.
     """
-    shape = _ShapeFit(image, image_error, stars).solve()
-    return TabulatedPrf(_table(shape), _SAMPLES, "empirical", EMPIRICAL_POSITION_ERROR)
+    shape = _solve(_ShapeProblem.of(image, image_error, stars))
+    return TabulatedPrf(_table(shape), _SAMPLES, EMPIRICAL, EMPIRICAL_POSITION_ERROR)
 
 
 def _surface(shape: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
     """Brightness on the grid y[:, None], x[None, :] (pixels from the star), total flux about 1."""
-    moffat, odd, _ = _parts(shape, y, x)
-    return moffat * (1.0 + np.tensordot(shape[4:], odd, axes=1))
+    parts = _parts(shape, y, x)
+    return parts.moffat * (1.0 + np.tensordot(shape[4:], parts.odd, axes=1))
 
 
 def _surface_and_gradient(shape: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
     """Brightness and its derivatives by the shape's parameters, [1 + parameter, y, x]."""
-    moffat, odd, (squared, stretch, shear, inverse, beta) = _parts(shape, y, x)
-    factor = 1.0 + np.tensordot(shape[4:], odd, axes=1)
-    bright = moffat * factor
-    base = 1.0 + squared
-    slope = -beta / base
+    parts = _parts(shape, y, x)
+    bright = parts.moffat * (1.0 + np.tensordot(shape[4:], parts.odd, axes=1))
+    base = 1.0 + parts.squared
+    slope = -parts.beta / base
     return np.stack(
         [
             bright,
-            bright * (-2.0 * squared * slope - 2.0),
-            bright * slope * inverse * stretch,
-            bright * slope * inverse * shear,
-            bright * (1.0 - (beta - 1.0) * np.log(base)),
-            *(moffat * odd),
+            bright * (-2.0 * parts.squared * slope - 2.0),
+            bright * slope * parts.inverse * parts.stretch,
+            bright * slope * parts.inverse * parts.shear,
+            bright * (1.0 - (parts.beta - 1.0) * np.log(base)),
+            *(parts.moffat * parts.odd),
         ]
     )
 
 
-def _parts(shape: FloatArray, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray, tuple]:
-    """Moffat, the saturating polynomials [k, y, x] and what the derivatives need.
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What a surface is made of on a grid [y, x]."""
 
-    The shape is log of the width, two ellipticities, log of (beta - 1) and the c_k.
-    """
+    moffat: FloatArray  #: [y, x]
+    odd: FloatArray  #: the saturating polynomials q_k, [k, y, x]
+    squared: FloatArray  #: elliptical distance over the width, squared, [y, x]
+    stretch: FloatArray  #: x² - y²
+    shear: FloatArray  #: 2 x y
+    inverse: float  #: 1 over the width squared
+    beta: float  #: Moffat's exponent
+
+
+def _parts(shape: FloatArray, y: FloatArray, x: FloatArray) -> _Parts:
+    """Of a shape: log of the width, two ellipticities, log of (beta - 1) and the c_k."""
     inverse, beta = np.exp(-2.0 * shape[0]), 1.0 + np.exp(shape[3])
     y2, x2 = (y**2)[:, None], (x**2)[None, :]
     stretch, shear = x2 - y2, 2.0 * y[:, None] * x[None, :]
@@ -102,7 +116,7 @@ def _parts(shape: FloatArray, y: FloatArray, x: FloatArray) -> tuple[FloatArray,
     v, u = y[:, None] / _SCALE * damping, x[None, :] / _SCALE * damping
     v2, vu, u2 = v * v, v * u, u * u
     odd = np.stack([u, v, u2 * u, vu * u, vu * v, v2 * v])
-    return moffat, odd, (squared, stretch, shear, inverse, beta)
+    return _Parts(moffat, odd, squared, stretch, shear, inverse, beta)
 
 
 def _table(shape: FloatArray) -> FloatArray:
@@ -114,80 +128,103 @@ def _table(shape: FloatArray) -> FloatArray:
         table = correlate1d(table, _SIMPSON, axis=direction, mode="constant")
     edge = _SAMPLES // 2
     table = table[edge:-edge, edge:-edge]
-    return table / (table.sum() / _SAMPLES**2)
+    return np.asarray(table / (table.sum() / _SAMPLES**2))
+
+
+@dataclass(frozen=True, eq=False)
+class _Quadrature:
+    """Points at which the pixels of a stamp are integrated, as a star sees them."""
+
+    shape: tuple[int, int]  #: rows, columns of the stamp
+    good: BoolArray  #: pixels that are wanted, [row, col]
+
+    def points(self, row: float, col: float) -> tuple[FloatArray, FloatArray]:
+        """Rows and columns of the points, from a star at (row, col)."""
+        y, x = ((np.arange(size)[:, None] + _NODES).ravel() for size in self.shape)
+        return y - row, x - col
+
+    def integrated(self, surface: FloatArray) -> FloatArray:
+        """Sum over the points [..., y, x] of each good pixel, [..., good pixel]."""
+        q = _QUADRATURE
+        blocks = surface.reshape(*surface.shape[:-2], self.shape[0], q, self.shape[1], q)
+        pixels: FloatArray = np.einsum("...aibj,i,j->...ab", blocks, _WEIGHTS, _WEIGHTS)[..., self.good]
+        return pixels
+
+    def star(self, shape: FloatArray, row: float, col: float) -> FloatArray:
+        """Image of a star and derivatives by its row, its column and the shape, [3 + parameter, good pixel]."""
+        y, x = self.points(row, col)
+        surface = _surface_and_gradient(shape, y, x)
+        by_row = -np.gradient(surface[0], y, axis=0, edge_order=2)
+        by_col = -np.gradient(surface[0], x, axis=1, edge_order=2)
+        return self.integrated(np.concatenate([surface[:1], by_row[None], by_col[None], surface[1:]]))
 
 
 @dataclass(frozen=True, eq=False)
 class _Linearisation:
-    """One evaluation of the model: whitened residual, its derivatives, chi² with priors."""
+    """The model at one set of parameters: whitened residual, its derivatives, chi² with priors."""
 
     residual: FloatArray
     jacobian: FloatArray
     cost: float
 
 
-class _ShapeFit:
-    """Levenberg-Marquardt in origin and shape; star fluxes and a plane are solved at every step."""
+@dataclass(frozen=True, eq=False)
+class _ShapeProblem:
+    """What is fitted: good pixels in units of the brightest, and the stars that they show.
 
-    def __init__(self, image: FloatArray, error: FloatArray, stars: Sequence[Star]) -> None:
-        self.size = image.shape
-        self.good = np.isfinite(image) & np.isfinite(error)
-        values = image[self.good]
-        peak = float(np.max(np.abs(values), initial=0.0)) or 1.0
-        self.image = values / peak
-        floor = _RELATIVE_ERROR * np.abs(self.image) + _ABSOLUTE_ERROR
-        self.error = np.hypot(error[self.good] / peak, floor)
-        nodes, weights = leggauss(_QUADRATURE)
-        self.nodes, self.weights = 0.5 * nodes, 0.5 * weights
-        rows, cols = np.indices(image.shape)
-        plane = np.stack([np.ones(image.shape), rows / image.shape[0], cols / image.shape[1]])
-        self.plane = plane[:, self.good].T
+    Parameters are the origin (row, col) and the shape; star fluxes and a plane are solved for at every step.
+    """
+
+    image: FloatArray  #: [good pixel]
+    error: FloatArray  #: what this form cannot follow included, [good pixel]
+    plane: FloatArray  #: [good pixel, 3]
+    quadrature: _Quadrature
+    shaping: tuple[Star, ...]  #: stars whose light shapes the PRF, the brightest first
+    others: tuple[tuple[float, Star], ...]  #: stars that follow the brightest, with their light over its
+
+    @classmethod
+    def of(cls, image: FloatArray, error: FloatArray, stars: Sequence[Star]) -> _ShapeProblem:
+        """From the image [row, col] and the catalogue's stars."""
+        shape = (image.shape[0], image.shape[1])
+        good = np.isfinite(image) & np.isfinite(error)
+        peak = float(np.max(np.abs(image[good]), initial=0.0)) or 1.0
+        values = image[good] / peak
+        floor = _RELATIVE_ERROR * np.abs(values) + _ABSOLUTE_ERROR
+        rows, cols = np.indices(shape)
+        plane = np.stack([np.ones(shape), rows / shape[0], cols / shape[1]])
         expected = relative_fluxes(stars)
         order = np.argsort(-expected, kind="stable")
-        inside = [i for i in order if self._inside(stars[i])] or list(order[:1])
+        inside = [i for i in order if _inside(stars[i], shape)] or list(order[:1])
         brightest = expected[inside[0]]
-        self.shaping = [stars[i] for i in inside[:_SHAPING] if expected[i] >= _SHAPING_FLUX * brightest]
-        chosen = {star.source_id for star in self.shaping}
-        others = [(expected[i] / brightest, stars[i]) for i in order if stars[i].source_id not in chosen]
-        self.others = [(ratio, star) for ratio, star in others if ratio > _FOLLOWING_FLUX][:_FOLLOWING]
-        self.prior_mean = np.concatenate([[0.0, 0.0], _START])
-        self.prior_weight = np.concatenate([[_ORIGIN_PRIOR, _ORIGIN_PRIOR], _PRIOR]) ** -2.0
-        self.robust = np.ones(self.image.size)
+        shaping = [stars[i] for i in inside[:_SHAPING] if expected[i] >= _SHAPING_FLUX * brightest]
+        chosen = {star.source_id for star in shaping}
+        others = [(float(expected[i] / brightest), stars[i]) for i in order if stars[i].source_id not in chosen]
+        following = [(ratio, star) for ratio, star in others if ratio > _FOLLOWING_FLUX][:_FOLLOWING]
+        return cls(
+            image=values,
+            error=np.hypot(error[good] / peak, floor),
+            plane=plane[:, good].T,
+            quadrature=_Quadrature(shape, good),
+            shaping=tuple(shaping),
+            others=tuple(following),
+        )
 
-    def solve(self) -> FloatArray:
-        """Best shape parameters."""
-        parameters, damping = self.prior_mean.copy(), 1e-3
-        self._draw_others(parameters)
-        now = self._linearise(parameters)
-        accepted = 0
-        for _ in range(_ITERATIONS):
-            offset = parameters - self.prior_mean
-            normal = now.jacobian.T @ now.jacobian + np.diag(self.prior_weight)
-            gradient = now.jacobian.T @ now.residual - self.prior_weight * offset
-            step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), gradient)
-            trial = parameters + np.clip(step, -0.5, 0.5)
-            trial[3:5] = np.clip(trial[3:5], -0.6, 0.6)
-            then = self._linearise(trial)
-            if then.cost >= now.cost:
-                damping *= 10.0
-                continue
-            converged = now.cost - then.cost < _CONVERGED * now.cost
-            parameters, damping = trial, damping / 10.0
-            if converged:
-                break
-            if accepted < _REDRAWN:
-                self._draw_others(parameters)
-            accepted += 1
-            self.robust = np.minimum(1.0, _ROBUST_SIGMAS / np.maximum(np.abs(then.residual), 1e-9))
-            now = self._linearise(parameters)
-        return parameters[2:]
+    def light_of_others(self, parameters: FloatArray) -> FloatArray:
+        """Light of the stars that follow the brightest one, for its flux 1, [good pixel]."""
+        (row, col), shape = parameters[:2], parameters[2:]
+        light = np.zeros(self.image.size)
+        for ratio, star in self.others:
+            surface = _surface(shape, *self.quadrature.points(star.row + row, star.col + col))
+            light += ratio * self.quadrature.integrated(surface)
+        return light
 
-    def _linearise(self, parameters: FloatArray) -> _Linearisation:
-        origin, shape = parameters[:2], parameters[2:]
-        cubes = [self._star(shape, star.row + origin[0], star.col + origin[1]) for star in self.shaping]
+    def linearised(self, parameters: FloatArray, robust: FloatArray, following: FloatArray) -> _Linearisation:
+        """The model there, with weights of the pixels and the light of the following stars, each [good pixel]."""
+        (row, col), shape = parameters[:2], parameters[2:]
+        cubes = [self.quadrature.star(shape, star.row + row, star.col + col) for star in self.shaping]
         images = np.array([cube[0] for cube in cubes])
-        images[0] += self.following  # tied to the brightest star by magnitude
-        weight = np.sqrt(self.robust) / self.error
+        images[0] += following  # tied to the brightest star by magnitude
+        weight = np.sqrt(robust) / self.error
         linear = np.column_stack([images.T, self.plane]) * weight[:, None]
         basis, triangle = np.linalg.qr(linear)
         data = self.image * weight
@@ -196,38 +233,39 @@ class _ShapeFit:
         gradient = np.tensordot(flux, np.array([cube[1:] for cube in cubes]), axes=1)
         jacobian = gradient.T * weight[:, None]
         jacobian -= basis @ (basis.T @ jacobian)
-        offset = parameters - self.prior_mean
-        return _Linearisation(residual, jacobian, float(residual @ residual + offset**2 @ self.prior_weight))
+        offset = parameters - _PRIOR_MEAN
+        return _Linearisation(residual, jacobian, float(residual @ residual + offset**2 @ _PRIOR_WEIGHT))
 
-    def _draw_others(self, parameters: FloatArray) -> None:
-        """Light of the stars that follow the brightest one, for its flux 1."""
-        (row, col), shape = parameters[:2], parameters[2:]
-        self.following = np.zeros(self.image.size)
-        for ratio, star in self.others:
-            surface = _surface(shape, *self._points(star.row + row, star.col + col))
-            self.following += ratio * self._integrated(surface)
 
-    def _star(self, shape: FloatArray, row: float, col: float) -> FloatArray:
-        """Image of a star and derivatives by its row, its column and the shape, [3 + parameter, good pixel]."""
-        y, x = self._points(row, col)
-        surface = _surface_and_gradient(shape, y, x)
-        by_row = -np.gradient(surface[0], y, axis=0, edge_order=2)
-        by_col = -np.gradient(surface[0], x, axis=1, edge_order=2)
-        cube = np.concatenate([surface[:1], by_row[None], by_col[None], surface[1:]])
-        return self._integrated(cube)
+def _solve(problem: _ShapeProblem) -> FloatArray:
+    """Best shape, by Levenberg-Marquardt in origin and shape."""
+    parameters, damping = _PRIOR_MEAN.copy(), _FIRST_DAMPING
+    robust, following = np.ones(problem.image.size), problem.light_of_others(parameters)
+    now = problem.linearised(parameters, robust, following)
+    accepted = 0
+    for _ in range(_ITERATIONS):
+        offset = parameters - _PRIOR_MEAN
+        normal = now.jacobian.T @ now.jacobian + np.diag(_PRIOR_WEIGHT)
+        gradient = now.jacobian.T @ now.residual - _PRIOR_WEIGHT * offset
+        step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), gradient)
+        trial = parameters + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+        trial[3:5] = np.clip(trial[3:5], -_LARGEST_ELLIPTICITY, _LARGEST_ELLIPTICITY)
+        then = problem.linearised(trial, robust, following)
+        if then.cost >= now.cost:
+            damping *= 10.0
+            continue
+        converged = now.cost - then.cost < _CONVERGED * now.cost
+        parameters, damping = trial, damping / 10.0
+        if converged:
+            break
+        if accepted < _REDRAWN:
+            following = problem.light_of_others(parameters)
+        accepted += 1
+        robust = huber_weights(then.residual, _ROBUST_SIGMAS)
+        now = problem.linearised(parameters, robust, following)
+    return parameters[2:]
 
-    def _points(self, row: float, col: float) -> tuple[FloatArray, FloatArray]:
-        """Rows and columns of the quadrature points as seen from a star."""
-        return tuple(
-            (np.arange(size)[:, None] + self.nodes).ravel() - place
-            for size, place in zip(self.size, (row, col), strict=True)
-        )
 
-    def _integrated(self, surface: FloatArray) -> FloatArray:
-        """Sum over the quadrature points [..., y, x] of each good pixel."""
-        q = _QUADRATURE
-        blocks = surface.reshape(*surface.shape[:-2], self.size[0], q, self.size[1], q)
-        return np.einsum("...aibj,i,j->...ab", blocks, self.weights, self.weights)[..., self.good]
-
-    def _inside(self, star: Star) -> bool:
-        return all(-0.5 < place < size - 0.5 for place, size in zip((star.row, star.col), self.size, strict=True))
+def _inside(star: Star, shape: tuple[int, int]) -> bool:
+    """Whether a star lies on the stamp."""
+    return all(-0.5 < place < size - 0.5 for place, size in zip((star.row, star.col), shape, strict=True))

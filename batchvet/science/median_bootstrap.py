@@ -13,10 +13,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtr, ndtri
 
-FloatArray = NDArray[np.float64]
+from batchvet.arrays import FloatArray
 
 #: Samples of the distribution that stand for it.
 N_DRAWS = 4096

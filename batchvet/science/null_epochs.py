@@ -1,37 +1,30 @@
-"""How noisy a difference image is, measured where there is no transit (SCIENCE 2b)."""
+"""How noisy a difference image is, measured where there is no transit (method: noise)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.special import chdtri
 
-from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.transit_images import DipFits, SectorPixels
-from batchvet.science.windows import (
-    Window,
-    WindowLayout,
-    WindowSettings,
-    in_transit_of,
-    pointing_stretches,
-    window_at,
-)
-
-FloatArray = NDArray[np.float64]
+from batchvet.arrays import FloatArray
+from batchvet.science.floors import LEAST_SPREAD
+from batchvet.science.robust import clipped_variance, winsorised
+from batchvet.science.sector_pixels import POINTING_COL, POINTING_ROW, SectorPixels
+from batchvet.science.timeline import SectorTimeline, Transits
+from batchvet.science.transit_images import DipFits
+from batchvet.science.windows import Window, WindowLayout, WindowSettings, window_at
 
 _KAPPA_ITERATIONS = 5
 #: Fewer epochs: a covariance is not measured but assumed, a baseline not chosen.
 LEAST_EPOCHS = 12
 _UNMEASURED_KAPPA = 2.0  # variance inflation assumed then: typical of red noise in real sectors
-_TAIL = 0.975  # an epoch beyond this quantile counts as if it were there: scattered light comes in bursts
-_FAR_TAIL = 0.999  # the same for the amplitudes of shared shapes, whose tails are real: transits see them too
+_FAR_TAIL = 0.999  # amplitudes of shared shapes are pulled in beyond this only: transits see their tails too
 _PRIOR_EPOCHS = 40.0  # weight of the stamp's typical kappa against a pixel's own
 _LEAST_UNSHARED = 0.01  # share of a pixel's scatter that is its own, when the file has no FLUX_ERR
 _LEAST_PIXEL_KAPPA = 0.8  # of a single pixel, over the stamp's typical one: below is chance
+_LEAST_FREEDOM = 0.05  # share of a pixel's scatter that common shapes leave it at least
+_INDEPENDENT = 1e-6  # of the largest singular value: a direction with less is rounding
 
 
 @dataclass(frozen=True)
@@ -60,11 +53,8 @@ class NoiseModel:
 
 
 def null_windows(
-    pixels: SectorPixels,
-    quality: NDArray[np.integer],
-    ephemeris: Ephemeris,
-    others: Sequence[Ephemeris],
-    exposure_days: float,
+    timeline: SectorTimeline,
+    transits: Transits,
     window_settings: WindowSettings,
     settings: NoiseSettings,
     *,
@@ -72,33 +62,32 @@ def null_windows(
 ) -> list[Window]:
     """Windows like the transits', spread over the sector, that no dip touches.
 
-    With `anywhere` they may lie on dips and be cut by gaps like a transit's own: for data whose dips have been
-    filled in, when too few others exist.
+    With `anywhere` they may lie on the candidate's own dips and be cut by gaps like a transit's own: for data whose
+    dips have been filled in, when too few others exist.
     """
-    time = pixels.time
-    own = () if anywhere else (ephemeris,)
-    free = pixels.usable & ~in_transit_of(time, others, exposure_days)
-    index = np.flatnonzero(free)
+    free = timeline.free_cadences(transits.others, window_settings.break_days)
+    index, times = free.index, free.times
     if index.size == 0:
         return []
-    sigma = ephemeris.mid_time_error(float(np.median(time[index])))
-    layout = WindowLayout.of(ephemeris, sigma, exposure_days, window_settings)
-    busy = np.concatenate([[0], np.cumsum(in_transit_of(time, own, exposure_days)[index])])
-    stretches = pointing_stretches(time, quality, window_settings)
+    ephemeris, exposure = transits.ephemeris, timeline.exposure_days
+    sigma = ephemeris.mid_time_error(float(np.median(times)))
+    layout = WindowLayout.of(ephemeris, sigma, exposure, window_settings)
     step = ephemeris.duration_days / settings.grid_per_duration
-    mids = np.arange(time[index[0]], time[index[-1]], max(step, exposure_days))
-    low = np.searchsorted(time[index], mids - layout.outer)
-    high = np.searchsorted(time[index], mids + layout.outer)
-    good = (high > low) & (busy[high] == busy[low])
+    mids = np.arange(times[0], times[-1], max(step, exposure))
+    low = np.searchsorted(times, mids - layout.outer)
+    high = np.searchsorted(times, mids + layout.outer)
+    good = high > low
     if not anywhere:
-        unbroken = 2.0 * layout.outer / exposure_days
-        last = np.maximum(high - 1, 0)
+        busy = np.concatenate([[0], np.cumsum(timeline.in_transit_of([ephemeris])[index])])
+        unbroken = 2.0 * layout.outer / exposure
+        first, last = np.minimum(low, index.size - 1), np.maximum(high - 1, 0)
+        good &= busy[high] == busy[low]
         good &= (high - low) >= settings.full_coverage * unbroken
-        good &= stretches[index[np.minimum(low, index.size - 1)]] == stretches[index[last]]
+        good &= free.stretches[index[first]] == free.stretches[index[last]]
     mids = mids[good]
     if len(mids) > settings.most_epochs:
         mids = mids[np.linspace(0, len(mids) - 1, settings.most_epochs).round().astype(int)]
-    found = [window_at(mid, layout, time, index, stretches, window_settings) for mid in mids]
+    found = [window_at(mid, layout, free, window_settings) for mid in mids]
     return [window for window in found if isinstance(window, Window)]
 
 
@@ -138,7 +127,7 @@ def measure_noise(
         white = dips / deviation
         basis, extra = _shared_basis(white, shapes / deviation[:, None], settings.most_components)
         left = white - white @ basis @ basis.T
-        freedom = np.maximum(1.0 - np.einsum("pk,pk->p", basis, basis), 0.05)
+        freedom = np.maximum(1.0 - np.einsum("pk,pk->p", basis, basis), _LEAST_FREEDOM)
         kappa = kappa * _pixel_inflation(left / np.sqrt(freedom))
         kappa = np.maximum(kappa, least * (np.median(kappa) if known else 1.0))
     # Too small a variance by chance gives its pixel too much weight: chi² is high by about 3 over the epochs.
@@ -160,7 +149,7 @@ def common_shapes(pixels: SectorPixels, baseline: FloatArray, response: FloatArr
         image = np.where(np.isfinite(image), image, np.nanmedian(image))
         gradients = [gradient.ravel()[pixels.live] for gradient in np.gradient(image)]
     else:
-        gradients = [response[1], response[0]]  # POS_CORR is (column, row)
+        gradients = [response[POINTING_ROW], response[POINTING_COL]]
     return np.column_stack(
         [
             np.ones(len(rows)),
@@ -178,7 +167,7 @@ def _shared_basis(white: FloatArray, shapes: FloatArray, most: int) -> tuple[Flo
     (Marchenko-Pastur edge), with the epochs' overlap counted as a factor of two.
     """
     basis = orthonormal(shapes)
-    left = _winsorised(white - white @ basis @ basis.T)
+    left = winsorised(white - white @ basis @ basis.T)
     n, pixels = left.shape
     variances, vectors = eigh(left @ left.T / n, subset_by_index=[max(n - most, 0), n - 1])
     edge = (1.0 + np.sqrt(2.0 * pixels / n)) ** 2 * np.median(np.mean(left**2, axis=0))
@@ -191,7 +180,8 @@ def orthonormal(columns: FloatArray) -> FloatArray:
     """Orthonormal basis of the column space; columns that others explain are left out."""
     size = np.linalg.norm(columns, axis=0)
     left, singular, _ = np.linalg.svd(columns[:, size > 0] / size[size > 0], full_matrices=False)
-    return left[:, singular > 1e-6 * singular.max(initial=0.0)]
+    basis: FloatArray = left[:, singular > _INDEPENDENT * singular.max(initial=0.0)]
+    return basis
 
 
 def _shape_covariance(white: FloatArray, shapes: FloatArray) -> FloatArray:
@@ -201,7 +191,7 @@ def _shape_covariance(white: FloatArray, shapes: FloatArray) -> FloatArray:
     (Donoho, Gavish & Johnstone 2018, Annals of Statistics 46, 1742: the spiked model).
     """
     basis = orthonormal(shapes)
-    amplitudes = _winsorised(white @ basis, _FAR_TAIL)
+    amplitudes = winsorised(white @ basis, _FAR_TAIL)
     independent = 0.5 * len(amplitudes)  # epochs overlap
     ratio = basis.shape[1] / independent
     values, vectors = np.linalg.eigh(amplitudes.T @ amplitudes / len(amplitudes))
@@ -211,23 +201,14 @@ def _shape_covariance(white: FloatArray, shapes: FloatArray) -> FloatArray:
     own_error = (basis.shape[1] + 1) / independent  # what the covariance's own error adds; half where none is seen
     excess = excess * (1.0 + own_error) + 0.5 * own_error
     to_shapes = np.linalg.pinv(shapes) @ basis @ vectors
-    return (to_shapes * excess) @ to_shapes.T
-
-
-def _winsorised(samples: FloatArray, tail: float = _TAIL) -> FloatArray:
-    """Samples [n, k] with those beyond the tail's distance pulled back to it."""
-    spread = np.median(np.abs(samples), axis=0) / 0.6745
-    distance = np.sum((samples / np.maximum(spread, 1e-12)) ** 2, axis=1)
-    limit = chdtri(samples.shape[1], 1.0 - tail) * max(np.median(distance) / samples.shape[1], 1.0)
-    return samples * np.minimum(1.0, np.sqrt(limit / np.maximum(distance, 1e-12)))[:, None]
+    covariance: FloatArray = (to_shapes * excess) @ to_shapes.T
+    return covariance
 
 
 def _pixel_inflation(samples: FloatArray) -> FloatArray:
     """Variance of each pixel's samples [n, pixel], outliers pulled in, drawn towards the stamp's typical one."""
-    spread = np.median(np.abs(samples), axis=0) / 0.6745
-    limit = np.sqrt(chdtri(1, 1.0 - _TAIL)) * np.maximum(spread, 1e-12)
-    variance = np.mean(np.clip(samples, -limit, limit) ** 2, axis=0) / 0.955
+    variance = clipped_variance(samples)
     n = len(samples)
-    typical = np.log(np.maximum(np.median(variance), 1e-12))
-    own = np.log(np.maximum(variance, 1e-12))
-    return np.exp((n * own + _PRIOR_EPOCHS * typical) / (n + _PRIOR_EPOCHS))
+    typical = np.log(np.maximum(np.median(variance), LEAST_SPREAD))
+    own = np.log(np.maximum(variance, LEAST_SPREAD))
+    return np.asarray(np.exp((n * own + _PRIOR_EPOCHS * typical) / (n + _PRIOR_EPOCHS)))

@@ -11,13 +11,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.ndimage import spline_filter
+
+from batchvet.arrays import FloatArray, IndexArray
 
 if TYPE_CHECKING:
     from batchvet.pixels.prf_files import PrfNodes
 
-FloatArray = NDArray[np.float64]
+
+#: What a PRF is called in tables: from the official files, or fitted to the stamp.
+SPOC, EMPIRICAL = "spoc", "empirical"
+#: Systematic position error of the official tables, pixels per axis.
+SPOC_POSITION_ERROR = 0.01
 
 _PAD = 8  # samples of zeros around a table: spline coefficients fall by 0.27 a sample, so beyond it all is zero
 
@@ -70,13 +76,15 @@ class TabulatedPrf:
 
     @cached_property
     def _coefficients(self) -> FloatArray:
-        coefficients = spline_filter(np.pad(np.asarray(self.table, dtype=np.float64), _PAD), order=3)
+        padded = np.pad(np.asarray(self.table, dtype=np.float64), _PAD)
+        coefficients: FloatArray = spline_filter(padded, order=3)
         coefficients[[0, -1]] = coefficients[:, [0, -1]] = 0.0
         return coefficients
 
     def image(self, row: float, col: float, shape: tuple[int, int]) -> FloatArray:
         """Image [row, col] of a star of flux 1 at (row, col)."""
-        return self.grid_images([row], [col], shape)[0, 0]
+        image: FloatArray = self.grid_images([row], [col], shape)[0, 0]
+        return image
 
     def image_and_gradient(
         self, row: float, col: float, shape: tuple[int, int]
@@ -120,7 +128,7 @@ class TabulatedPrf:
             image += col_weights[:, b, None, None] * columns[col_taps[:, :, b]]
         return image.reshape(*col_taps.shape[:2], *row_taps.shape[:2]).transpose(2, 0, 3, 1)
 
-    def _taps(self, position: NDArray, size: int, axis: int) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
+    def _taps(self, position: FloatArray, size: int, axis: int) -> tuple[IndexArray, FloatArray, FloatArray]:
         """Coefficients [star, pixel, 4] under the pixels along one axis, weights and slopes [star, 4]."""
         length = self._coefficients.shape[axis]
         centre = (self.table.shape[axis] - 1) // 2 + _PAD
@@ -142,7 +150,7 @@ def _cubic_b_spline(t: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def spoc_prf(nodes: PrfNodes, ccd_row: float, ccd_column: float) -> TabulatedPrf:
-    """The official PRF at a place on the CCD: bilinear between the four nodes around it (SCIENCE 2c).
+    """The official PRF at a place on the CCD: bilinear between the four nodes around it (method: scene and PRF).
 
     Parameters
     ----------
@@ -160,14 +168,10 @@ def spoc_prf(nodes: PrfNodes, ccd_row: float, ccd_column: float) -> TabulatedPrf
         [1.0 - col_fraction, col_fraction],
         nodes.tables[i : i + 2, j : j + 2],
     )
-    return TabulatedPrf(table, nodes.sampling, "spoc", SPOC_POSITION_ERROR)
+    return TabulatedPrf(table, nodes.sampling, SPOC, SPOC_POSITION_ERROR)
 
 
-#: Systematic position error of the official tables, pixels per axis.
-SPOC_POSITION_ERROR = 0.01
-
-
-def _bracket(grid: NDArray, value: float) -> tuple[int, float]:
+def _bracket(grid: FloatArray, value: float) -> tuple[int, float]:
     """Index of the lower of the two grid points around `value` and the fraction of the way to the upper."""
     value = float(np.clip(value, grid[0], grid[-1]))
     low = int(np.clip(np.searchsorted(grid, value, side="right") - 1, 0, len(grid) - 2))

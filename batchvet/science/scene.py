@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.empirical_prf import fit_empirical_prf
-from batchvet.science.prf import Prf
-from batchvet.science.stars import Star, place_stars, relative_fluxes, saturated_pixels
+from batchvet.science.prf import EMPIRICAL, SPOC, Prf
+from batchvet.science.robust import huber_weights
+from batchvet.science.stars import Star, relative_fluxes, saturated_pixels
 
-__all__ = ["Scene", "Star", "fit_scene", "place_stars"]
-
-FloatArray = NDArray[np.float64]
-
-_ZERO_POINT_PRIOR = 0.2  # pixels, per axis (SCIENCE 2c)
-_EMPIRICAL_ZERO_POINT_PRIOR = 0.5  # an empirical PRF has no centre of its own: its origin is one more unknown
+#: Pixels, 1 sigma per axis (method: scene and PRF). An empirical PRF has no centre of its own: its origin is one more
+#: unknown.
+_ZERO_POINT_PRIOR = {SPOC: 0.2, EMPIRICAL: 0.5}
 _MAGNITUDE_PRIOR = 0.2  # mag: what a catalogue's magnitude and the passband leave open
-_PRF_ERROR = {"spoc": 0.02, "empirical": 0.01}  # of a pixel's flux: what a PRF that is not perfect leaves
+_PRF_ERROR = {SPOC: 0.02, EMPIRICAL: 0.01}  # of a pixel's flux: what a PRF that is not perfect leaves
 _PLANE_ERROR = 0.002  # of the brightest pixel: faint stars that no table has
 _ROBUST_SIGMAS = 4.0  # a pixel beyond counts as a star that the table lacks
+_LEAST_FIRST_FLUX = 1e-6  # of the brightest pixel, all stars together: a fit that starts at 0 has no gradient
+_LEAST_EXPECTED_FLUX = 1e-9  # of the brightest pixel: a prior's width is a share of the flux that it expects
 _ITERATIONS = 6
 _LARGEST_STEP = 0.5  # pixels
 _CONVERGED = 1e-3  # pixels
@@ -40,12 +41,12 @@ class Scene:
     background: FloatArray  #: the plane, e-/s, [row, col]
     model: FloatArray  #: stars and background, e-/s, [row, col]
     chi2_reduced: float  #: of the fit, with the error that a PRF of this kind leaves included
-    saturated: NDArray[np.bool_]  #: pixels left out because they are full or bleed, [row, col]
+    saturated: BoolArray  #: pixels left out because they are full or bleed, [row, col]
     prf: Prf  #: the PRF used; fitted here when none was given
 
 
 def fit_scene(image: FloatArray, image_error: FloatArray, stars: Sequence[Star], prf: Prf | None = None) -> Scene:
-    """Fit star fluxes, a zero point and a background plane to the out-of-transit image (SCIENCE 2c).
+    """Fit star fluxes, a zero point and a background plane to the out-of-transit image (method: scene and PRF).
 
     Parameters
     ----------
@@ -64,98 +65,138 @@ def fit_scene(image: FloatArray, image_error: FloatArray, stars: Sequence[Star],
     good = np.isfinite(image) & np.isfinite(image_error) & ~saturated
     if prf is None:
         prf = fit_empirical_prf(np.where(good, image, np.nan), image_error, stars)
-    fit = _SceneFit(image, image_error, good, stars, prf)
+    problem = _SceneProblem.of(image, image_error, good, stars, prf)
+    state = problem.start()
     for _ in range(_ITERATIONS):
-        if fit.step() < _CONVERGED:
+        state = problem.step(state)
+        if state.moved < _CONVERGED:
             break
-    return fit.scene(saturated)
+    return problem.scene(state, saturated)
 
 
-class _SceneFit:
-    """The state of one fit; fluxes are in units of `scale`, so that nothing depends on the units of the image."""
+@dataclass(frozen=True, eq=False)
+class _SceneState:
+    """How far a fit has come; fluxes in units of the brightest pixel."""
 
-    def __init__(
-        self, image: FloatArray, error: FloatArray, good: NDArray[np.bool_], stars: Sequence[Star], prf: Prf
-    ) -> None:
-        self.stars, self.prf, self.good, self.shape = tuple(stars), prf, good, image.shape
-        self.scale = float(np.max(np.abs(image[good]), initial=0.0)) or 1.0
-        self.image = image[good] / self.scale
-        model_error = _PRF_ERROR[prf.name] * np.abs(self.image) + _PLANE_ERROR
-        self.error = np.hypot(error[good] / self.scale, model_error)
-        self.robust = np.ones(self.image.size)
+    delta: FloatArray  #: zero point (row, col), pixels
+    flux: FloatArray  #: [star]
+    robust: FloatArray  #: weights of the good pixels, [good pixel]
+    background: FloatArray = field(default_factory=lambda: np.zeros(3))  #: coefficients of the plane
+    covariance: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))  #: of zero point, fluxes and plane
+    chi2_reduced: float = np.nan
+    moved: float = np.inf  #: zero point, in the last step, pixels
+
+
+@dataclass(frozen=True, eq=False)
+class _SceneProblem:
+    """What is fitted: good pixels in units of the brightest, so that nothing depends on the units of the image."""
+
+    stars: tuple[Star, ...]
+    prf: Prf
+    good: BoolArray  #: pixels to fit, [row, col]
+    scale: float  #: the brightest of them, e-/s
+    image: FloatArray  #: [good pixel]
+    error: FloatArray  #: what the PRF and unlisted stars leave included, [good pixel]
+    plane: FloatArray  #: 1, row, col about the middle, [3, row, col]
+
+    @classmethod
+    def of(
+        cls, image: FloatArray, error: FloatArray, good: BoolArray, stars: Sequence[Star], prf: Prf
+    ) -> _SceneProblem:
+        """From image and error in e-/s, [row, col]."""
+        scale = float(np.max(np.abs(image[good]), initial=0.0)) or 1.0
+        values = image[good] / scale
+        model_error = _PRF_ERROR[prf.name] * np.abs(values) + _PLANE_ERROR
         rows, cols = np.indices(image.shape)
         plane = np.stack([np.ones(image.shape), rows / image.shape[0] - 0.5, cols / image.shape[1] - 0.5])
-        self.plane = plane[:, good].T
-        self.full_plane = plane
-        self.rows = np.array([star.row for star in stars])
-        self.cols = np.array([star.col for star in stars])
-        self.expected = relative_fluxes(stars)
-        self.delta = np.zeros(2)
-        width = _ZERO_POINT_PRIOR if prf.name == "spoc" else _EMPIRICAL_ZERO_POINT_PRIOR
-        self.delta_weight = width**-2.0
-        self.flux = self._first_flux()
-        self.covariance = np.eye(2 + len(self.stars) + 3)
-        self.chi2_reduced = np.nan
+        return cls(tuple(stars), prf, good, scale, values, np.hypot(error[good] / scale, model_error), plane)
 
-    def _first_flux(self) -> FloatArray:
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the stamp, rows and columns."""
+        return self.good.shape[0], self.good.shape[1]
+
+    @cached_property
+    def expected(self) -> FloatArray:
+        """Fluxes in the catalogue's proportions, [star]."""
+        return relative_fluxes(self.stars)
+
+    @cached_property
+    def good_plane(self) -> FloatArray:
+        """The plane's terms on the good pixels, [good pixel, 3]."""
+        return self.plane[:, self.good].T
+
+    def places(self, delta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Rows and columns of the stars with a zero point (row, col)."""
+        rows = np.array([star.row for star in self.stars])
+        cols = np.array([star.col for star in self.stars])
+        return rows + delta[0], cols + delta[1]
+
+    def start(self) -> _SceneState:
         """Fluxes in the catalogue's proportions, as bright as the image."""
-        images = self.prf.images(self.rows, self.cols, self.shape)[:, self.good]
+        delta = np.zeros(2)
+        images = self.prf.images(*self.places(delta), self.shape)[:, self.good]
         together = self.expected @ images
-        design = np.column_stack([together, self.plane]) / self.error[:, None]
+        design = np.column_stack([together, self.good_plane]) / self.error[:, None]
         solution = np.linalg.lstsq(design, self.image / self.error, rcond=None)[0]
-        return np.maximum(solution[0], 1e-6) * self.expected
+        flux = np.maximum(solution[0], _LEAST_FIRST_FLUX) * self.expected
+        return _SceneState(delta, flux, np.ones(self.image.size))
 
-    def step(self) -> float:
-        """One Gauss-Newton step in zero point, fluxes and plane together; the zero point's change in pixels."""
+    def step(self, state: _SceneState) -> _SceneState:
+        """One Gauss-Newton step in zero point, fluxes and plane together."""
         n = len(self.stars)
-        cube = self.prf.images_and_gradients(self.rows + self.delta[0], self.cols + self.delta[1], self.shape)
+        cube = self.prf.images_and_gradients(*self.places(state.delta), self.shape)
         images, by_row, by_col = cube[:, :, self.good]
-        design = np.column_stack([self.flux @ by_row, self.flux @ by_col, images.T, self.plane])
-        weight = self.robust / self.error**2
+        design = np.column_stack([state.flux @ by_row, state.flux @ by_col, images.T, self.good_plane])
+        weight = state.robust / self.error**2
         normal = design.T @ (design * weight[:, None])
         # Linear in the fluxes and the plane, so these are solved for themselves, the zero point for its change.
-        target = self.image.copy()
-        right = design.T @ (target * weight)
-        centre = self._flux_prior()
-        normal[0, 0] += self.delta_weight
-        normal[1, 1] += self.delta_weight
-        right[:2] -= self.delta_weight * self.delta
-        prior_weight = 1.0 / (0.4 * np.log(10.0) * _MAGNITUDE_PRIOR * np.maximum(centre, 1e-9)) ** 2
-        index = np.arange(2, 2 + n)
-        normal[index, index] += prior_weight
-        right[index] += prior_weight * centre
-        solution, self.covariance = _solve_nonnegative(normal, right, slice(2, 2 + n))
-        self.delta = self.delta + np.clip(solution[:2], -_LARGEST_STEP, _LARGEST_STEP)
-        self.flux = solution[2 : 2 + n]
-        self.background = solution[2 + n :]
-        residual = (target - design[:, 2:] @ solution[2:] - design[:, :2] @ solution[:2]) / self.error
-        self.robust = np.minimum(1.0, (_ROBUST_SIGMAS / np.maximum(np.abs(residual), 1e-12)) ** 2)
+        right = design.T @ (self.image * weight)
+        self._add_priors(normal, right, state)
+        solution, covariance = _solve_nonnegative(normal, right, slice(2, 2 + n))
+        residual = (self.image - design[:, 2:] @ solution[2:] - design[:, :2] @ solution[:2]) / self.error
         freedom = max(self.image.size - 5 - min(n, self.image.size // 2), 1)
-        self.chi2_reduced = float(np.sum(residual**2) / freedom)
-        return float(np.abs(solution[:2]).max())
+        return _SceneState(
+            delta=state.delta + np.clip(solution[:2], -_LARGEST_STEP, _LARGEST_STEP),
+            flux=solution[2 : 2 + n],
+            robust=huber_weights(residual, _ROBUST_SIGMAS) ** 2,
+            background=solution[2 + n :],
+            covariance=covariance,
+            chi2_reduced=float(np.sum(residual**2) / freedom),
+            moved=float(np.abs(solution[:2]).max()),
+        )
 
-    def _flux_prior(self) -> FloatArray:
-        """Expected fluxes: the catalogue's proportions at the scale that the fitted fluxes have."""
-        total = np.sum(self.expected * self.flux) / np.sum(self.expected**2)
-        return np.maximum(total, 1e-9) * self.expected
+    def _add_priors(self, normal: FloatArray, right: FloatArray, state: _SceneState) -> None:
+        """Add to the normal equations, in place, that the zero point is small and fluxes follow the magnitudes."""
+        delta_weight = _ZERO_POINT_PRIOR[self.prf.name] ** -2.0
+        normal[0, 0] += delta_weight
+        normal[1, 1] += delta_weight
+        right[:2] -= delta_weight * state.delta
+        total = np.sum(self.expected * state.flux) / np.sum(self.expected**2)
+        centre = np.maximum(total, _LEAST_EXPECTED_FLUX) * self.expected
+        width = 0.4 * np.log(10.0) * _MAGNITUDE_PRIOR * np.maximum(centre, _LEAST_EXPECTED_FLUX)
+        weight = 1.0 / width**2
+        index = np.arange(2, 2 + len(self.stars))
+        normal[index, index] += weight
+        right[index] += weight * centre
 
-    def scene(self, saturated: NDArray[np.bool_]) -> Scene:
+    def scene(self, state: _SceneState, saturated: BoolArray) -> Scene:
         """The result in the image's units."""
-        inflation = max(1.0, self.chi2_reduced)
-        rows, cols = self.rows + self.delta[0], self.cols + self.delta[1]
-        background = np.tensordot(self.background, self.full_plane, axes=1) * self.scale
-        model = np.tensordot(self.flux, self.prf.images(rows, cols, self.shape), axes=1) * self.scale + background
-        n = len(self.stars)
+        inflation = max(1.0, state.chi2_reduced)
+        images = self.prf.images(*self.places(state.delta), self.shape)
+        background = np.tensordot(state.background, self.plane, axes=1) * self.scale
+        model = np.tensordot(state.flux, images, axes=1) * self.scale + background
+        variance = np.diag(state.covariance)[2 : 2 + len(self.stars)] * inflation
         return Scene(
             stars=self.stars,
-            flux=self.flux * self.scale,
-            flux_err=np.sqrt(np.diag(self.covariance)[2 : 2 + n] * inflation) * self.scale,
-            delta_row=float(self.delta[0]),
-            delta_col=float(self.delta[1]),
-            delta_cov=self.covariance[:2, :2] * inflation,
+            flux=state.flux * self.scale,
+            flux_err=np.sqrt(variance) * self.scale,
+            delta_row=float(state.delta[0]),
+            delta_col=float(state.delta[1]),
+            delta_cov=state.covariance[:2, :2] * inflation,
             background=background,
             model=model,
-            chi2_reduced=self.chi2_reduced,
+            chi2_reduced=state.chi2_reduced,
             saturated=saturated,
             prf=self.prf,
         )
@@ -163,8 +204,8 @@ class _SceneFit:
 
 def _solve_nonnegative(normal: FloatArray, right: FloatArray, bounded: slice) -> tuple[FloatArray, FloatArray]:
     """Solution of normal equations with some parameters >= 0, and the covariance without that bound."""
-    covariance = np.linalg.inv(normal)
-    solution = covariance @ right
+    covariance = np.asarray(np.linalg.inv(normal), dtype=np.float64)
+    solution: FloatArray = covariance @ right
     free = np.ones(len(right), dtype=bool)
     while (solution[bounded] < 0).any():
         free[bounded] &= solution[bounded] > 0

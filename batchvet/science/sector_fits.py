@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from batchvet.catalog.candidate import Ephemeris
+from batchvet.arrays import FloatArray
+from batchvet.science.floors import LEAST_INFORMATION, LEAST_NOISE
 from batchvet.science.null_epochs import LEAST_EPOCHS, common_shapes, orthonormal
+from batchvet.science.robust import spread
+from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.transit_images import (
     BASELINES,
     DipFits,
-    SectorPixels,
     WindowProducts,
     fit_dips,
     pointing_response,
@@ -21,8 +22,6 @@ from batchvet.science.transit_images import (
     window_products,
 )
 from batchvet.science.windows import Window, trapezoid
-
-FloatArray = NDArray[np.float64]
 
 _STAR_SIGMA_PIXELS = 0.8  # of a Gaussian about as wide as a star
 _CURVE_GAIN = 2.0  # over the root of the number of epochs: a curve must lower the noise by this share
@@ -103,9 +102,9 @@ def _star_noise(stars: FloatArray, scatter: FloatArray, found: SectorFits) -> tu
     stars = stars / white
     weights = (stars - stars @ shared @ shared.T) / white
     leverage = 1.0 / np.sum(1.0 / found.fits.leverage)
-    quiet = np.abs(found.nulls.flux / found.nulls.leverage[:, None] ** 0.5 @ weights.T)
-    least = np.maximum(0.5 * np.sqrt(weights**2 @ variance), np.finfo(float).tiny)  # the photons' alone are not beaten
-    noise = np.sqrt(leverage) * np.maximum(np.median(quiet, axis=0) / 0.6745, least)
+    quiet = found.nulls.flux / found.nulls.leverage[:, None] ** 0.5 @ weights.T
+    least = np.maximum(0.5 * np.sqrt(weights**2 @ variance), LEAST_NOISE)  # the photons' alone are not beaten
+    noise = np.sqrt(leverage) * np.maximum(spread(quiet), least)
     return weights, noise, weights @ found.fits.mean(found.fits.flux) / noise
 
 
@@ -113,8 +112,7 @@ def with_best_template(
     found: SectorFits,
     pixels: SectorPixels,
     windows: Sequence[Window],
-    ephemeris: Ephemeris,
-    exposure_days: float,
+    duration_days: float,
     star: FloatArray,
     trust: FloatArray,
 ) -> SectorFits:
@@ -130,20 +128,33 @@ def with_best_template(
     pixels : SectorPixels
     windows : sequence of Window
         The transits'.
-    ephemeris : Ephemeris
-    exposure_days : float
+    duration_days : float
+        The catalogue's, first to fourth contact.
     star : array, [live pixel]
         From `best_baseline`.
     trust : array, [window]
         What a transit counts, over what its cadences alone would make it count, to any scale.
     """
-    durations = [ephemeris.duration_days * stretch for stretch in _DURATIONS]
+    exposure = pixels.timeline.exposure_days
+    durations = [duration_days * stretch for stretch in _DURATIONS]
     shapes = [(duration, ingress * duration) for duration in durations for ingress in _INGRESSES]
     u = np.concatenate([window.u for window in windows])
     own = np.concatenate([window.m for window in windows])
-    templates = np.column_stack([own, *(trapezoid(u, *shape, exposure_days) for shape in shapes)])
-    ends = np.cumsum([len(window.u) for window in windows])
+    templates = np.column_stack([own, *(trapezoid(u, *shape, exposure) for shape in shapes)])
+    best = _best_template(*_template_scores(found, pixels, windows, templates, star), trust)
+    if best == 0:
+        return found
+    shaped = [replace(window, m=trapezoid(window.u, *shapes[best - 1], exposure)) for window in windows]
+    products = window_products(pixels, shaped)
+    return replace(found, fits=fit_dips(products.without_baseline(found.degree), found.response), other_template=True)
+
+
+def _template_scores(
+    found: SectorFits, pixels: SectorPixels, windows: Sequence[Window], templates: FloatArray, star: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Score and information of a dip of every template in the star's light, each [window, template]."""
     score, information = np.zeros((2, len(windows), templates.shape[1]))
+    ends = np.cumsum([len(window.u) for window in windows])
     for i, window in enumerate(windows):
         light = pixels.values(window.cadences) @ star
         if pixels.pointing is not None:
@@ -152,20 +163,22 @@ def with_best_template(
         columns = templates[ends[i] - len(window.u) : ends[i]]
         columns = columns - baseline @ (baseline.T @ columns)
         score[i], information[i] = -(light @ columns), np.sum(columns**2, axis=0)
+    return score, information
+
+
+def _best_template(score: FloatArray, information: FloatArray, trust: FloatArray) -> int:
+    """Number of the template that takes most from chi²; 0, the catalogue's, unless the gain is clear."""
     seen = np.all(information > _LEAST_SEEN * information[:, :1], axis=0)
     trust = trust[:, None] / trust.max()
     score, information = trust * score, trust * information
     chi2 = np.where(seen, _chi2(score.sum(axis=0), information.sum(axis=0)), -np.inf)
-    best, n = int(np.argmax(chi2)), len(windows)
+    best, n = int(np.argmax(chi2)), len(score)
     without = _chi2(score.sum(axis=0) - score, information.sum(axis=0) - information)
     remains = np.min(without[:, best] - without[:, 0]) if n > 1 else np.inf
-    if chi2[best] - chi2[0] < _TEMPLATE_GAIN or remains < 0.5 * _TEMPLATE_GAIN * (n - 1) / n:
-        return found
-    shaped = [replace(window, m=trapezoid(window.u, *shapes[best - 1], exposure_days)) for window in windows]
-    products = window_products(pixels, shaped)
-    return replace(found, fits=fit_dips(products.without_baseline(found.degree), found.response), other_template=True)
+    unclear = chi2[best] - chi2[0] < _TEMPLATE_GAIN or remains < 0.5 * _TEMPLATE_GAIN * (n - 1) / n
+    return 0 if unclear else best
 
 
 def _chi2(score: FloatArray, information: FloatArray) -> FloatArray:
     """What a dip of the best positive depth takes from chi²."""
-    return np.maximum(score, 0.0) ** 2 / np.maximum(information, 1e-300)
+    return np.maximum(score, 0.0) ** 2 / np.maximum(information, LEAST_INFORMATION)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, spline_filter
 
+from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.evidence import SectorEvidence
-from batchvet.science.position import SignificanceMap, with_the_rest
+from batchvet.science.floors import LEAST_INFORMATION, LEAST_PLACE_VARIANCE
+from batchvet.science.likelihood_map import LikelihoodMap, with_the_rest
 
-FloatArray = NDArray[np.float64]
-
-#: A sector is wrong about everything with this probability, where others can outvote it (SCIENCE 2e).
+#: A sector is wrong about everything with this probability, where others can outvote it (method: all sectors).
 BROAD = 0.05
 #: Sectors agree on the dip's flux to this fraction: cameras, apertures and templates differ.
 FLUX_SCATTER = 0.03
@@ -38,60 +37,52 @@ class SectorSky:
 
     @cached_property
     def _pixel_from_sky(self) -> FloatArray:
-        return np.linalg.inv(self.evidence.sky_from_pixel)
+        return np.asarray(np.linalg.inv(self.evidence.frame.sky_from_pixel), dtype=np.float64)
 
     @cached_property
-    def _maps(self) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
-        """First node and step (row, col) and spline of every map of the signal to noise, from coarse to fine."""
-        found, root = self.evidence, np.sqrt(self.evidence.noise_scale)
-        whole = ((found.map_row, found.map_col), (found.map_step, found.map_step), found.significance_map)
-        near = (found.near_row, found.near_col), (found.near_row_step, found.near_col_step), found.near_map
-        peak = (found.peak_row, found.peak_col), (found.peak_row_step, found.peak_col_step), found.peak_map
-        return [(np.array(a), np.array(b), spline_filter(c / root)) for a, b, c in (whole, near, peak)]
+    def _splines(self) -> list[tuple[LikelihoodMap, FloatArray]]:
+        """Every map, from coarse to fine, and a spline of its signal to noise over the noise's scale."""
+        maps, root = self.evidence.maps, np.sqrt(self.evidence.noise_scale)
+        return [(each, spline_filter(each.values / root)) for each in (maps.stamp, maps.near, maps.peak)]
 
     @cached_property
     def broad_log_likelihood(self) -> float:
         """Of a sector that is wrong: the dip is anywhere on its stamp."""
-        squared = np.maximum(self.evidence.significance_map, 0.0) ** 2 / self.evidence.noise_scale
+        squared = np.maximum(self.evidence.maps.stamp.values, 0.0) ** 2 / self.evidence.noise_scale
         return float(np.logaddexp.reduce(0.5 * squared, axis=None) - np.log(squared.size))
 
     @cached_property
     def _widening(self) -> tuple[float, float]:
         """What the systematic error does to a Gaussian: the factor on its exponent, the log of its height."""
         found = self.evidence
-        peak = SignificanceMap(
-            np.array([found.peak_row, found.peak_col]),
-            np.array([found.peak_row_step, found.peak_col_step]),
-            found.peak_map,
-        )
-        own, systematic = peak.moments(found.noise_scale)[1], found.systematic_covariance
-        factor = np.trace(own) / max(np.trace(own + systematic), 1e-300)
+        own, systematic = found.maps.peak.moments(found.noise_scale)[1], found.dip.systematic
+        factor = np.trace(own) / max(np.trace(own + systematic), LEAST_PLACE_VARIANCE)
         height = 0.5 * (np.linalg.slogdet(own)[1] - np.linalg.slogdet(own + systematic)[1])
         return float(factor), float(height)
 
     def _pixels(self, offsets: FloatArray) -> FloatArray:
         """Stamp pixels (row, col) of offsets [..., 2]."""
-        return offsets @ self._pixel_from_sky.T + np.array([self.evidence.target_row, self.evidence.target_col])
+        pixels: FloatArray = offsets @ self._pixel_from_sky.T + self.evidence.frame.target
+        return pixels
 
-    def reaches(self, offsets: FloatArray) -> NDArray[np.bool_]:
+    def reaches(self, offsets: FloatArray) -> BoolArray:
         """Whether the map of the stamp has the places `offsets` [..., 2], [...]."""
-        start, step, spline = self._maps[0]
-        nodes = (self._pixels(offsets) - start) / step
-        return np.all((nodes >= 0) & (nodes <= np.array(spline.shape) - 1), axis=-1)
+        stamp = self.evidence.maps.stamp
+        return stamp.has(stamp.nodes(self._pixels(offsets)))
 
     def dip(self, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Signal to noise S of a dip at `offsets` [..., 2] and 1/sigma of its flux, each [...]."""
-        found = self.evidence
+        found, maps = self.evidence, self.evidence.maps
         pixels = self._pixels(offsets)
         snr = np.zeros(offsets.shape[:-1])
-        for start, step, spline in self._maps:
-            nodes = (pixels - start) / step
-            inside = np.all((nodes >= 0) & (nodes <= np.array(spline.shape) - 1), axis=-1)
+        for each, spline in self._splines:
+            nodes = each.nodes(pixels)
+            inside = each.has(nodes)
             snr[inside] = map_coordinates(spline, nodes[inside].T, prefilter=False)
-        coarse = np.moveaxis((pixels - [found.map_row, found.map_col]) / (2 * found.map_step), -1, 0)
-        flux_information = map_coordinates(found.information_map, coarse, order=1, mode="nearest")
+        every_second = np.moveaxis((pixels - maps.stamp.start) / (2 * maps.stamp.step), -1, 0)
+        flux_information = map_coordinates(maps.information, every_second, order=1, mode="nearest")
         factor, _ = self._widening
-        best = max(float(found.peak_map.max()), 0.0) / np.sqrt(found.noise_scale)
+        best = max(float(maps.peak.values.max()), 0.0) / np.sqrt(found.noise_scale)
         widened = np.sqrt(np.maximum(best**2 - factor * (best**2 - snr**2), 0.0))
         return np.where(snr > 0, widened, snr), np.sqrt(np.maximum(flux_information / found.noise_scale, 0.0))
 
@@ -105,7 +96,8 @@ class SectorSky:
         """With the possibility that this sector is wrong."""
         if self.broad == 0:
             return log_likelihood
-        return np.logaddexp(np.log1p(-self.broad) + log_likelihood, np.log(self.broad) + self.broad_log_likelihood)
+        wrong = np.log(self.broad) + self.broad_log_likelihood
+        return np.asarray(np.logaddexp(np.log1p(-self.broad) + log_likelihood, wrong))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +119,7 @@ def joint_log_likelihood(sectors: Sequence[SectorSky], offsets: FloatArray) -> F
         # The flux is the sectors' weighted mean; a sector that is probably wrong is left out of the next one.
         score = sum(r * snr * weight for r, (snr, weight) in zip(trust, dips, strict=True))
         information = sum(r * weight**2 for r, (_, weight) in zip(trust, dips, strict=True))
-        flux = np.maximum(score, 0.0) / np.maximum(information, 1e-300)
+        flux = np.maximum(score, 0.0) / np.maximum(information, LEAST_INFORMATION)
         each = [sector.log_likelihood(*dip, flux) for sector, dip in zip(sectors, dips, strict=True)]
         best = np.maximum(best, sum(each))
         if len(sectors) == 1:
@@ -140,18 +132,19 @@ def joint_log_likelihood(sectors: Sequence[SectorSky], offsets: FloatArray) -> F
 
 
 def locate_jointly(sectors: Sequence[SectorSky]) -> JointPosition:
-    """Where the joint likelihood has its maximum, with the covariance of all of it (SCIENCE 2e); no floor yet."""
-    reach = max(
-        np.abs(s.evidence.sky_from_pixel).sum(axis=1).max() * (max(s.evidence.rows, s.evidence.cols) / 2 + 1)
-        for s in sectors
-    )
+    """Where the joint likelihood has its maximum, with the covariance of all of it (method: all sectors).
+
+    Without a floor on the error yet.
+    """
+    frames = [sector.evidence.frame for sector in sectors]
+    reach = max(frame.reach for frame in frames)
     axis = np.arange(-reach, reach + _COARSE_STEP, _COARSE_STEP)
     coarse = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
     coarse_log = joint_log_likelihood(sectors, coarse)
     starts = np.array([coarse.reshape(-1, 2)[coarse_log.argmax()], *(s.evidence.offset for s in sectors)])
     start_log = joint_log_likelihood(sectors, starts)
     centre = starts[start_log.argmax()]
-    area = min(abs(np.linalg.det(s.evidence.sky_from_pixel)) * s.evidence.rows * s.evidence.cols for s in sectors)
+    area = min(frame.pixel_area * frame.shape[0] * frame.shape[1] for frame in frames)
     covariance = np.linalg.inv(sum(np.linalg.inv(s.evidence.offset_covariance) for s in sectors))
     for _ in range(4):
         half = min(_WINDOW * np.sqrt(np.linalg.eigvalsh(covariance)[-1]), reach)
@@ -193,11 +186,12 @@ def _log_density(offsets: FloatArray, area: float) -> FloatArray:
     """Prior density (ln 1/arcsec²) of an unlisted star's place: in the light of the aperture, or anywhere."""
     squares = np.sum(offsets**2, axis=-1) / APERTURE_ARCSEC**2
     near = np.exp(-0.5 * squares) / (2 * np.pi * APERTURE_ARCSEC**2)
-    return np.log((1.0 - ANYWHERE) * near + ANYWHERE / area)
+    return np.asarray(np.log((1.0 - ANYWHERE) * near + ANYWHERE / area))
 
 
 def _joint_snr(sectors: Sequence[SectorSky], offset: FloatArray) -> float:
     """Signal to noise of one dip in all sectors at `offset`."""
     dips = [sector.dip(offset[None]) for sector in sectors]
     score = sum(float((snr * weight)[0]) for snr, weight in dips)
-    return score / max(np.sqrt(sum(float(weight[0]) ** 2 for _, weight in dips)), 1e-300)
+    information = sum(float(weight[0]) ** 2 for _, weight in dips)
+    return float(score / max(np.sqrt(information), LEAST_INFORMATION))

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from batchvet.catalog.candidate import Neighbour
+from batchvet.arrays import BoolArray, FloatArray
+from batchvet.catalog.candidate import Neighbour, move
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.sky import tangent_plane
-
-FloatArray = NDArray[np.float64]
+from batchvet.science.sky import stamp_places, tangent_plane
 
 _SAME_STAR_ARCSEC = 2.0  # between the target's own position and its entry in the table
 _SAME_STAR_MAG = 2.0  # and in magnitude, when both are known
@@ -37,29 +35,48 @@ class Star:
     north: float = 0.0  #: from the declared target, arcsec
 
 
+@dataclass(frozen=True)
+class TargetPosition:
+    """The declared target, where a catalogue says it is; NaN: what the stamp's own header says."""
+
+    tic: int = 0  #: TESS Input Catalog number; 0: the stamp's
+    ra: float = math.nan  #: deg, ICRS, epoch 2000.0
+    dec: float = math.nan  #: deg, ICRS, epoch 2000.0
+    pmra: float = math.nan  #: mas/yr, includes cos(dec)
+    pmdec: float = math.nan  #: mas/yr
+    tmag: float = math.nan  #: TESS magnitude
+
+    def at_mid_sector(self, stamp: Stamp) -> Neighbour:
+        """The target as an entry of a neighbour table of the stamp's epoch would have it."""
+        if math.isfinite(self.ra) and math.isfinite(self.dec):
+            ra, dec = move(self.ra, self.dec, self.pmra, self.pmdec, stamp.epoch - 2000.0)
+        else:
+            ra, dec = stamp.target_position()
+        tmag = self.tmag if math.isfinite(self.tmag) else stamp.tmag
+        return Neighbour(str(self.tic or stamp.tic), ra, dec, tmag, epoch=stamp.epoch)
+
+
+@dataclass(frozen=True)
+class StarField:
+    """The stars that may have the dip."""
+
+    target: TargetPosition = TargetPosition()  #: the star that the candidate is declared for
+    neighbours: Sequence[Neighbour] | None = None  #: of the table; None without one: nobody else can be weighed
+
+
 def place_stars(
-    stamp: Stamp,
-    neighbours: Sequence[Neighbour] | None,
-    target_id: str,
-    ra: float,
-    dec: float,
-    tmag: float = math.nan,
-    margin: float = 3.0,
+    stamp: Stamp, target: Neighbour, neighbours: Sequence[Neighbour] | None, margin: float = 3.0
 ) -> tuple[Star, ...]:
-    """Put the neighbour table on the stamp (SCIENCE 2c).
+    """Put the neighbour table on the stamp (method: scene and PRF).
 
     Parameters
     ----------
     stamp : Stamp
+    target : Neighbour
+        The declared target at mid-sector. The star of the table with its `source_id` is the target. Without one, the
+        nearest within 2" of its place (and 2 mag, when both are known) is; without that the target is added.
     neighbours : sequence of Neighbour or None
         None when there is no table: the scene is the target alone.
-    target_id : str
-        `source_id` of the target if it is in the table. Without it, the star of the table within 2" of its place
-        (and 2 mag, when both are known) that lies nearest is the target; without that the target is added.
-    ra, dec : float
-        The declared target at mid-sector, deg.
-    tmag : float
-        Its TESS magnitude; NaN when unknown.
     margin : float
         Pixels around the stamp whose stars are kept: their light falls into it.
 
@@ -68,29 +85,29 @@ def place_stars(
     tuple of Star
         The target first, the others by magnitude.
     """
-    col, row = (float(x) for x in stamp.wcs.all_world2pix(ra, dec, 0))
-    target = Star(target_id, row, col, tmag, True)
+    row, col = (float(x) for x in stamp_places(stamp, target.ra, target.dec))
+    declared = Star(target.source_id, row, col, target.tmag, is_target=True)
     if not neighbours:
-        return (target,)
+        return (declared,)
     places = np.array([neighbour.at(stamp.epoch) for neighbour in neighbours])
-    cols, rows = stamp.wcs.all_world2pix(places[:, 0], places[:, 1], 0)
-    east, north = tangent_plane(places[:, 0], places[:, 1], ra, dec)
+    rows, cols = stamp_places(stamp, places[:, 0], places[:, 1])
+    east, north = tangent_plane(places[:, 0], places[:, 1], target.ra, target.dec)
     inside = (np.abs(rows - (stamp.shape[0] - 1) / 2) <= (stamp.shape[0] - 1) / 2 + margin) & (
         np.abs(cols - (stamp.shape[1] - 1) / 2) <= (stamp.shape[1] - 1) / 2 + margin
     )
-    own = _own_entry(neighbours, target, east, north)
+    own = _own_entry(neighbours, declared, east, north)
     columns = zip(*(x.tolist() for x in (rows, cols, east, north, inside)), neighbours, strict=True)
     others = [
-        Star(neighbour.source_id, r, c, neighbour.tmag, False, e, n)
+        Star(neighbour.source_id, r, c, neighbour.tmag, is_target=False, east=e, north=n)
         for i, (r, c, e, n, near, neighbour) in enumerate(columns)
         if near and i != own
     ]
     if own is not None:
         entry = neighbours[own]
-        known = entry.tmag if math.isfinite(entry.tmag) else tmag
-        target = replace(target, source_id=entry.source_id, tmag=known)
+        known = entry.tmag if math.isfinite(entry.tmag) else target.tmag
+        declared = replace(declared, source_id=entry.source_id, tmag=known)
     others.sort(key=lambda star: (not math.isfinite(star.tmag), star.tmag, star.source_id))
-    return (target, *others)
+    return (declared, *others)
 
 
 def _own_entry(neighbours: Sequence[Neighbour], target: Star, east: FloatArray, north: FloatArray) -> int | None:
@@ -118,7 +135,7 @@ def relative_fluxes(stars: Sequence[Star]) -> FloatArray:
     return 10.0 ** (-0.4 * (tmag - brightest))
 
 
-def saturated_pixels(image: FloatArray, stars: Sequence[Star]) -> NDArray[np.bool_]:
+def saturated_pixels(image: FloatArray, stars: Sequence[Star]) -> BoolArray:
     """Pixels of an out-of-transit image (e-/s, [row, col]) that are full or that full ones bleed into.
 
     Nothing is full without a star that is bright enough by the catalogue, so an image in other units does not

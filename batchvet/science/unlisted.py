@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from batchvet.science.prf import Prf
+from batchvet.arrays import FloatArray
+from batchvet.science.prf import EMPIRICAL, SPOC, Prf
 from batchvet.science.scene import Scene, fit_scene
 from batchvet.science.stars import FAINTEST_SATURATED, Star
-
-FloatArray = NDArray[np.float64]
 
 _APART = 1.5  # pixels between the brightest pixel and any listed star: farther than a zero point can be
 _OWN_ERROR = 0.03  # of the unlisted star's flux in a pixel: what subtracting it leaves
 _SEEN = 0.3  # of the unlisted star's flux: a fainter listed star does not say where the others are
-_WCS_ZERO_POINT = {"spoc": 0.06, "empirical": 0.15}  # pixels per axis, 1 sigma, where nothing measures it
+_WCS_ZERO_POINT = {SPOC: 0.06, EMPIRICAL: 0.15}  # pixels per axis, 1 sigma, where nothing measures it
 
 
 def fit_scene_with_unlisted(
@@ -50,8 +48,8 @@ def fit_scene_with_unlisted(
     light = alone.model - alone.background
     rest = fit_scene(image - light, np.hypot(error, _OWN_ERROR * light), stars, alone.prf)
     if rest.flux.max() < _SEEN * alone.flux.max():
-        zero_point = {"delta_row": 0.0, "delta_col": 0.0, "delta_cov": np.eye(2) * _WCS_ZERO_POINT[rest.prf.name] ** 2}
-        rest = replace(rest, **zero_point)
+        unknown = np.eye(2) * _WCS_ZERO_POINT[rest.prf.name] ** 2
+        rest = replace(rest, delta_row=0.0, delta_col=0.0, delta_cov=unknown)
     return replace(rest, model=rest.model + light, saturated=rest.saturated | alone.saturated), True
 
 
@@ -67,6 +65,6 @@ def _brightest_is_unlisted(image: FloatArray, stars: Sequence[Star]) -> bool:
 def _fit_alone(image: FloatArray, error: FloatArray, row: float, col: float, prf: Prf | None) -> Scene:
     """The star at that pixel by itself, moved until it needs no zero point."""
     for _ in range(3):
-        scene = fit_scene(image, error, [Star("unlisted", row, col, math.nan, False)], prf)
+        scene = fit_scene(image, error, [Star("unlisted", row, col, math.nan, is_target=False)], prf)
         row, col = row + scene.delta_row, col + scene.delta_col
     return scene

@@ -1,13 +1,11 @@
-"""From probabilities to a word: the rule of SCIENCE 2g."""
+"""From probabilities to a word: the rule (method: verdict)."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-ON_TARGET = "ON_TARGET"
-OFF_TARGET = "OFF_TARGET"
-AMBIGUOUS = "AMBIGUOUS"
-INCONCLUSIVE = "INCONCLUSIVE"
+from batchvet.vocabulary import Flag, Verdict
 
 LEAST_SNR = 5.0
 LEAST_CONSISTENCY = 1e-3
@@ -16,37 +14,37 @@ FAR_SIGMA = 3.0
 
 @dataclass(frozen=True)
 class VerdictInput:
-    """What the rule looks at."""
+    """What the rule looks at; the defaults are those of no sector at all."""
 
     n_sectors: int  #: with a valid transit
-    snr: float  #: joint
-    p_artefact: float
-    consistency_p: float  #: of the sectors; NaN for fewer than two
-    saturated: bool  #: a saturated star covers the dip in every sector
-    at_edge: bool  #: the dip is within a pixel of the stamp's edge in every sector
-    p_target: float  #: of the target itself
-    p_target_group: float  #: with the stars that cannot be told from it
-    p_best_other: float  #: most probable star that is not the target
-    offset_sigma: float
+    snr: float = 0.0  #: joint
+    p_artefact: float = 0.0
+    consistency_p: float = math.nan  #: of the sectors; NaN for fewer than two
+    saturated: bool = False  #: a saturated star covers the dip in every sector
+    at_edge: bool = False  #: the dip is within a pixel of the stamp's edge in every sector
+    p_target: float = 0.0  #: of the target itself
+    p_target_group: float = 0.0  #: with the stars that cannot be told from it
+    p_best_other: float = 0.0  #: most probable star that is not the target
+    offset_sigma: float = math.nan
 
 
-def decide(given: VerdictInput) -> tuple[str, tuple[str, ...]]:
+def decide(given: VerdictInput) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict, and as flags what makes it inconclusive."""
     obstacles = {
-        "NO_VALID_TRANSIT": given.n_sectors == 0,
-        "LOW_SNR": given.n_sectors > 0 and not given.snr >= LEAST_SNR,
-        "ARTEFACT": given.p_artefact > 0.5,
-        "SECTORS_INCONSISTENT": given.consistency_p < LEAST_CONSISTENCY,
-        "SATURATED_SOURCE": given.saturated,
-        "SOURCE_AT_EDGE": given.at_edge,
+        Flag.NO_VALID_TRANSIT: given.n_sectors == 0,
+        Flag.LOW_SNR: given.n_sectors > 0 and not given.snr >= LEAST_SNR,
+        Flag.ARTEFACT: given.p_artefact > 0.5,
+        Flag.SECTORS_INCONSISTENT: given.consistency_p < LEAST_CONSISTENCY,
+        Flag.SATURATED_SOURCE: given.saturated,
+        Flag.SOURCE_AT_EDGE: given.at_edge,
     }
-    flags = tuple(name for name, present in obstacles.items() if present)
+    flags = tuple(flag for flag, present in obstacles.items() if present)
     if flags:
-        return INCONCLUSIVE, flags
+        return Verdict.INCONCLUSIVE, flags
     # An offset that the target cannot explain speaks for a star that no table has.
     explained = not given.offset_sigma > FAR_SIGMA
     if given.p_target_group >= 0.95 and given.p_target >= given.p_best_other and explained:
-        return ON_TARGET, ()
+        return Verdict.ON_TARGET, ()
     if given.p_target <= 0.01 and (given.p_best_other >= 0.95 or not explained):
-        return OFF_TARGET, ()
-    return AMBIGUOUS, ()
+        return Verdict.OFF_TARGET, ()
+    return Verdict.AMBIGUOUS, ()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import FloatArray, IndexArray
 from batchvet.catalog.candidate import Ephemeris
-
-FloatArray = NDArray[np.float64]
-
-#: SPOC quality bit of a reaction wheel desaturation: the pointing jumps.
-MOMENTUM_DUMP = 32
+from batchvet.science.timeline import FreeCadences, SectorTimeline, Transits
 
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """What SCIENCE 2a leaves open."""
+    """What may be chosen about the windows (method: difference images)."""
 
     ingress_fraction: float = 0.15  #: ingress over the whole duration, of the trapezoid
     gap_fraction: float = 0.15  #: least gap between dip and baseline, in durations
@@ -35,7 +30,7 @@ class Window:
     """One transit's cadences."""
 
     mid_time: float  #: BTJD, days
-    cadences: NDArray[np.intp]  #: indices into the sector's cadences, increasing
+    cadences: IndexArray  #: indices into the sector's cadences, increasing
     u: FloatArray  #: time from mid-transit, days, one a cadence
     m: FloatArray  #: dip's template averaged over the exposure, 0 out of transit to 1, one a cadence
     one_sided: bool  #: baseline on one side only
@@ -63,7 +58,7 @@ class WindowLayout:
 
     @classmethod
     def of(cls, ephemeris: Ephemeris, sigma: float, exposure: float, settings: WindowSettings) -> WindowLayout:
-        """Layout for a mid-time known to `sigma` (days): gap and width of SCIENCE 2a.
+        """Layout for a mid-time known to `sigma` (days): gap and width (method: difference images).
 
         The baseline of a period under a few durations ends before the gap of the next transit.
         """
@@ -104,41 +99,17 @@ def _ramp_integral(x: FloatArray, corners: FloatArray) -> FloatArray:
     return 0.5 * np.maximum(np.asarray(x)[:, None] + corners, 0.0) ** 2
 
 
-def pointing_stretches(time: FloatArray, quality: NDArray[np.integer], settings: WindowSettings) -> NDArray[np.intp]:
-    """Number of the stretch of undisturbed pointing that each cadence belongs to, [cadence].
-
-    A momentum dump and a jump in time both begin a new one: pointing, focus and background change there.
-    """
-    known = np.flatnonzero(np.isfinite(time) & (time != 0))
-    starts = np.zeros(len(time), dtype=bool)
-    jumps = np.diff(time[known]) > settings.break_days
-    starts[known[1:][jumps]] = True
-    starts |= (np.asarray(quality) & MOMENTUM_DUMP) != 0
-    return np.cumsum(starts)
-
-
 def transit_windows(
-    time: FloatArray,
-    usable: NDArray[np.bool_],
-    quality: NDArray[np.integer],
-    ephemeris: Ephemeris,
-    others: Sequence[Ephemeris],
-    exposure_days: float,
-    settings: WindowSettings,
+    timeline: SectorTimeline, transits: Transits, settings: WindowSettings
 ) -> tuple[list[Window], list[str]]:
-    """The windows of all transits that can be measured, and why the others cannot (SCIENCE 2a).
+    """The windows of all transits that can be measured, and why the others cannot (method: difference images).
 
     Parameters
     ----------
-    time : array, BTJD days, [cadence], NaN where unknown
-    usable : boolean array, [cadence]
-        Finite time and flux and none of the unwanted quality flags.
-    quality : integer array, [cadence]
-        SPOC flags of all cadences: momentum dumps separate stretches of pointing.
-    ephemeris : Ephemeris
-    others : sequence of Ephemeris
-        Of the target's other candidates: cadences in their transits are dropped.
-    exposure_days : float
+    timeline : SectorTimeline
+        Momentum dumps and gaps separate stretches of pointing, which no window crosses.
+    transits : Transits
+        Cadences in the other candidates' transits are dropped.
     settings : WindowSettings
 
     Returns
@@ -147,18 +118,17 @@ def transit_windows(
     left_out : list of str
         One sentence for each transit within the sector that is not used.
     """
-    if not usable.any():
+    if not timeline.usable.any():
         return [], ["no cadence with finite time and flux and a good quality flag"]
-    stretches = pointing_stretches(time, quality, settings)
-    free = usable & ~in_transit_of(time, others, exposure_days)
-    index = np.flatnonzero(free)
+    ephemeris = transits.ephemeris
+    free = timeline.free_cadences(transits.others, settings.break_days)
     windows: list[Window] = []
     left_out: list[str] = []
-    start, stop = time[usable].min(), time[usable].max()
+    seen = timeline.time[timeline.usable]
     reach = 0.5 * ephemeris.duration_days
-    for mid_time in ephemeris.mid_times(start - reach, stop + reach):
-        layout = WindowLayout.of(ephemeris, ephemeris.mid_time_error(mid_time), exposure_days, settings)
-        window = window_at(mid_time, layout, time, index, stretches, settings)
+    for mid_time in ephemeris.mid_times(seen.min() - reach, seen.max() + reach):
+        layout = WindowLayout.of(ephemeris, ephemeris.mid_time_error(mid_time), timeline.exposure_days, settings)
+        window = window_at(mid_time, layout, free, settings)
         if isinstance(window, Window):
             windows.append(window)
         else:
@@ -166,41 +136,20 @@ def transit_windows(
     return windows, left_out
 
 
-def in_transit_of(time: FloatArray, others: Sequence[Ephemeris], exposure_days: float) -> NDArray[np.bool_]:
-    """Cadences that see any part of a transit of the other candidates, with 2 sigma of their ephemerides."""
-    inside = np.zeros(len(time), dtype=bool)
-    known = time[np.isfinite(time)]
-    for other in others:
-        margin = 2.0 * max(
-            (other.mid_time_error(t) for t in other.mid_times(known.min(initial=0.0), known.max(initial=0.0))),
-            default=other.t0_err_days,
-        )
-        near = np.abs(other.time_from_transit(time)) < 0.5 * (other.duration_days + exposure_days) + margin
-        inside |= near
-    return inside
-
-
-def window_at(
-    mid_time: float,
-    layout: WindowLayout,
-    time: FloatArray,
-    index: NDArray[np.intp],
-    stretches: NDArray[np.intp],
-    settings: WindowSettings,
-) -> Window | str:
-    """The window around one mid-time out of the cadences `index`; a phrase that says why there is none.
+def window_at(mid_time: float, layout: WindowLayout, free: FreeCadences, settings: WindowSettings) -> Window | str:
+    """The window around one mid-time out of the free cadences; a phrase that says why there is none.
 
     Of the stretches of pointing that the transit touches, the one that sees most of it is used.
     """
-    low, high = np.searchsorted(time[index], [mid_time - layout.outer, mid_time + layout.outer])
-    cadences = index[low : high + 1]
-    u = time[cadences] - mid_time
+    low, high = np.searchsorted(free.times, [mid_time - layout.outer, mid_time + layout.outer])
+    cadences = free.index[low : high + 1]
+    u = free.time[cadences] - mid_time
     m = layout.template(u)
-    in_stretch = np.bincount(stretches[cadences], weights=m) if len(m) else np.zeros(1)
+    in_stretch = np.bincount(free.stretches[cadences], weights=m) if len(m) else np.zeros(1)
     needed = min(settings.least_in_transit, 0.5 * layout.expected_in_transit)
     if in_stretch.max() < needed:
         return f"only {in_stretch.max():.1f} cadences in transit, {needed:.1f} needed"
-    keep = (stretches[cadences] == in_stretch.argmax()) & (np.abs(u) <= layout.outer)
+    keep = (free.stretches[cadences] == in_stretch.argmax()) & (np.abs(u) <= layout.outer)
     keep &= (m > 0) | (np.abs(u) >= layout.inner)
     cadences, u, m = cadences[keep], u[keep], m[keep]
     before = np.count_nonzero((m == 0) & (u < 0))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from batchvet.science.evidence import SectorEvidence
+from batchvet.results.evidence_rows import evidence_of_row
 from batchvet.science.joint import CandidateVerdict, vet_candidate
 from batchvet.vocabulary import Flag, Status, Verdict
 
@@ -49,7 +49,7 @@ def judgements(sectors: pd.DataFrame, evidence: pd.DataFrame) -> list[Judgement]
 
 def judge(judgement: Judgement) -> dict[str, Any]:
     """The candidate's row."""
-    evidence = [SectorEvidence.from_row(row) for row in judgement.evidence]
+    evidence = [evidence_of_row(row) for row in judgement.evidence]
     verdict = vet_candidate(evidence)
     flags = list(verdict.flags)
     if judgement.missing:

@@ -15,9 +15,11 @@ from batchvet.pixels.prf_files import find_prf
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.aperture_dependence import aperture_dependence
 from batchvet.science.centroid_shift import centroid_shift
-from batchvet.science.difference_image import DepthMap, depth_map
-from batchvet.science.localization import SectorLocalization, TargetPosition, localize
+from batchvet.science.depth_map import DepthMap, depth_map
+from batchvet.science.localization import SectorLocalization, localize
 from batchvet.science.prf import Prf, spoc_prf
+from batchvet.science.stars import StarField, TargetPosition
+from batchvet.science.timeline import Transits
 from batchvet.vetting.settings import Check, Surroundings, VetSettings
 from batchvet.vocabulary import ErrorKind, Flag, Status, not_localized
 
@@ -159,14 +161,12 @@ def _localized(
         return NotLocalized((Flag.NO_WCS,))
     if min(stamp.shape) < 2:  # a single row or column has no position across it
         return NotLocalized((Flag.NOT_LOCALIZED_NO_PIXELS,))
-    others = [other.ephemeris for other in surroundings.companions if other.toi != candidate.toi]
+    others = tuple(other.ephemeris for other in surroundings.companions if other.toi != candidate.toi)
     try:
         return localize(
             stamp,
-            candidate.ephemeris,
-            others,
-            surroundings.neighbours,
-            target_position(candidate, stamp),
+            Transits(candidate.ephemeris, others),
+            StarField(target_position(candidate, stamp), surroundings.neighbours),
             observation.prf,
             settings.quality_bitmask,
             settings.localization,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from batchvet.catalog.candidate import Candidate
 from batchvet.errors import Problem
+from batchvet.results.evidence_rows import evidence_row
 from batchvet.results.schema import LOCALIZATION_NAMES
 from batchvet.results.writer import ResultRow
 from batchvet.science.localization import SectorLocalization
@@ -32,7 +33,7 @@ def result_row(measured: Measured, hashes: Mapping[str, str], seconds: float) ->
     stamp, located = measured.observation.stamp, measured.localization
     identity = {"toi": measured.candidate.toi, "tic": stamp.tic, "sector": stamp.sector}
     provenance = {"seconds": seconds, "source_file": stamp.source, **hashes}
-    evidence = located.evidence.to_row() if isinstance(located, SectorLocalization) else None
+    evidence = evidence_row(located.evidence) if isinstance(located, SectorLocalization) else None
     return ResultRow(
         sector={**identity, **sector_columns(measured), **provenance},
         image={**identity, **image_columns(measured)} if measured.in_transit else None,
@@ -130,23 +131,23 @@ def _localization_columns(localization: SectorLocalization | NotLocalized | None
 
 def _located_columns(located: SectorLocalization) -> dict[str, Any]:
     evidence = located.evidence
-    offsets = np.linalg.solve(evidence.sky_from_pixel, np.stack([evidence.star_east, evidence.star_north]))
+    frame, star_places = evidence.frame, evidence.star_places
     return {
         "difference": _flat(located.difference_image),
         "difference_error": _flat(located.difference_error),
         "out_of_transit": _flat(located.out_of_transit_image),
         "source_col": located.source_col,
         "source_row": located.source_row,
-        "target_col": evidence.target_col,
-        "target_row": evidence.target_row,
-        "east_per_col": evidence.east_per_col,
-        "east_per_row": evidence.east_per_row,
-        "north_per_col": evidence.north_per_col,
-        "north_per_row": evidence.north_per_row,
-        "star_id": list(evidence.star_id),
-        "star_row": _flat(evidence.target_row + offsets[0]),
-        "star_col": _flat(evidence.target_col + offsets[1]),
-        "star_tmag": _flat(evidence.star_tmag),
+        "target_col": frame.target[1],
+        "target_row": frame.target[0],
+        "east_per_col": frame.sky_from_pixel[0, 1],
+        "east_per_row": frame.sky_from_pixel[0, 0],
+        "north_per_col": frame.sky_from_pixel[1, 1],
+        "north_per_row": frame.sky_from_pixel[1, 0],
+        "star_id": list(evidence.hosts.source_id),
+        "star_row": _flat(star_places[0]),
+        "star_col": _flat(star_places[1]),
+        "star_tmag": _flat(evidence.hosts.tmag),
     }
 
 

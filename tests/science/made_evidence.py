@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erf
 
-from batchvet.science.difference import DifferenceImage
 from batchvet.science.evidence import SectorEvidence
-from batchvet.science.localization import LocalizationSettings, _evidence
-from batchvet.science.position import NoisyImage, SignificanceMap, fit_point_source
+from batchvet.science.hosts import host_evidence
+from batchvet.science.localization import LocalizationSettings, dip_maps, dip_position
+from batchvet.science.noisy_image import NoisyImage
+from batchvet.science.position import SignificanceMap, fit_point_source
 from batchvet.science.prf import TabulatedPrf
 from batchvet.science.scene import Scene
-from batchvet.science.sky import LocalSky
+from batchvet.science.sky import SkyFrame
 from batchvet.science.stars import Star
 
 SHAPE = (11, 11)
@@ -80,21 +81,25 @@ def made_evidence(
         )
         blank, variance = np.zeros(SHAPE), np.full(SHAPE, noise**2)
         shapes, shape_cov = np.ones((blank.size, 1)), np.full((1, 1), 0.01 * noise**2)
-        difference = DifferenceImage(
-            image, variance, shapes, shape_cov, blank, blank, 3, 30, 0.0, 0, np.nan, 100, (), (), ()
-        )
         scene = Scene(listed, flux, 1e-3 * flux, *delta, np.eye(2) * 1e-4, blank, blank, 1.0, blank.astype(bool), prf)
         noisy = NoisyImage.build(image, variance, shapes, shape_cov)
         grid = SignificanceMap.of_stamp(noisy, prf, 0.5)
-        sky = LocalSky(*places[0], 10.0, 0.0, to_sky)
-        stamp = _Sector(sector, SHAPE)
         point = fit_point_source(noisy, grid, prf)
-        found.append(_evidence(stamp, difference, scene, noisy, grid, point, sky, LocalizationSettings()))
+        frame = SkyFrame(SHAPE, places[0], to_sky).shifted(*delta)
+        position = dip_position(point, frame, scene, LocalizationSettings().wcs_error_arcsec)
+        found.append(
+            SectorEvidence(
+                sector=sector,
+                n_transits=3,
+                n_in_transit=30,
+                frame=frame,
+                dip=position,
+                maps=dip_maps(grid, point),
+                hosts=host_evidence(scene, noisy, position.flux, LocalizationSettings().max_stars),
+                artefact=0.0,
+                prf_source=prf.name,
+                has_neighbours=True,
+                flags=(),
+            )
+        )
     return found
-
-
-class _Sector:
-    """What evidence needs of a stamp."""
-
-    def __init__(self, sector: int, shape: tuple[int, int]) -> None:
-        self.sector, self.shape = sector, shape

@@ -1,142 +1,228 @@
-"""V09 against tess-vetter, to the last bit, and against what was published."""
+"""All transits of a sector in one image, with the noise that transit-free epochs show."""
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from tess_vetter.domain.detection import TransitCandidate
-from tess_vetter.validation.checks_pixel import check_pixel_level_lc_with_tpf, compute_pixel_level_depths_ppm
+from made_stamps import COLS, DEPTH, EPHEMERIS, FLUX, ROWS, dip_image, made_stamp, star
 
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.pixels.quality import DEFAULT
-from batchvet.pixels.tpf import read_tpf
-from batchvet.science.difference_image import METRICS, depth_map, pixel_medians, transit_masks
+from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
+from batchvet.science.timeline import Transits
 
-TOI_5807 = Ephemeris(14.2423724, 3540.26317, 4.046)
-WASP_126 = Ephemeris(3.28878, 1327.5205, 3.49)
+BITMASK = 175
 
 
-def assert_same_as_tess_vetter(time, flux, ephemeris):
-    """Every figure of tess-vetter's V09, and the depth map itself, bit for bit."""
-    ours = depth_map(time, flux, ephemeris)
-    candidate = TransitCandidate(
-        period=ephemeris.period_days,
-        t0=ephemeris.t0_btjd,
-        duration_hours=ephemeris.duration_hours,
-        depth=0.001,
-        snr=10.0,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # all-NaN slices
-        theirs = check_pixel_level_lc_with_tpf(tpf_data=flux, time=time, candidate=candidate).details
-        if theirs["status"] == "insufficient_data":
-            assert (ours.status, ours.flags) == ("skipped", ("INSUFFICIENT_DATA",))
-            return ours
-        their_map = compute_pixel_level_depths_ppm(
-            tpf_data=flux,
-            time=time,
-            period_days=ephemeris.period_days,
-            t0_btjd=ephemeris.t0_btjd,
-            duration_hours=ephemeris.duration_hours,
-        )
-    assert theirs["status"] == ours.status == "ok"
-    np.testing.assert_array_equal(ours.depth_ppm, their_map)
-    assert list(ours.flags) == theirs["warnings"]
-    metrics = ours.metrics()
-    assert set(metrics) == set(METRICS)
-    theirs["max_depth_pixel_row"], theirs["max_depth_pixel_col"] = theirs["max_depth_pixel"]
-    theirs["target_pixel_row"], theirs["target_pixel_col"] = theirs["target_pixel"]
-    for name, value in metrics.items():
-        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
-    return ours
+def vetted(stamp, ephemeris=EPHEMERIS, others=()) -> DifferenceImage:
+    return difference_image(stamp, Transits(ephemeris, tuple(others)), BITMASK, DifferenceSettings())
 
 
-@pytest.mark.real_data
-def test_published_figure_of_toi_5807_in_sector_83(shared_data):
-    with np.load(shared_data / "toi5807" / "sector83_tpf.npz") as file:
-        time, flux = file["time"], file["flux"].astype(np.float32)
-    found = assert_same_as_tess_vetter(time, flux, TOI_5807)
-    assert found.max_depth_ppm == 224066.93494969374
-    assert found.max_depth_pixel == (0, 5)
-    assert found.target_depth_ppm == pytest.approx(-6653.12159834982, rel=1e-13)
-    assert found.distance_to_target_pixels == 6.0
-    assert found.flags == ("DIFFIMG_MAX_AT_EDGE", "DIFFIMG_TARGET_DEPTH_NONPOSITIVE", "DIFFIMG_UNRELIABLE")
+def covariance(difference):
+    shared = difference.shapes @ difference.shape_cov @ difference.shapes.T
+    return np.diag(difference.variance.ravel()) + shared
 
 
-@pytest.mark.real_data
-@pytest.mark.parametrize("sector", [1, 2])
-def test_same_as_tess_vetter_on_wasp_126(shared_data, sector):
-    (path,) = (shared_data / "wasp126").glob(f"*-s{sector:04d}-*")
-    stamp = read_tpf(path)
-    stamp = stamp.select(stamp.good(DEFAULT))
-    found = assert_same_as_tess_vetter(stamp.time, stamp.flux, WASP_126)
-    assert "DIFFIMG_UNRELIABLE" in found.flags
+def reduced_chi2(difference, truth):
+    residual = (difference.flux - truth).ravel()
+    return residual @ np.linalg.solve(covariance(difference), residual) / residual.size
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_same_as_tess_vetter_on_random_stamps(seed):
-    """Odd and even counts, NaN pixels and frames, negative pixels, few cadences, one pixel, non-square."""
-    rng = np.random.default_rng(seed)
-    rows, cols = [(11, 11), (1, 1), (13, 11), (5, 8), (2, 3), (1, 7)][seed % 6]
-    n = int(rng.integers(20, 1500))
-    time = 1500.0 + np.sort(rng.uniform(0, 27, n))
-    flux = rng.normal(rng.uniform(-50, 500, (rows, cols)), 20, (n, rows, cols)).astype(np.float32)
-    period = float(rng.uniform(0.4, 20))
-    ephemeris = Ephemeris(period, float(rng.uniform(1400, 1527)), float(rng.uniform(0.5, min(12, 20 * period))))
-    if seed % 3 == 0:
-        flux[rng.random(flux.shape) < 0.05] = np.nan
-    if seed % 4 == 0:
-        flux[:, rng.integers(rows), rng.integers(cols)] = np.nan
-    if seed % 5 == 0:
-        flux[rng.random(n) < 0.2] = np.nan
-        time[rng.random(n) < 0.05] = np.nan
-    if seed % 7 == 0:
-        flux = -np.abs(flux)
-    if seed % 8 == 0:
-        flux[:] = flux[:1]  # no depth at all, equal values
-    if seed % 9 == 0:
-        in_transit, _ = transit_masks(time, ephemeris)
-        keep = ~in_transit
-        keep[np.flatnonzero(in_transit)[:1]] = True
-        time, flux = time[keep], flux[keep]
-    if seed % 11 == 0:
-        flux[:, 0, 0] = 0.0
-    if seed % 13 == 0:
-        flux[rng.random(flux.shape) < 0.01] = np.inf
-    assert_same_as_tess_vetter(time, flux, ephemeris)
+def with_added(stamp, signal):
+    return replace(stamp, flux=(stamp.flux + signal).astype(np.float32))
 
 
-def test_depth_of_a_box_dip_is_what_was_put_in():
-    time = 1000.0 + np.arange(0, 20, 0.02)
-    flux = np.full((time.size, 3, 3), 100.0, dtype=np.float32)
-    ephemeris = Ephemeris(5.0, 1002.0, 6.0)
-    in_transit, _ = transit_masks(time, ephemeris)
-    flux[in_transit, 1, 1] = 75.0
-    found = depth_map(time, flux, ephemeris)
-    assert found.max_depth_ppm == found.target_depth_ppm == 250_000.0
-    assert found.flags == ("DIFFIMG_MAX_AT_EDGE", "DIFFIMG_UNRELIABLE")  # in a 3 x 3 stamp all is edge
-    assert found.n_in_transit == in_transit.sum() == 4 * 13
+def red_noise(n, correlation_cadences, seed):
+    """Unit red noise: white noise averaged over a boxcar."""
+    white = np.random.default_rng(seed).normal(0, 1, n + correlation_cadences)
+    series = np.convolve(white, np.ones(correlation_cadences), mode="valid")[:n]
+    return series / series.std()
 
 
-def test_single_transit_has_no_period_to_fold_by():
-    time = 1000.0 + np.arange(0, 20, 0.02)
-    in_transit, out_of_transit = transit_masks(time, Ephemeris(0.0, 1010.0, 12.0))
-    assert np.all(np.abs(time[in_transit] - 1010.0) < 0.25)
-    assert in_transit.sum() == 25
-    assert np.all(np.abs(time[out_of_transit] - 1010.0) >= 0.75)
+def test_combined_image_is_the_dip():
+    difference = vetted(made_stamp(seed=1, jitter=0.005))
+    assert difference.n_transits == 6
+    assert reduced_chi2(difference, dip_image()) < 1.4
+    assert difference.flux.max() / np.sqrt(difference.variance[5, 5]) > 20
+    assert difference.flags == ()
+    assert difference.max_leave_one_out_shift_pixels < 0.3
 
 
-def test_memory_order_of_the_pixels_does_not_matter():
-    rng = np.random.default_rng(5)
-    time = 1500.0 + np.linspace(0, 27, 1000)
-    flux = rng.normal(100, 3, (1000, 4, 5)).astype(np.float32)
-    pixel_major = np.ascontiguousarray(flux.transpose(1, 2, 0)).transpose(2, 0, 1)
-    ephemeris = Ephemeris(3.0, 1501.0, 4.0)
-    assert depth_map(time, flux, ephemeris).metrics() == depth_map(time, pixel_major, ephemeris).metrics()
+def test_white_noise_is_not_inflated():
+    stamp = made_stamp(seed=2, depth=0.0)
+    difference = vetted(stamp)
+    white = 1.0 / np.sum([1.0 / t.variance for t in difference.transits], axis=0)
+    assert np.median(difference.variance / white) == pytest.approx(1.0, abs=0.12)
+    chi2 = [reduced_chi2(vetted(made_stamp(seed=s, depth=0.0)), 0.0) for s in range(3, 33)]
+    assert np.mean(chi2) == pytest.approx(1.0, abs=0.08)
 
 
-def test_medians_ignore_nan_pixel_by_pixel():
-    flux = np.array([[[1, np.nan]], [[3, 5]], [[2, np.nan]], [[np.nan, 7]]], dtype=np.float32)
-    np.testing.assert_array_equal(pixel_medians(flux), [[2.0, 6.0]])
+def test_red_noise_of_one_pixel_inflates_that_pixel():
+    stamp = made_stamp(seed=3, depth=0.0)
+    noisy = np.zeros((11, 11))
+    noisy[2, 8] = 1.0
+    stamp = with_added(stamp, 10.0 * red_noise(len(stamp.time), 18, 1)[:, None, None] * noisy)
+    difference = vetted(stamp)
+    variance = np.diag(covariance(difference)).reshape(11, 11)
+    ratio = variance / np.median(variance)
+    assert ratio[2, 8] > 4.0
+    assert np.median(ratio) < 1.2
+
+
+@pytest.mark.parametrize("pattern", ["background", "tilt", "variable_neighbour"])
+def test_noise_that_pixels_share_goes_into_the_shapes(pattern):
+    shape = {
+        "background": np.ones((11, 11)),
+        "tilt": (ROWS - 5.0) / 5.0,
+        "variable_neighbour": 60.0 * star(2.3, 7.9),
+    }[pattern]
+    chi2, diagonal = [], []
+    for seed in range(4):
+        stamp = made_stamp(seed=seed, depth=0.0)
+        stamp = with_added(stamp, 12.0 * red_noise(len(stamp.time), 25, seed)[:, None, None] * shape)
+        difference = vetted(stamp)
+        chi2.append(reduced_chi2(difference, 0.0))
+        unit = shape.ravel() / np.linalg.norm(shape)
+        diagonal.append(unit @ covariance(difference) @ unit / (unit**2 @ difference.variance.ravel()))
+    assert 0.7 < np.mean(chi2) < 1.3
+    assert np.mean(diagonal) > 3.0  # along the pattern the noise is far above that of the pixels
+
+
+def test_star_that_varies_is_followed_by_a_curve_and_a_quiet_one_is_not():
+    """A line leaves a hundred times the photons' noise; the dip of 1 % stays what it is."""
+    stamp = made_stamp(seed=6, jitter=0.003)
+    assert "CURVED_BASELINE" not in vetted(stamp).flags
+    light = 0.02 * np.sin(2 * np.pi * stamp.time / 0.9) * FLUX
+    difference = vetted(with_added(stamp, light[:, None, None] * star()))
+    assert "CURVED_BASELINE" in difference.flags
+    unit = star().ravel() / np.sum(star() ** 2)
+    error = np.sqrt(unit @ covariance(difference) @ unit)
+    dip = unit @ difference.flux.ravel()
+    assert error < 0.1 * FLUX * DEPTH
+    assert abs(dip - FLUX * DEPTH) < 3 * error + 0.02 * FLUX * DEPTH
+
+
+def test_dip_of_another_shape_than_the_catalogue_says_keeps_its_depth():
+    """A V of 1 %: a template with the usual short ingress sees six tenths of its depth."""
+    unit, depths = star().ravel() / np.sum(star() ** 2), []
+    for seed in range(7, 12):
+        stamp = made_stamp(seed=seed, depth=0.0, noise=20.0)
+        half = EPHEMERIS.duration_days / 2
+        fall = np.clip(1.0 - np.abs(EPHEMERIS.time_from_transit(stamp.time)) / half, 0.0, 1.0)
+        difference = vetted(with_added(stamp, -fall[:, None, None] * dip_image()))
+        depths.append(unit @ difference.flux.ravel())
+    assert np.mean(depths) == pytest.approx(FLUX * DEPTH, rel=0.1)
+
+
+def test_one_spoilt_transit_does_not_choose_the_template():
+    """A short deep event within one of six transits: a V would suit it, not the dip."""
+    chosen = 0
+    for seed in range(8):
+        stamp = made_stamp(seed=seed, depth=0.003)
+        event = 0.01 * np.exp(-0.5 * ((stamp.time - 1010.0) / 0.02) ** 2)
+        difference = vetted(with_added(stamp, -FLUX * event[:, None, None] * star()))
+        chosen += "OTHER_DIP_SHAPE" in difference.flags
+    assert chosen <= 1
+
+
+@pytest.mark.parametrize("spoilt", [1002.0, 1010.0])
+def test_of_two_transits_that_disagree_neither_is_believed(spoilt):
+    ephemeris = Ephemeris(8.0, 1002.0, 3.0)
+    stamp = made_stamp(seed=6, days=14, depth=0.003, ephemeris=ephemeris)
+    during = np.abs(stamp.time - spoilt) < 0.0625
+    difference = vetted(with_added(stamp, -400.0 * during[:, None, None] * star(2.0, 2.0)), ephemeris)
+    weights = [transit.weight for transit in difference.transits]
+    assert weights == pytest.approx([0.5, 0.5], abs=0.05)
+    assert "TRANSITS_DISAGREE" in difference.flags
+
+
+def test_part_of_a_transit_and_a_narrow_dip_can_be_fitted():
+    """The catalogue's template sees the start of the last transit, the shorter one that suits the dip sees none."""
+    ephemeris = Ephemeris(4.0, 1002.0, 12.0)
+    stamp = made_stamp(seed=4, cadence_s=120.0, depth=0.0, ephemeris=ephemeris)
+    fall = np.clip(1.0 - np.abs(ephemeris.time_from_transit(stamp.time)) / 0.2, 0.0, 1.0)
+    cut = (stamp.time > 1010.0 - 0.25 + 45 / 1440) & (stamp.time < 1010.6)
+    stamp = replace(with_added(stamp, -fall[:, None, None] * 2 * dip_image()), quality=np.where(cut, 128, 0))
+    difference = vetted(stamp, ephemeris)
+    assert np.isfinite(difference.flux).all()
+    assert "OTHER_DIP_SHAPE" in difference.flags
+
+
+def test_pointing_that_steps_only_in_a_gap_is_no_motion():
+    stamp = made_stamp(seed=3)
+    step = np.where(stamp.time > 1012.0, 0.37, 0.0)[:, None] * [1.0, -0.57]
+    in_gap = (stamp.time > 1012.0) & (stamp.time < 1012.7)
+    still = replace(stamp, pos_corr=np.zeros((len(stamp.time), 2), np.float32), quality=np.where(in_gap, 128, 0))
+    stepped = vetted(replace(still, pos_corr=step.astype(np.float32)))
+    assert stepped.flux == pytest.approx(vetted(still).flux, abs=0.2)
+
+
+def test_one_transit_that_disagrees_does_not_widen_the_others():
+    stamp = made_stamp(seed=5)
+    spoilt = np.abs(stamp.time - 1010.0) < 0.12
+    difference = vetted(with_added(stamp, 400.0 * spoilt[:, None, None] * star(2.0, 2.0) * 4.0))
+    assert np.median(difference.variance / vetted(stamp).variance) < 1.5
+
+
+def test_transit_that_disagrees_counts_less():
+    stamp = made_stamp(seed=5)
+    spoilt = np.abs(stamp.time - 1010.0) < 0.12
+    difference = vetted(with_added(stamp, 400.0 * spoilt[:, None, None] * star(2.0, 2.0) * 4.0))
+    weights = np.array([t.weight for t in difference.transits])
+    assert weights.sum() == pytest.approx(1.0)
+    assert np.argmin(weights) == 2 and weights[2] < 0.5 * np.median(weights)
+    assert "TRANSITS_DISAGREE" in difference.flags
+    assert "TRANSITS_DISAGREE" not in vetted(stamp).flags
+
+
+def test_short_period_fills_dips_in_to_measure_the_noise():
+    ephemeris = Ephemeris(0.35, 1000.1, 2.0)
+    difference = vetted(made_stamp(seed=6, ephemeris=ephemeris), ephemeris)
+    assert difference.n_null_epochs >= 30
+    assert difference.n_transits > 60
+    assert reduced_chi2(difference, dip_image()) < 1.5
+    assert difference.flux[5, 5] == pytest.approx(dip_image()[5, 5], rel=0.05)
+
+
+def test_few_epochs_are_said():
+    stamp = made_stamp(seed=7, days=3.2, ephemeris=Ephemeris(0.0, 1001.6, 20.0))
+    difference = vetted(stamp, Ephemeris(0.0, 1001.6, 20.0))
+    assert "FEW_NULL_EPOCHS" in difference.flags
+    assert np.isfinite(difference.flux).all()
+
+
+def test_other_planets_dips_do_not_leak_in():
+    other = Ephemeris(3.2, 1002.2, 3.0)
+    quiet = made_stamp(seed=8)
+    in_other = np.abs(other.time_from_transit(quiet.time)) < other.duration_days / 2
+    stamp = with_added(quiet, -800.0 * in_other[:, None, None] * star(8.0, 8.0))
+    assert reduced_chi2(vetted(stamp, others=(other,)), dip_image()) < 1.4
+    assert np.abs(vetted(stamp).flux[8, 8]) > 5 * np.abs(vetted(stamp, others=(other,)).flux[8, 8])
+
+
+def test_out_of_transit_image_is_the_star():
+    difference = vetted(made_stamp(seed=9))
+    residual = difference.out_of_transit - (20000.0 * star() + 3.0)
+    assert np.std(residual / difference.out_of_transit_error) == pytest.approx(1.0, abs=0.2)
+
+
+def test_single_transit_has_no_leave_one_out():
+    ephemeris = Ephemeris(0.0, 1010.0, 3.0)
+    difference = vetted(made_stamp(seed=10), ephemeris)
+    assert difference.n_transits == 1 and difference.transit_dof == 0
+    assert np.isnan(difference.max_leave_one_out_shift_pixels)
+
+
+def photocentre(difference):
+    light = np.where(difference.flux > 5 * np.sqrt(difference.variance), difference.flux, 0.0)
+    rows, cols = np.indices(light.shape)
+    return (light * rows).sum() / light.sum(), (light * cols).sum() / light.sum()
+
+
+def test_dip_elsewhere_is_seen_elsewhere():
+    stamp = made_stamp(seed=11, depth=0.0)
+    in_transit = np.abs(EPHEMERIS.time_from_transit(stamp.time)) < EPHEMERIS.duration_days / 2
+    difference = vetted(with_added(stamp, -300.0 * in_transit[:, None, None] * star(3.0, 7.5)))
+    assert photocentre(difference) == pytest.approx((3.0, 7.5), abs=0.1)
+    assert COLS[0, 7] == 7

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from made_evidence import made_evidence
 
-from batchvet.science.evidence import ROW_FIELDS, SectorEvidence
+from batchvet.results.evidence_rows import evidence_of_row, evidence_row
+from batchvet.results.schema import EVIDENCE
 from batchvet.science.joint import classical_offset, sector_consistency, vet_candidate
+from batchvet.science.sky import SkyFrame
 
 TARGET = (0.0, 0.0, 11.0)
 
@@ -100,11 +102,11 @@ def test_nothing_depends_on_flux_units():
 def test_stored_evidence_gives_the_same_verdict_and_is_small():
     stars = [TARGET, *((x, y, 15.0) for x in range(-60, 61, 20) for y in range(-60, 61, 20) if x or y)]
     found = made_evidence(np.random.default_rng(10), stars, (0, 0), 20.0)
-    rows = [one.to_row() for one in found]
-    assert list(rows[0]) == list(ROW_FIELDS)
+    rows = [evidence_row(one) for one in found]
+    assert ["toi", "tic", *rows[0]] == [column.name for column in EVIDENCE]
     size = sum(value.nbytes for value in rows[0].values() if isinstance(value, np.ndarray))
     assert size < 10_000
-    again, direct = vet_candidate([SectorEvidence.from_row(row) for row in rows]), vet_candidate(found)
+    again, direct = vet_candidate([evidence_of_row(row) for row in rows]), vet_candidate(found)
     assert again.verdict == direct.verdict
     assert again.p_target == pytest.approx(direct.p_target, abs=1e-4)
     assert again.offset_arcsec == pytest.approx(direct.offset_arcsec, abs=1e-3)
@@ -131,7 +133,7 @@ def test_faint_dips_of_many_sectors_add_up():
     """Ten sectors of SNR 3 locate together what none locates alone."""
     rng = np.random.default_rng(12)
     found = made_evidence(rng, [TARGET, (45.0, 0.0, 12.0)], (45, 0), 9.0, sectors=10)
-    assert np.median([one.snr for one in found]) < 4.5
+    assert np.median([one.dip.snr for one in found]) < 4.5
     verdict = vet_candidate(found)
     assert verdict.best_host_id == "1"
     assert verdict.offset_ra_arcsec == pytest.approx(45, abs=8)
@@ -141,12 +143,10 @@ def test_classical_offset_is_the_weighted_mean_with_its_floor():
     base = made_evidence(np.random.default_rng(13), [TARGET], (0, 0), 25.0, sectors=1)[0]
 
     def sector(row, variance):
-        flat = {"east_per_row": 20.0, "east_per_col": 0.0, "north_per_row": 0.0, "north_per_col": 20.0}
-        zero = {"cov_row_col": 0.0, "sys_row_row": 0.0, "sys_row_col": 0.0, "sys_col_col": 0.0}
-        return replace(
-            base, row=row, col=5.0, target_row=5.0, target_col=5.0, cov_row_row=variance, cov_col_col=variance,
-            **flat, **zero,
-        )  # fmt: skip
+        frame = SkyFrame(base.frame.shape, np.array([5.0, 5.0]), 20.0 * np.eye(2))
+        place, covariance = np.array([row, 5.0]), variance * np.eye(2)
+        dip = replace(base.dip, place=place, covariance=covariance, systematic=np.zeros((2, 2)))
+        return replace(base, frame=frame, dip=dip)
 
     pair = [sector(5.1, 0.01), sector(5.4, 0.02)]  # 2" and 8", variances 4 and 8 arcsec²
     length, sigma = classical_offset(pair)

@@ -11,12 +11,13 @@ from scipy.ndimage import correlate1d
 from batchvet.catalog.candidate import Ephemeris, Neighbour
 from batchvet.errors import InsufficientData
 from batchvet.pixels.prf_files import find_prf
-from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import read_tpf
 from batchvet.science.joint import vet_candidate
-from batchvet.science.localization import LocalizationSettings, TargetPosition, localize
+from batchvet.science.localization import localize
 from batchvet.science.prf import TabulatedPrf, spoc_prf
+from batchvet.science.stars import StarField, TargetPosition
+from batchvet.science.timeline import Transits
 from batchvet.simulate import SimulationSettings, draw_scene, simulate_stamp
 
 CLEAN = SimulationSettings(
@@ -31,7 +32,6 @@ CLEAN = SimulationSettings(
     variable_fraction=0.0,
     period_range=(2.0, 5.0),
 )
-SETTINGS = LocalizationSettings()
 
 
 def simulated_prf(scene, sector):
@@ -45,16 +45,10 @@ def simulated_prf(scene, sector):
 
 def located(scene, stamp, *, prf="known", neighbours=True):
     candidate = scene.candidates[0]
-    return localize(
-        stamp,
-        candidate.ephemeris,
-        [],
-        scene.neighbours() if neighbours else None,
-        TargetPosition(scene.tic, candidate.ra, candidate.dec, candidate.pmra, candidate.pmdec, candidate.tmag),
-        simulated_prf(scene, stamp.sector) if prf == "known" else None,
-        DEFAULT,
-        SETTINGS,
-    )
+    target = TargetPosition(scene.tic, candidate.ra, candidate.dec, candidate.pmra, candidate.pmdec, candidate.tmag)
+    field = StarField(target, scene.neighbours() if neighbours else None)
+    known = simulated_prf(scene, stamp.sector) if prf == "known" else None
+    return localize(stamp, Transits(candidate.ephemeris), field, known)
 
 
 @pytest.mark.parametrize("prf", ["known", "empirical"])
@@ -115,14 +109,14 @@ def test_without_a_table_position_and_error_stand_and_a_flag_says_so():
     found = located(scene, simulate_stamp(scene, 1), neighbours=False)
     assert "NO_NEIGHBOUR_TABLE" in found.localization_flags
     assert found.target_offset_arcsec < 4
-    assert found.evidence.star_id == (str(scene.tic),)
+    assert found.evidence.hosts.source_id == (str(scene.tic),)
 
 
 def test_no_transit_in_the_sector_is_said():
     scene = draw_scene(CLEAN, 0)
     stamp = simulate_stamp(scene, 1)
     with pytest.raises(InsufficientData, match="transit"):
-        localize(stamp, Ephemeris(0.0, 9999.0, 3.0), [], None, TargetPosition(), None, DEFAULT, SETTINGS)
+        localize(stamp, Transits(Ephemeris(0.0, 9999.0, 3.0)))
 
 
 WASP126 = Ephemeris(3.28878, 1327.5205, 3.49)
@@ -139,7 +133,7 @@ def official(stamp, shared_data):
 
 def real_verdict(stamps, target, neighbours, prfs):
     found = [
-        localize(stamp, WASP126, [], neighbours, target, prf, DEFAULT, SETTINGS)
+        localize(stamp, Transits(WASP126), StarField(target, neighbours), prf)
         for stamp, prf in zip(stamps, prfs, strict=True)
     ]
     return found, vet_candidate([one.evidence for one in found])
@@ -194,7 +188,7 @@ def test_toi5807_is_on_target_without_pointing_prf_files_or_a_table(shared_data)
             flux_err=data["flux_err"].astype(np.float32),
         )
     ephemeris = Ephemeris(14.2423724, 3540.26317, 4.046)
-    found = localize(stamp, ephemeris, [], None, TargetPosition(188646744), None, DEFAULT, SETTINGS)
+    found = localize(stamp, Transits(ephemeris), StarField(TargetPosition(188646744)))
     assert {"NO_POS_CORR", "NO_NEIGHBOUR_TABLE"} <= set(found.localization_flags)
     assert found.significance_sigma < 3.0
     verdict = vet_candidate([found.evidence])
@@ -207,5 +201,5 @@ def test_star_fluxes_hold_where_the_target_is_blended_and_the_prf_is_poor():
     scene = draw_scene(SimulationSettings(seed=1001), 167)
     evidence = located(scene, simulate_stamp(scene, 3), prf="empirical").evidence
     true = dict(zip(map(str, scene.stars.source_id), scene.stars.flux, strict=True))
-    ratio = evidence.star_flux / [true[name] for name in evidence.star_id]
+    ratio = evidence.hosts.flux / [true[name] for name in evidence.hosts.source_id]
     assert np.all((ratio > 0.75) & (ratio < 1.2))

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from made_evidence import SHAPE, made_image, made_prf
 
-from batchvet.science.position import NoisyImage, SignificanceMap, fit_point_source, with_the_rest
+from batchvet.science.likelihood_map import with_the_rest
+from batchvet.science.noisy_image import NoisyImage
+from batchvet.science.position import SignificanceMap, fit_point_source
 
 
 def located(rng, snr, place, **options):

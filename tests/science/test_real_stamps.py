@@ -9,9 +9,11 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.pixels.prf_files import find_prf
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import read_tpf
-from batchvet.science.difference import DifferenceSettings, difference_image
+from batchvet.science.difference_image import DifferenceSettings, difference_image
 from batchvet.science.prf import TabulatedPrf, spoc_prf
-from batchvet.science.scene import fit_scene, place_stars
+from batchvet.science.scene import fit_scene
+from batchvet.science.stars import TargetPosition, place_stars
+from batchvet.science.timeline import Transits
 
 pytestmark = pytest.mark.real_data
 
@@ -24,7 +26,7 @@ BITMASK = 17087
 def wasp126(request, shared_data):
     path = next((shared_data / "wasp126").glob(f"*-s{request.param:04d}-*_tp.fits.gz"))
     stamp = read_tpf(path)
-    return stamp, difference_image(stamp, WASP126, (), BITMASK, DifferenceSettings())
+    return stamp, difference_image(stamp, Transits(WASP126), BITMASK, DifferenceSettings())
 
 
 def official_prf(stamp, shared_data):
@@ -47,8 +49,7 @@ def dip_position(difference, prf, start):
 def test_wasp126_transits_lie_on_the_target(wasp126, shared_data, source):
     stamp, difference = wasp126
     assert difference.n_transits == 8
-    ra, dec = stamp.target_position()
-    stars = place_stars(stamp, None, "25155310", ra, dec, stamp.tmag)
+    stars = place_stars(stamp, TargetPosition(25155310).at_mid_sector(stamp), None)
     prf = official_prf(stamp, shared_data) if source == "spoc" else None
     scene = fit_scene(difference.out_of_transit, difference.out_of_transit_error, stars, prf)
     assert scene.prf.name == source
@@ -74,7 +75,7 @@ def test_official_prf_fits_as_published_and_not_turned(wasp126, shared_data):
     """A transposed or mirrored table, or one shifted by half a pixel's samples, explains the star worse."""
     stamp, difference = wasp126
     prf = official_prf(stamp, shared_data)
-    stars = place_stars(stamp, None, "25155310", *stamp.target_position(), stamp.tmag)
+    stars = place_stars(stamp, TargetPosition(25155310).at_mid_sector(stamp), None)
 
     def misfit(table):
         turned = TabulatedPrf(np.ascontiguousarray(table), 9, "spoc", 0.0)
@@ -86,7 +87,7 @@ def test_official_prf_fits_as_published_and_not_turned(wasp126, shared_data):
 
 def test_zero_point_of_the_official_prf_is_small(wasp126, shared_data):
     stamp, difference = wasp126
-    stars = place_stars(stamp, None, "25155310", *stamp.target_position(), stamp.tmag)
+    stars = place_stars(stamp, TargetPosition(25155310).at_mid_sector(stamp), None)
     scene = fit_scene(
         difference.out_of_transit, difference.out_of_transit_error, stars, official_prf(stamp, shared_data)
     )
@@ -102,9 +103,9 @@ def test_toi5807_dip_lies_near_the_target(shared_data):
             aperture=data["aperture_mask"].astype(np.int32), wcs_header=data["wcs_header"].item(),
             flux_err=data["flux_err"].astype(np.float32),
         )  # fmt: skip
-    difference = difference_image(stamp, TOI5807, (), BITMASK, DifferenceSettings())
+    difference = difference_image(stamp, Transits(TOI5807), BITMASK, DifferenceSettings())
     assert "NO_POS_CORR" in difference.flags
-    stars = place_stars(stamp, None, "188646744", *stamp.target_position())
+    stars = place_stars(stamp, TargetPosition(188646744).at_mid_sector(stamp), None)
     scene = fit_scene(difference.out_of_transit, difference.out_of_transit_error, stars)
     target = np.array([stars[0].row + scene.delta_row, stars[0].col + scene.delta_col])
     assert np.hypot(*(dip_position(difference, scene.prf, target) - target)) < 0.3

@@ -8,7 +8,8 @@ import pytest
 from batchvet.pixels.prf_files import read_prf
 from batchvet.science.empirical_prf import fit_empirical_prf
 from batchvet.science.prf import TabulatedPrf, spoc_prf
-from batchvet.science.scene import Star, fit_scene
+from batchvet.science.scene import fit_scene
+from batchvet.science.stars import Star
 
 SHAPE = (11, 11)
 ROWS, COLS = np.indices(SHAPE)

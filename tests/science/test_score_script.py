@@ -41,7 +41,7 @@ def test_calibration_error_is_the_mean_gap_between_stated_and_true(scripts):
 
 
 def test_limit_of_a_bright_dip_is_near_the_published_one(scripts):
-    """SCIENCE 3: about 17.6"/SNR per axis with photon noise, 20.8"/SNR with uniform noise."""
+    """About 17.6"/SNR per axis with photon noise, 20.8"/SNR with uniform noise."""
     from localization_scenes import cramer_rao
 
     from batchvet.simulate import SimulationSettings, draw_scene
@@ -58,11 +58,19 @@ def test_calibration_finds_how_far_too_sure_probabilities_are(scripts):
     """Truths drawn from weights 0.6 times as sharp as stated: the fit moves there, held back by its prior."""
     from make_calibration import fit
 
+    from batchvet.science.hypotheses import Hypotheses
+
     rng, known = np.random.default_rng(1), []
     for _ in range(800):
         log_weight = np.append(rng.normal(0, 4, 3), [-30.0, -30.0])  # three stars, one that no table has, an artefact
         p = np.exp(0.6 * log_weight)
-        known.append((log_weight, float(np.exp(rng.uniform(np.log(5), np.log(30)))), int(rng.choice(5, p=p / p.sum()))))
+        known.append(
+            (
+                Hypotheses(log_weight),
+                float(np.exp(rng.uniform(np.log(5), np.log(30)))),
+                int(rng.choice(5, p=p / p.sum())),
+            )
+        )
     sharpness, confusion = fit(known)
     assert np.all((sharpness > 0.5) & (sharpness < 0.9))
     assert np.all(confusion < 0.01)

@@ -11,7 +11,7 @@ from astropy.coordinates import SkyCoord
 from made_stamps import made_stamp
 
 from batchvet.catalog.candidate import Neighbour
-from batchvet.science.sky import LocalSky, tangent_plane
+from batchvet.science.sky import SkyFrame, from_tangent_plane, tangent_plane
 from batchvet.science.stars import place_stars, relative_fluxes, saturated_pixels
 
 
@@ -28,34 +28,38 @@ def at(stamp, row, col):
 @pytest.mark.parametrize("shift", [(1.0, 0.0), (0.0, 1.0), (-2.0, 3.0)])
 def test_offset_agrees_with_astropy(stamp, shift):
     here = at(stamp, 4.7, 5.2)
-    sky = LocalSky.at(stamp, here.ra.deg, here.dec.deg)
+    sky = SkyFrame.at(stamp, here.ra.deg, here.dec.deg)
     there = at(stamp, 4.7 + shift[0], 5.2 + shift[1])
     east, north = here.spherical_offsets_to(there)
-    assert (sky.row, sky.col) == pytest.approx((4.7, 5.2))
-    assert sky.offset_arcsec(*shift) == pytest.approx((east.arcsec, north.arcsec), abs=0.01)
-    assert sky.offset_pixels(east.arcsec, north.arcsec) == pytest.approx(shift, abs=1e-3)
+    assert sky.target == pytest.approx((4.7, 5.2))
+    assert sky.offset(sky.target + shift) == pytest.approx((east.arcsec, north.arcsec), abs=0.01)
+    assert sky.displacement(east.arcsec, north.arcsec) == pytest.approx(shift, abs=1e-3)
 
 
 def test_east_is_the_side_of_larger_right_ascension(stamp):
     here = at(stamp, 5.0, 5.0)
-    sky = LocalSky.at(stamp, here.ra.deg, here.dec.deg)
+    sky = SkyFrame.at(stamp, here.ra.deg, here.dec.deg)
     col, row = stamp.wcs.all_world2pix(here.ra.deg + 0.005, here.dec.deg, 0)
-    east, north = sky.offset_arcsec(row - sky.row, col - sky.col)
+    east, north = sky.offset(np.array([row, col]))
     assert east == pytest.approx(0.005 * 3600 * math.cos(here.dec.rad), rel=1e-3)
     assert north == pytest.approx(0.0, abs=0.01)
 
 
 def test_position_undoes_the_tangent_plane():
-    sky = LocalSky(0.0, 0.0, 359.999, 70.0, np.eye(2))
-    ra, dec = sky.position(35.0, -120.0)
-    assert tangent_plane(ra, dec, sky.ra, sky.dec) == pytest.approx((35.0, -120.0), abs=1e-6)
+    ra, dec = from_tangent_plane(35.0, -120.0, 359.999, 70.0)
+    assert tangent_plane(ra, dec, 359.999, 70.0) == pytest.approx((35.0, -120.0), abs=1e-6)
     assert ra < 1.0  # over the meridian
 
 
 def test_covariance_turns_with_the_stamp(stamp):
-    sky = LocalSky.at(stamp, 120.0, -40.0)
-    along_row = sky.covariance_arcsec(np.diag([1.0, 0.0]))
-    assert along_row == pytest.approx(np.outer(sky.to_sky[:, 0], sky.to_sky[:, 0]))
+    sky = SkyFrame.at(stamp, 120.0, -40.0)
+    along_row = sky.offset_covariance(np.diag([1.0, 0.0]))
+    assert along_row == pytest.approx(np.outer(sky.sky_from_pixel[:, 0], sky.sky_from_pixel[:, 0]))
+
+
+def declared(place, tmag=math.nan):
+    """The target at mid-sector, TIC 1."""
+    return Neighbour("1", place.ra.deg, place.dec.deg, tmag)
 
 
 def neighbour(name, stamp, row, col, tmag, **motion):
@@ -72,7 +76,7 @@ def test_stars_lie_where_the_table_says(stamp):
         neighbour("beside", stamp, -2.5, 5.0, 13.0),
         neighbour("far", stamp, 30.0, 5.0, 5.0),
     ]
-    stars = place_stars(stamp, table, "1", here.ra.deg, here.dec.deg, 10.1)
+    stars = place_stars(stamp, declared(here, 10.1), table)
     assert [s.source_id for s in stars] == ["target", "bright", "beside", "faint"]
     assert [s.is_target for s in stars] == [True, False, False, False]
     assert (stars[1].row, stars[1].col) == pytest.approx((1.0, 9.5))
@@ -85,25 +89,25 @@ def test_stars_move_to_mid_sector(stamp):
     place = at(stamp, 8.0, 8.0)
     years = stamp.epoch - 2000.0
     moving = Neighbour("m", place.ra.deg, place.dec.deg - years * 1000 / 3.6e6, 12.0, pmdec=1000.0, epoch=2000.0)
-    star = place_stars(stamp, [moving], "1", here.ra.deg, here.dec.deg)[1]
+    star = place_stars(stamp, declared(here), [moving])[1]
     assert (star.row, star.col) == pytest.approx((8.0, 8.0), abs=1e-3)
 
 
 def test_target_is_known_by_name_before_place(stamp):
     here = at(stamp, 5.0, 5.0)
     table = [neighbour("7", stamp, 5.01, 5.0, 10.0), neighbour("1", stamp, 5.05, 5.0, 10.0)]
-    stars = place_stars(stamp, table, "1", here.ra.deg, here.dec.deg, 10.0)
+    stars = place_stars(stamp, declared(here, 10.0), table)
     assert stars[0].source_id == "1" and [s.source_id for s in stars[1:]] == ["7"]
 
 
 def test_target_missing_from_the_table_is_added(stamp):
     here = at(stamp, 5.0, 5.0)
-    stars = place_stars(stamp, [neighbour("7", stamp, 5.0, 6.0, 10.0)], "1", here.ra.deg, here.dec.deg, 10.0)
+    stars = place_stars(stamp, declared(here, 10.0), [neighbour("7", stamp, 5.0, 6.0, 10.0)])
     assert [(s.source_id, s.is_target) for s in stars] == [("1", True), ("7", False)]
 
 
 def test_no_table_leaves_the_target_alone(stamp):
-    stars = place_stars(replace(stamp, tmag=9.0), None, "1", 120.0, -40.0)
+    stars = place_stars(replace(stamp, tmag=9.0), declared(SkyCoord(120.0, -40.0, unit="deg")), None)
     assert len(stars) == 1 and stars[0].is_target
     assert relative_fluxes(stars) == pytest.approx([1.0])
 
@@ -111,9 +115,10 @@ def test_no_table_leaves_the_target_alone(stamp):
 def test_only_a_bright_star_saturates_in_whatever_units(stamp):
     image = np.full((11, 11), 100.0)
     image[2:9, 5] = 1.5e5
-    star = place_stars(stamp, None, "1", 120.0, -40.0, 6.0)
+    here = SkyCoord(120.0, -40.0, unit="deg")
+    star = place_stars(stamp, declared(here, 6.0), None)
     full = saturated_pixels(image, star)
     assert full[1:10, 5].all() and not full[:, :3].any()
     assert (saturated_pixels(image * 1000, star) == full).all()
-    faint = place_stars(stamp, None, "1", 120.0, -40.0, 10.0)
+    faint = place_stars(stamp, declared(here, 10.0), None)
     assert not saturated_pixels(image * 1000, faint).any()

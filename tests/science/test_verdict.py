@@ -1,4 +1,4 @@
-"""The rule of SCIENCE 2g, case by case, and what calibration does to probabilities."""
+"""The rule of the verdict, case by case, and what calibration does to probabilities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batchvet.science.calibration import DEFAULT, Calibration, normalised
+from batchvet.science.calibration import DEFAULT, Calibration
+from batchvet.science.hypotheses import Hypotheses, normalised
 from batchvet.science.verdict import VerdictInput, decide
 
 CLEAR = VerdictInput(
@@ -72,7 +73,7 @@ def test_offset_that_the_target_cannot_explain_is_not_on_target():
 def test_calibration_keeps_the_order_and_the_sum():
     calibration = Calibration("t", (5.0, 20.0), {"spoc": (0.5, 1.0)}, {"spoc": (0.06, 0.0)})
     log_weight = np.array([0.0, -3.0, -8.0])
-    p = calibration.probabilities(log_weight, 5.0, "spoc")
+    p = calibration.probabilities(Hypotheses(log_weight), 5.0, "spoc").values
     assert p.sum() == pytest.approx(1.0)
     # the hypotheses: one star, a star that is not in the table, an artefact
     assert p == pytest.approx(0.94 * normalised(0.5 * log_weight) + [0.0, 0.06, 0.0])

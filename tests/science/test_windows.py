@@ -1,4 +1,4 @@
-"""Windows take the cadences that SCIENCE 2a names, and no others."""
+"""Windows take the cadences that the method names, and no others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.windows import MOMENTUM_DUMP, WindowLayout, WindowSettings, transit_windows
+from batchvet.pixels.quality import MOMENTUM_DUMP
+from batchvet.science.timeline import SectorTimeline, Transits
+from batchvet.science.windows import WindowLayout, WindowSettings, transit_windows
 
 HOUR = 1.0 / 24.0
 SETTINGS = WindowSettings()
@@ -20,15 +22,13 @@ def sector(cadence_s: float = 120.0, days: float = 27.0, start: float = 1000.0):
 
 def windows_of(ephemeris, cadence_s=120.0, others=(), usable=None, quality=None, days=27.0):
     time, all_usable, no_quality = sector(cadence_s, days)
-    return transit_windows(
+    timeline = SectorTimeline(
         time,
         all_usable if usable is None else usable,
         no_quality if quality is None else quality,
-        ephemeris,
-        others,
         cadence_s / 86400,
-        SETTINGS,
     )
+    return transit_windows(timeline, Transits(ephemeris, tuple(others)), SETTINGS)
 
 
 def test_template_is_the_exposure_average_of_a_trapezoid():
@@ -82,9 +82,8 @@ def test_window_never_crosses_an_orbit_gap_and_is_flagged_one_sided():
     usable &= ~((time > 1003.0 + 2.2 * HOUR) & (time < 1004.0))
     time = time.copy()
     time[~usable] = np.nan
-    windows, _ = transit_windows(
-        time, usable, np.zeros(time.size, int), Ephemeris(0.0, 1003.0, 4.0), (), 120 / 86400, SETTINGS
-    )
+    timeline = SectorTimeline(time, usable, np.zeros(time.size, int), 120 / 86400)
+    windows, _ = transit_windows(timeline, Transits(Ephemeris(0.0, 1003.0, 4.0)), SETTINGS)
     assert windows[0].one_sided
     assert windows[0].u.max() / HOUR <= 2.2
 
@@ -132,5 +131,6 @@ def test_single_transit_has_one_window():
 
 def test_no_usable_cadence_says_so():
     time, usable, quality = sector()
-    windows, left_out = transit_windows(time, ~usable, quality, Ephemeris(1.0, 1000.0, 2.0), (), 1e-3, SETTINGS)
+    timeline = SectorTimeline(time, ~usable, quality, 1e-3)
+    windows, left_out = transit_windows(timeline, Transits(Ephemeris(1.0, 1000.0, 2.0)), SETTINGS)
     assert windows == [] and "no cadence" in left_out[0]

@@ -1,0 +1,247 @@
+"""A sector's evidence as a row of the table `evidence`, and back: judging a candidate again needs no pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from batchvet.arrays import BoolArray, Float32Array, FloatArray
+from batchvet.science.evidence import DipMaps, DipPosition, HostEvidence, SectorEvidence
+from batchvet.science.likelihood_map import LikelihoodMap
+from batchvet.science.sky import SkyFrame
+
+#: The columns that follow the candidate's name and target: name, kind, unit, sentence.
+COLUMNS = """
+    sector | int | | TESS sector
+    n_transits | int | | transits in the difference image
+    n_in_transit | int | | cadences in transit
+    rows | int | pixel | rows of the stamp
+    cols | int | pixel | columns of the stamp
+    snr | float | | significance of the best point source in the difference image
+    dip | float | e-/s | flux of the best point source, at least its error
+    chi2_reduced | float | | reduced chi2 of the best point source
+    row | float | pixel | row of the dip
+    col | float | pixel | column of the dip
+    cov_row_row | float | pixel2 | covariance of the dip's position from the noise
+    cov_row_col | float | pixel2 | covariance of the dip's position from the noise
+    cov_col_col | float | pixel2 | covariance of the dip's position from the noise
+    target_row | float | pixel | row of the target, zero point included
+    target_col | float | pixel | column of the target, zero point included
+    sys_row_row | float | pixel2 | covariance of the zero point, PRF and WCS
+    sys_row_col | float | pixel2 | covariance of the zero point, PRF and WCS
+    sys_col_col | float | pixel2 | covariance of the zero point, PRF and WCS
+    east_per_row | float | arcsec/pixel | east on the sky for one row
+    east_per_col | float | arcsec/pixel | east on the sky for one column
+    north_per_row | float | arcsec/pixel | north on the sky for one row
+    north_per_col | float | arcsec/pixel | north on the sky for one column
+    artefact | float | | log likelihood of an artefact that has no point source
+    prf_source | str | | PRF used: spoc or empirical
+    has_neighbours | bool | | whether a neighbour table was given
+    flags | strings | | what to know about this sector
+    map_row | float | pixel | row of the first node of the map of the stamp
+    map_col | float | pixel | column of the first node of the map of the stamp
+    map_step | float | pixel | distance between nodes of the map of the stamp
+    map_rows | int | | rows of the map of the stamp
+    map_cols | int | | columns of the map of the stamp
+    significance_map | floats | | signal to noise of a dip at each node, [row, col]
+    near_row | float | pixel | row of the first node of the near map
+    near_col | float | pixel | column of the first node of the near map
+    near_row_step | float | pixel | rows between nodes of the near map
+    near_col_step | float | pixel | columns between nodes of the near map
+    near_rows | int | | rows of the near map
+    near_cols | int | | columns of the near map
+    near_map | floats | | signal to noise of a dip at each node of the near map, [row, col]
+    peak_row | float | pixel | row of the first node of the map of the peak
+    peak_col | float | pixel | column of the first node of the map of the peak
+    peak_row_step | float | pixel | rows between nodes of the map of the peak
+    peak_col_step | float | pixel | columns between nodes of the map of the peak
+    peak_rows | int | | rows of the map of the peak
+    peak_cols | int | | columns of the map of the peak
+    peak_map | floats | | signal to noise of a dip at each node around the best, [row, col]
+    information_map | floats | (e-/s)-2 | Fisher information of the dip's flux at every second node, [row, col]
+    star_id | strings | | stars of the scene, the target first
+    star_is_target | bools | | which of them is the declared target
+    star_east | floats | arcsec | stars, east of the target
+    star_north | floats | arcsec | stars, north of the target
+    star_tmag | floats | mag | stars, TESS magnitude
+    star_flux | floats | e-/s | stars, flux out of transit
+    star_score | floats | | derivatives of the log likelihood at no dip, [star, 3]
+    star_information | floats | | Fisher information of dip, row, column, [star, 3, 3]
+    """
+
+
+def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
+    """Scalars, 1-D arrays of float32 and lists of strings, as `COLUMNS` names them."""
+    return {
+        "sector": evidence.sector,
+        "n_transits": evidence.n_transits,
+        "n_in_transit": evidence.n_in_transit,
+        "rows": evidence.frame.shape[0],
+        "cols": evidence.frame.shape[1],
+        **_dip_columns(evidence.dip),
+        "target_row": float(evidence.frame.target[0]),
+        "target_col": float(evidence.frame.target[1]),
+        **_upper("sys", evidence.dip.systematic),
+        "east_per_row": float(evidence.frame.sky_from_pixel[0, 0]),
+        "east_per_col": float(evidence.frame.sky_from_pixel[0, 1]),
+        "north_per_row": float(evidence.frame.sky_from_pixel[1, 0]),
+        "north_per_col": float(evidence.frame.sky_from_pixel[1, 1]),
+        "artefact": evidence.artefact,
+        "prf_source": evidence.prf_source,
+        "has_neighbours": evidence.has_neighbours,
+        "flags": list(evidence.flags),
+        **_map_columns(evidence.maps),
+        **_host_columns(evidence.hosts),
+    }
+
+
+def evidence_of_row(row: Mapping[str, Any]) -> SectorEvidence:
+    """The evidence that `evidence_row` flattened; unknown keys are ignored, a table's null is NaN.
+
+    Raises
+    ------
+    KeyError
+        A column of `COLUMNS` is missing.
+    """
+    return SectorEvidence(
+        sector=int(row["sector"]),
+        n_transits=int(row["n_transits"]),
+        n_in_transit=int(row["n_in_transit"]),
+        frame=SkyFrame(
+            shape=(int(row["rows"]), int(row["cols"])),
+            target=_numbers(row, "target_row", "target_col"),
+            sky_from_pixel=np.stack(
+                [_numbers(row, "east_per_row", "east_per_col"), _numbers(row, "north_per_row", "north_per_col")]
+            ),
+        ),
+        dip=DipPosition(
+            place=_numbers(row, "row", "col"),
+            covariance=_symmetric(row, "cov"),
+            systematic=_symmetric(row, "sys"),
+            snr=_number(row["snr"]),
+            flux=_number(row["dip"]),
+            chi2_reduced=_number(row["chi2_reduced"]),
+        ),
+        maps=_maps_of(row),
+        hosts=_hosts_of(row),
+        artefact=_number(row["artefact"]),
+        prf_source=str(row["prf_source"]),
+        has_neighbours=bool(row["has_neighbours"]),
+        flags=tuple(str(flag) for flag in row["flags"]),
+    )
+
+
+def _dip_columns(dip: DipPosition) -> dict[str, float]:
+    return {
+        "snr": dip.snr,
+        "dip": dip.flux,
+        "chi2_reduced": dip.chi2_reduced,
+        "row": float(dip.place[0]),
+        "col": float(dip.place[1]),
+        **_upper("cov", dip.covariance),
+    }
+
+
+def _map_columns(maps: DipMaps) -> dict[str, Any]:
+    """The map of the stamp has one step, those around the dip have one for rows and one for columns."""
+    return {
+        "map_row": float(maps.stamp.start[0]),
+        "map_col": float(maps.stamp.start[1]),
+        "map_step": float(maps.stamp.step[0]),
+        "map_rows": maps.stamp.values.shape[0],
+        "map_cols": maps.stamp.values.shape[1],
+        "significance_map": _flat(maps.stamp.values),
+        **_fine_map_columns("near", maps.near),
+        **_fine_map_columns("peak", maps.peak),
+        "information_map": _flat(maps.information),
+    }
+
+
+def _fine_map_columns(name: str, fine: LikelihoodMap) -> dict[str, Any]:
+    return {
+        f"{name}_row": float(fine.start[0]),
+        f"{name}_col": float(fine.start[1]),
+        f"{name}_row_step": float(fine.step[0]),
+        f"{name}_col_step": float(fine.step[1]),
+        f"{name}_rows": fine.values.shape[0],
+        f"{name}_cols": fine.values.shape[1],
+        f"{name}_map": _flat(fine.values),
+    }
+
+
+def _maps_of(row: Mapping[str, Any]) -> DipMaps:
+    n_rows, n_cols = int(row["map_rows"]), int(row["map_cols"])
+    stamp = LikelihoodMap(
+        start=_numbers(row, "map_row", "map_col"),
+        step=_numbers(row, "map_step", "map_step"),
+        values=_floats(row["significance_map"]).reshape(n_rows, n_cols),
+    )
+    information = _floats(row["information_map"]).reshape((n_rows + 1) // 2, (n_cols + 1) // 2)
+    return DipMaps(stamp, _fine_map_of(row, "near"), _fine_map_of(row, "peak"), information)
+
+
+def _fine_map_of(row: Mapping[str, Any], name: str) -> LikelihoodMap:
+    return LikelihoodMap(
+        start=_numbers(row, f"{name}_row", f"{name}_col"),
+        step=_numbers(row, f"{name}_row_step", f"{name}_col_step"),
+        values=_floats(row[f"{name}_map"]).reshape(int(row[f"{name}_rows"]), int(row[f"{name}_cols"])),
+    )
+
+
+def _host_columns(hosts: HostEvidence) -> dict[str, Any]:
+    return {
+        "star_id": list(hosts.source_id),
+        "star_is_target": np.asarray(hosts.is_target, dtype=np.bool_).ravel(),
+        "star_east": _flat(hosts.east),
+        "star_north": _flat(hosts.north),
+        "star_tmag": _flat(hosts.tmag),
+        "star_flux": _flat(hosts.flux),
+        "star_score": _flat(hosts.score),
+        "star_information": _flat(hosts.information),
+    }
+
+
+def _hosts_of(row: Mapping[str, Any]) -> HostEvidence:
+    source_id = tuple(str(name) for name in row["star_id"])
+    is_target: BoolArray = np.asarray(row["star_is_target"], dtype=np.bool_)
+    return HostEvidence(
+        source_id=source_id,
+        is_target=is_target,
+        east=_floats(row["star_east"]),
+        north=_floats(row["star_north"]),
+        tmag=_floats(row["star_tmag"]),
+        flux=_floats(row["star_flux"]),
+        score=_floats(row["star_score"]).reshape(len(source_id), 3),
+        information=_floats(row["star_information"]).reshape(len(source_id), 3, 3),
+    )
+
+
+def _upper(name: str, covariance: FloatArray) -> dict[str, float]:
+    """The three numbers of a symmetric matrix of (row, col)."""
+    (row_row, row_col), (_, col_col) = covariance.tolist()
+    return {f"{name}_row_row": row_row, f"{name}_row_col": row_col, f"{name}_col_col": col_col}
+
+
+def _symmetric(row: Mapping[str, Any], name: str) -> FloatArray:
+    row_row, row_col, col_col = _numbers(row, f"{name}_row_row", f"{name}_row_col", f"{name}_col_col")
+    return np.array([[row_row, row_col], [row_col, col_col]])
+
+
+def _flat(values: FloatArray) -> Float32Array:
+    return np.asarray(values, dtype=np.float32).ravel()
+
+
+def _floats(values: Any) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _numbers(row: Mapping[str, Any], *names: str) -> FloatArray:
+    return np.array([_number(row[name]) for name in names])
+
+
+def _number(value: Any) -> float:
+    """A float; a null of a table is NaN."""
+    return math.nan if value is None else float(value)

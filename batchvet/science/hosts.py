@@ -1,0 +1,66 @@
+"""The stars of a scene as possible hosts of a dip in its difference image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from batchvet.arrays import FloatArray
+from batchvet.science.evidence import HostEvidence
+from batchvet.science.floors import LEAST_FLUX, LEAST_INFORMATION
+from batchvet.science.noisy_image import NoisyImage
+from batchvet.science.scene import Scene
+
+#: Deepest possible eclipse, with 0.1 mag of grace for the catalogue's magnitudes.
+DEEPEST = 10 ** (0.4 * 0.1)
+
+
+def host_evidence(scene: Scene, image: NoisyImage, dip: float, most: int) -> HostEvidence:
+    """The target and those other stars, `most` of them, that explain the dip best.
+
+    Parameters
+    ----------
+    scene : Scene
+    image : NoisyImage
+        The difference image.
+    dip : float
+        Flux of the sector's dip, e-/s: the unit of scores and information.
+    most : int
+    """
+    flux = star_fluxes(scene)
+    rows = np.array([star.row for star in scene.stars]) + scene.delta_row
+    cols = np.array([star.col for star in scene.stars]) + scene.delta_col
+    score, information = image.score_and_information(scene.prf, rows, cols)
+    deepest = np.clip(score[:, 0] / np.maximum(information[:, 0, 0], LEAST_INFORMATION), 0.0, DEEPEST * flux)
+    gain = deepest * score[:, 0] - 0.5 * deepest**2 * information[:, 0, 0]
+    is_target = np.array([star.is_target for star in scene.stars])
+    kept = np.lexsort([-gain, ~is_target])[: most + 1]
+    stars = [scene.stars[i] for i in kept]
+    return HostEvidence(
+        source_id=tuple(star.source_id for star in stars),
+        is_target=is_target[kept],
+        east=np.array([star.east for star in stars]),
+        north=np.array([star.north for star in stars]),
+        tmag=np.array([star.tmag for star in stars]),
+        flux=flux[kept],
+        score=score[kept] * dip,
+        information=information[kept] * dip**2,
+    )
+
+
+def star_fluxes(scene: Scene) -> FloatArray:
+    """Out-of-transit flux of every star, e-/s: the catalogue's magnitudes on the scene's own flux scale.
+
+    Blended and faint stars' fluxes cannot be fitted well, their magnitudes are known to 0.1 mag. The scale is the
+    median over the fitted light of the stars on the stamp; a star without a magnitude has its fitted flux.
+    """
+    expected = 10 ** (-0.4 * (np.array([star.tmag for star in scene.stars]) - 10.0))
+    places = np.array([(star.row + scene.delta_row, star.col + scene.delta_col) for star in scene.stars])
+    inside = np.all((places > -0.5) & (places < np.array(scene.model.shape) - 0.5), axis=1)
+    known = np.isfinite(expected) & (scene.flux > 0)
+    if not known.any():
+        return np.maximum(scene.flux, LEAST_FLUX)
+    known = known & inside if np.any(known & inside) else known
+    ratio, light = scene.flux[known] / expected[known], scene.flux[known]
+    order = np.argsort(ratio)
+    half = np.searchsorted(np.cumsum(light[order]), 0.5 * light.sum())
+    return np.where(np.isfinite(expected), expected * ratio[order][half], np.maximum(scene.flux, LEAST_FLUX))

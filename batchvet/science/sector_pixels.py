@@ -1,0 +1,114 @@
+"""The cadences and pixels of a stamp that can be fitted, and how the pointing moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from batchvet.arrays import BoolArray, Float32Array, FloatArray, IndexArray
+from batchvet.errors import InsufficientData
+from batchvet.pixels.stamp import Stamp
+from batchvet.science.timeline import SectorTimeline
+from batchvet.vocabulary import ErrorKind
+
+#: Columns of `SectorPixels.pointing`: POS_CORR is (column, row), and keeps its order here.
+POINTING_TERMS = ("col", "row", "col col", "col row", "row row")
+POINTING_COL, POINTING_ROW = POINTING_TERMS.index("col"), POINTING_TERMS.index("row")
+
+_LEAST_PIXELS = 9  # a source and what surrounds it
+_LEAST_FINITE = 0.9  # a pixel that is NaN more often is left out; else the cadences where it is NaN are
+_SAMPLED_CADENCES = 256  # enough for the mean of FLUX_ERR², which hardly changes within a sector
+
+
+@dataclass(frozen=True, eq=False)
+class SectorPixels:
+    """The cadences and pixels of a stamp that can be fitted."""
+
+    shape: tuple[int, int]  #: rows, columns of the stamp
+    live: IndexArray  #: flat indices of the pixels with data
+    timeline: SectorTimeline
+    flux: Float32Array  #: e-/s, all pixels, [cadence, row * col]
+    error_variance: FloatArray  #: mean FLUX_ERR², (e-/s)², zero when unknown, [live pixel]
+    pointing: FloatArray | None  #: `POINTING_TERMS` of POS_CORR, pixels and pixels², [cadence, 5]; None without it
+
+    @classmethod
+    def of(cls, stamp: Stamp, bitmask: int) -> SectorPixels:
+        """Sort out dead pixels and unusable cadences.
+
+        Raises
+        ------
+        InsufficientData
+            No good cadence or no pixel with data.
+        """
+        flux = stamp.flux.reshape(len(stamp.time), -1)
+        good = stamp.good(bitmask)
+        if not good.any():
+            raise InsufficientData("no cadence has a time and a good quality flag", kind=ErrorKind.NO_CADENCES)
+        live, finite = _finite_part(flux, good)
+        if live.size < _LEAST_PIXELS or min(stamp.shape) < 2:
+            size = f"{stamp.shape[0]} x {stamp.shape[1]}"
+            raise InsufficientData(f"only {live.size} pixels of the {size} stamp have data", kind=ErrorKind.NO_PIXELS)
+        usable = good & finite
+        pointing = _pointing(stamp, usable)
+        if pointing is not None:
+            usable &= np.isfinite(pointing).all(axis=1)
+        variance = _error_variance(stamp, usable)[live]
+        timeline = SectorTimeline(stamp.time, usable, stamp.quality, stamp.exposure_days)
+        return cls(stamp.shape, live, timeline, flux, variance, pointing)
+
+    def image(self, values: FloatArray) -> FloatArray:
+        """Values of the live pixels as an image [row, col], NaN elsewhere."""
+        image = np.full(self.shape[0] * self.shape[1], np.nan)
+        image[self.live] = values
+        return image.reshape(self.shape)
+
+    def values(self, cadences: IndexArray) -> FloatArray:
+        """Flux of the live pixels in those cadences, [cadence, live pixel]."""
+        first, last = cadences[0], cadences[-1]
+        unbroken = last - first + 1 == len(cadences)  # a slice is read much faster than a list of cadences
+        chosen = self.flux[first : last + 1] if unbroken else self.flux[cadences]
+        if self.live.size < self.flux.shape[1]:
+            chosen = chosen[:, self.live]
+        return chosen.astype(np.float64)
+
+
+def _finite_part(flux: Float32Array, good: BoolArray) -> tuple[IndexArray, BoolArray]:
+    """Pixels with data, and the cadences in which all of those are finite."""
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(flux @ np.ones(flux.shape[1], dtype=np.float32))
+    kept: BoolArray = np.ones(flux.shape[1], dtype=bool)
+    if np.count_nonzero(good & ~finite) > 0.001 * np.count_nonzero(good):
+        known = np.isfinite(flux)
+        kept = np.asarray(known[good].mean(axis=0) >= _LEAST_FINITE)
+        finite = np.asarray(known[:, kept].all(axis=1))
+    chosen = np.flatnonzero(good & finite)
+    sample = flux[chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]]
+    if len(sample):  # beyond the edge of the CCD all cadences hold the same number
+        kept &= np.ptp(np.where(kept, sample, 0.0), axis=0) > 0
+    return np.flatnonzero(kept), finite
+
+
+def _pointing(stamp: Stamp, usable: BoolArray) -> FloatArray | None:
+    """`POINTING_TERMS` about the sector's median; None where POS_CORR is missing, mostly unknown or all zero."""
+    if stamp.pos_corr is None:
+        return None
+    motion = np.asarray(stamp.pos_corr, dtype=np.float64)
+    known = np.isfinite(motion).all(axis=1) & usable
+    if np.count_nonzero(known) < 0.5 * np.count_nonzero(usable) or not motion[known].any():
+        return None
+    col, row = (motion - np.median(motion[known], axis=0)).T
+    return np.column_stack([col, row, col * col, col * row, row * row])
+
+
+def _error_variance(stamp: Stamp, usable: BoolArray) -> FloatArray:
+    """Mean FLUX_ERR² of every pixel from a sample of cadences; zero where the file has none."""
+    n_pixels = stamp.shape[0] * stamp.shape[1]
+    chosen = np.flatnonzero(usable)
+    if stamp.flux_err is None or chosen.size == 0:
+        return np.zeros(n_pixels)
+    chosen = chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]
+    error = stamp.flux_err[chosen].reshape(len(chosen), -1).astype(np.float64)
+    known = np.isfinite(error) & (error > 0)
+    mean: FloatArray = np.where(known, error**2, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return mean

@@ -1,0 +1,76 @@
+"""A sector's cadences in time: which can be used, where the pointing was disturbed, and whose transits they see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from batchvet.arrays import BoolArray, FloatArray, IndexArray, IntegerArray
+from batchvet.catalog.candidate import Ephemeris
+from batchvet.pixels.quality import MOMENTUM_DUMP
+
+
+@dataclass(frozen=True)
+class Transits:
+    """When the candidate's dips happen, and when those of the target's other candidates do."""
+
+    ephemeris: Ephemeris  #: of the candidate
+    others: tuple[Ephemeris, ...] = ()  #: of the others, whose transits are left out
+
+
+@dataclass(frozen=True, eq=False)
+class SectorTimeline:
+    """The cadences of one sector, flagged ones too."""
+
+    time: FloatArray  #: BTJD days, mid-cadence, NaN where unknown, [cadence]
+    usable: BoolArray  #: finite time and flux and none of the unwanted quality flags, [cadence]
+    quality: IntegerArray  #: SPOC flags, [cadence]
+    exposure_days: float  #: of a cadence
+
+    def stretches(self, break_days: float) -> IndexArray:
+        """Number of the stretch of undisturbed pointing that each cadence belongs to, [cadence].
+
+        A momentum dump and a jump in time of more than `break_days` both begin a new one: pointing, focus and
+        background change there.
+        """
+        known = np.flatnonzero(np.isfinite(self.time) & (self.time != 0))
+        starts = np.zeros(len(self.time), dtype=bool)
+        jumps = np.diff(self.time[known]) > break_days
+        starts[known[1:][jumps]] = True
+        starts |= (np.asarray(self.quality) & MOMENTUM_DUMP) != 0
+        return np.cumsum(starts)
+
+    def in_transit_of(self, ephemerides: Sequence[Ephemeris]) -> BoolArray:
+        """Cadences that see any part of a transit of one of these, with 2 sigma of its mid-times, [cadence]."""
+        inside = np.zeros(len(self.time), dtype=bool)
+        known = self.time[np.isfinite(self.time)]
+        for each in ephemerides:
+            margin = 2.0 * max(
+                (each.mid_time_error(t) for t in each.mid_times(known.min(initial=0.0), known.max(initial=0.0))),
+                default=each.t0_err_days,
+            )
+            reach = 0.5 * (each.duration_days + self.exposure_days) + margin
+            inside |= np.abs(each.time_from_transit(self.time)) < reach
+        return inside
+
+    def free_cadences(self, others: Sequence[Ephemeris], break_days: float) -> FreeCadences:
+        """Usable cadences outside the transits of `others`."""
+        index = np.flatnonzero(self.usable & ~self.in_transit_of(others))
+        return FreeCadences(self.time, index, self.stretches(break_days))
+
+
+@dataclass(frozen=True, eq=False)
+class FreeCadences:
+    """What windows are cut from."""
+
+    time: FloatArray  #: BTJD days, of all cadences, [cadence]
+    index: IndexArray  #: of the cadences that may be used, increasing
+    stretches: IndexArray  #: from `SectorTimeline.stretches`, of all cadences, [cadence]
+
+    @cached_property
+    def times(self) -> FloatArray:
+        """Times of the free cadences alone, BTJD days, [index]."""
+        return self.time[self.index]
