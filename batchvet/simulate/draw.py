@@ -38,7 +38,7 @@ def draw_scene(settings: SimulationSettings, index: int) -> Scene:
     tic = FIRST_TIC + index
     stars = draw_stars(rng, further, settings, kind, tic)
     if settings.tall_stamps and settings.saturation:
-        shape = (max(shape[0], min(TALLEST, _rows_of_bleed(stars) + 8) | 1), shape[1])
+        shape = (max(shape[0], _rows_with_bleed(stars)), shape[1])
     pointings = {s: draw_pointing(settings, index, s, stars, shape) for s in settings.sectors}
     sights = {s: Sight.of(settings, p, stars, shape) for s, p in pointings.items()}
     dips: list[Dip] = []
@@ -62,9 +62,10 @@ def draw_scene(settings: SimulationSettings, index: int) -> Scene:
     return with_intruders(stream(settings.seed, index, 0, 3), scene, sights)
 
 
-def _rows_of_bleed(stars: Stars) -> int:
-    """Full pixels in the target's column."""
-    return math.ceil(float(stars.flux[0]) / FULL_WELL)
+def _rows_with_bleed(stars: Stars) -> int:
+    """Rows that the target's bleed needs, with four free ones at each end; 0 where all its light fits into a pixel."""
+    full = math.ceil(float(stars.flux[0]) / FULL_WELL)
+    return min(TALLEST, (full + 8) | 1) if full > 1 else 0
 
 
 def _listed(settings: SimulationSettings, kind: str, dip: Dip, stars: Stars) -> Stars:
