@@ -10,7 +10,7 @@ import numpy as np
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import ConfigError
-from batchvet.simulate.detector import aperture_of, noise_sigma
+from batchvet.simulate.detector import FULL_WELL, aperture_of, bleed, noise_sigma
 from batchvet.simulate.scene import Pointing, Stars, pointing_prf, pointing_timeline, star_positions
 from batchvet.simulate.settings import SimulationSettings
 from batchvet.simulate.sky import offsets
@@ -29,6 +29,7 @@ class Sight:
     images: FloatArray  #: of every star at unit flux, [star, row, col]
     inside: BoolArray  #: whether a star lies on the stamp and in the target's aperture with 2 % of its light
     background: float  #: e-/s per pixel
+    saturation: bool  #: whether full pixels bleed
 
     @classmethod
     def of(cls, settings: SimulationSettings, pointing: Pointing, stars: Stars, shape: tuple[int, int]) -> Sight:
@@ -36,11 +37,19 @@ class Sight:
         images = pointing_prf(settings, pointing, shape).values(column, row, shape)
         inside = (column > 0) & (column < shape[1] - 1) & (row > 0) & (row < shape[0] - 1)
         inside &= (images * aperture_of(images[0])).sum(axis=(1, 2)) > 0.02
-        return cls(pointing_timeline(settings, pointing), images, inside, pointing.zodiacal)
+        return cls(pointing_timeline(settings, pointing), images, inside, pointing.zodiacal, settings.saturation)
 
     def sensitivity(self, flux: FloatArray) -> FloatArray:
-        """SNR in one cadence of a dip of depth 1 on each star, by a matched filter with the true PRF, [star]."""
-        sigma = noise_sigma(np.tensordot(flux, self.images, axes=1) + self.background, self.line)
+        """SNR in one cadence of a dip of depth 1 on each star, by a matched filter with the true PRF, [star].
+
+        Of a saturated target the full pixels tell nothing.
+        """
+        light = np.tensordot(flux, self.images, axes=1)
+        sigma = noise_sigma(light + self.background, self.line)
+        if self.saturation and flux[0] > FULL_WELL:
+            bled = light[None].astype(np.float32)
+            bleed(bled)
+            sigma[bled[0] >= 0.99 * FULL_WELL] = np.inf
         return np.asarray(flux * np.sqrt(((self.images / sigma) ** 2).sum(axis=(1, 2))))
 
     def depth_ppm(self, flux: FloatArray, host: int, depth: float) -> float:
@@ -60,8 +69,8 @@ def expected_snr(dip: Dip, stars: Stars, sights: dict[int, Sight]) -> dict[int, 
     Notes
     -----
     A matched filter: the host's flux times the PRF against photon and read noise of stars and zodiacal light, over
-    the usable cadences of all transits with a local baseline fitted. Jitter, scattered light and other stars'
-    variations come on top in the stamps.
+    the usable cadences of all transits with a local baseline fitted. A saturated target's full pixels do not count.
+    Jitter, scattered light and other stars' variations come on top in the stamps.
     """
     return {s: math.sqrt(weight(dip, sight.line)) * sight.sensitivity(stars.flux) for s, sight in sights.items()}
 

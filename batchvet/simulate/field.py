@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 
 from batchvet.arrays import FloatArray
@@ -26,36 +28,55 @@ def draw_stars(
     target_tmag = float(rng.uniform(*settings.tmag_range))
     east, north, tmag = _field(rng, settings, target_tmag)
     near_east, near_north, near_tmag = _on_purpose(rng, settings, kind, target_tmag)
-    crowd_east, crowd_north, crowd_tmag = _crowd(further, settings, target_tmag)
-    east = np.concatenate([[0.0], near_east, east, crowd_east])
-    north = np.concatenate([[0.0], near_north, north, crowd_north])
-    tmag = np.concatenate([[target_tmag], near_tmag, tmag, crowd_tmag])
-    count = len(tmag)
+    east = np.concatenate([[0.0], near_east, east])
+    north = np.concatenate([[0.0], near_north, north])
+    tmag = np.concatenate([[target_tmag], near_tmag, tmag])
     ra0, dec0 = float(rng.uniform(0, 360)), float(np.rad2deg(np.arcsin(rng.uniform(-0.98, 0.98))))
-    ra, dec = at_offset(east, north, ra0, dec0)
-    speed = 10 ** rng.normal(0.6, 0.35, count)  # mas/yr
-    speed[0] = 10 ** rng.normal(1.2, 0.5)  # targets are nearer than the field
-    speed *= settings.proper_motion_scale
-    if settings.proper_motion is not None:
-        speed[0] = 1000.0 * settings.proper_motion
-    direction = rng.uniform(0, 2 * np.pi, count)
-    known = tmag < settings.neighbour_limit
+    stars = _described(rng, settings, at_offset(east, north, ra0, dec0), tmag)
+    crowd_east, crowd_north, crowd_tmag = _crowd(further, settings, target_tmag)
+    crowd = _described(further, settings, at_offset(crowd_east, crowd_north, ra0, dec0), crowd_tmag, target=False)
+    stars = _joined(stars, crowd)
+    known = stars.tmag < settings.neighbour_limit
     known[0] = True
     if kind == "not_in_table":
         known[1] = False
+    source_id = np.concatenate([[tic], tic * 1000 + np.arange(1, len(stars))]).astype(np.int64)
+    return replace(stars, source_id=source_id, known=known)
+
+
+def _described(
+    rng: np.random.Generator,
+    settings: SimulationSettings,
+    place: tuple[FloatArray, FloatArray],
+    tmag: FloatArray,
+    target: bool = True,
+) -> Stars:
+    """Stars at a place (ra, dec, deg) with their motion and variation, the first one the target; yet without names."""
+    count = len(tmag)
+    speed = 10 ** rng.normal(0.6, 0.35, count)  # mas/yr
+    if target:
+        speed[0] = 10 ** rng.normal(1.2, 0.5)  # targets are nearer than the field
+    speed *= settings.proper_motion_scale
+    if target and settings.proper_motion is not None:
+        speed[0] = 1000.0 * settings.proper_motion
+    direction = rng.uniform(0, 2 * np.pi, count)
     varies = rng.random(count) < settings.variable_fraction
     return Stars(
-        source_id=np.concatenate([[tic], tic * 1000 + np.arange(1, count)]).astype(np.int64),
-        ra=ra,
-        dec=dec,
+        source_id=np.zeros(count, dtype=np.int64),
+        ra=place[0],
+        dec=place[1],
         pmra=speed * np.sin(direction),
         pmdec=speed * np.cos(direction),
         tmag=tmag,
-        known=known,
+        known=np.ones(count, dtype=bool),
         amplitude=np.where(varies, 10 ** rng.uniform(-3.5, -1.5, count), 0.0),
         period=10 ** rng.uniform(-0.5, 1.2, count),
         phase=rng.uniform(0, 2 * np.pi, count),
     )
+
+
+def _joined(some: Stars, more: Stars) -> Stars:
+    return Stars(**{f.name: np.concatenate([getattr(some, f.name), getattr(more, f.name)]) for f in fields(Stars)})
 
 
 def _field(

@@ -88,8 +88,12 @@ class Scene:
     def sectors(self) -> tuple[int, ...]:
         return tuple(self.pointings)
 
+    def in_table(self, star: int) -> bool:
+        """Whether a neighbour table lists a star; the target is in none where there is none."""
+        return self.settings.neighbour_table and bool(self.stars.known[star])
+
     def neighbours(self) -> tuple[Neighbour, ...]:
-        """What the neighbour table says: the target and the known stars, at the table's epoch.
+        """What the neighbour table says, where there is one: the target and the known stars, at the table's epoch.
 
         A table that does not know how the target moves has it at the right place at that epoch.
         """

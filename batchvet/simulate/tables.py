@@ -55,7 +55,7 @@ def truth_rows(scene: Scene) -> list[dict[str, Any]]:
                 "tic": scene.tic,
                 "kind": scene.kind if dip is scene.dips[0] else "on_target",
                 "host_source_id": "" if host is None else int(scene.stars.source_id[host]),
-                "host_in_table": host is not None and bool(scene.stars.known[host]),
+                "host_in_table": host is not None and scene.in_table(host),
                 "offset_east_arcsec": east,
                 "offset_north_arcsec": north,
                 "separation_arcsec": float(np.hypot(east, north)),
@@ -67,6 +67,9 @@ def truth_rows(scene: Scene) -> list[dict[str, Any]]:
                 "t0_btjd": dip.ephemeris.t0_btjd,
                 "duration_hours": dip.ephemeris.duration_hours,
                 "n_stars": len(scene.stars),
+                "secondary": dip.secondary,
+                "odd_even": dip.odd_even,
+                "ttv_days": 0.0 if dip.shifts is None else float(np.std(dip.shifts.days)),
             }
         )
     return rows
@@ -97,6 +100,9 @@ def truth_sector_rows(scene: Scene) -> list[dict[str, Any]]:
                     "n_transits": len(dip.ephemeris.mid_times(line.mid_time[0], line.mid_time[-1])),
                     "mid_epoch": mid_epoch(sector),
                     "prf": pointing.prf if isinstance(pointing.prf, str) else "callable",
+                    "cadence_s": pointing.cadence_s,
+                    "n_flares": sum(line.mid_time[0] <= flare.time <= line.mid_time[-1] for flare in scene.flares),
+                    "n_asteroids": sum(asteroid.sector == sector for asteroid in scene.asteroids),
                 }
             )
     return rows
