@@ -44,18 +44,35 @@ class Sight:
 
         Of a saturated target the full pixels tell nothing.
         """
-        light = np.tensordot(flux, self.images, axes=1)
-        sigma = noise_sigma(light + self.background, self.line)
-        if self.saturation and flux[0] > FULL_WELL:
-            bled = light[None].astype(np.float32)
-            bleed(bled)
-            sigma[bled[0] >= 0.99 * FULL_WELL] = np.inf
+        sigma = pixel_noise(flux, self.images, self.background, self.line, self.saturation)
         return np.asarray(flux * np.sqrt(((self.images / sigma) ** 2).sum(axis=(1, 2))))
 
     def depth_ppm(self, flux: FloatArray, host: int, depth: float) -> float:
         """Depth of a dip in the light of the target's aperture, ppm."""
         mask = aperture_of(self.images[0])
         return float(1e6 * depth * flux[host] * self.images[host][mask].sum() / (flux @ self.images[:, mask]).sum())
+
+
+def pixel_noise(
+    flux: FloatArray, images: FloatArray, background: float, line: Timeline, saturation: bool
+) -> FloatArray:
+    """Noise of a cadence (e-/s, [row, col]) under the light of all stars; infinite where a saturated target fills it.
+
+    Parameters
+    ----------
+    flux : array [star], e-/s, the target first
+    images : array [star, row, col], of unit flux
+    background : float, e-/s per pixel
+    line : Timeline
+    saturation : bool, whether full pixels bleed
+    """
+    light = np.tensordot(flux, images, axes=1)
+    sigma = noise_sigma(light + background, line)
+    if saturation and flux[0] > FULL_WELL:
+        bled = light[None].astype(np.float32)
+        bleed(bled)
+        sigma[bled[0] >= 0.99 * FULL_WELL] = np.inf
+    return sigma
 
 
 def weight(dip: Dip, line: Timeline) -> float:
