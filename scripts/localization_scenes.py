@@ -1,43 +1,34 @@
-"""Simulated scenes, localised and judged, next to what is true of them and what the noise allows at best."""
+"""Simulated scenes, localised and judged as a run does it, next to what is true and what the noise allows at best."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-from batchvet.errors import InsufficientData
-from batchvet.pixels.prf_files import read_prf
+from batchvet.arrays import FloatArray
 from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.attribution import PossibleHost, log_prior
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hosts import DEEPEST
 from batchvet.science.joint import CandidateVerdict, vet_candidate
-from batchvet.science.localization import (
-    LocalizationSettings,
-    SectorLocalization,
-    localize,
-)
-from batchvet.science.prf import Prf, TabulatedPrf, spoc_prf
-from batchvet.science.stars import StarField, TargetPosition
-from batchvet.science.timeline import Transits
+from batchvet.science.localization import SectorLocalization
+from batchvet.science.prf import Prf, TabulatedPrf
 from batchvet.simulate import Scene, SimulationSettings, draw_scene, simulate_stamp
-from batchvet.simulate.detector import POINTING_ERROR, noise_sigma
-from batchvet.simulate.dips import weight
-
-FloatArray = NDArray[np.float64]
+from batchvet.simulate.dips import pixel_noise, weight
+from batchvet.vetting.measure import NotLocalized, Observation, measure, official_prf, usable
+from batchvet.vetting.settings import Surroundings, VetSettings
 
 #: Where the PRF of the localisation comes from: the official files that the scenes were simulated with, the very
 #: PRF of the simulation, or a fit to each stamp.
 PRF_KINDS = ("official", "known", "empirical")
 
 _IDEAL_DRAWS = 20
+_SETTINGS = VetSettings(checks=("localization",), quality_bitmask=DEFAULT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +38,12 @@ class Outcome:
     index: int  #: number of the scene
     kind: str  #: of the scene, as in `batchvet.simulate`
     host: str  #: source_id of the true host; empty without a dip
-    in_table: bool  #: whether the neighbour table has the host
+    in_table: bool  #: whether the host can be named: it is the target or the neighbour table has it
     separation: float  #: host from target, arcsec
     delta_mag: float  #: host minus target
     snr: float  #: expected, all sectors
     delta_chi2: float  #: expected, between the host and the star of the table that imitates it best
-    ideal: float  #: how often an observer who knows PRF and noise names the host; NaN where the table lacks it
+    ideal: float  #: how often an observer who knows PRF and noise names the host; NaN where it cannot be named
     prf: str  #: one of PRF_KINDS
     verdict: CandidateVerdict
     error: FloatArray  #: joint offset minus truth, arcsec (east, north)
@@ -73,38 +64,37 @@ class SectorOutcome:
     limit: FloatArray  #: Cramer-Rao covariance, arcsec²
 
 
-def outcomes(
-    settings: SimulationSettings, scenes: range, prf: str, neighbours: bool = True
-) -> Iterator[tuple[Scene, dict[int, Stamp], Outcome]]:
-    """Simulate, localise and judge the first candidate of each scene."""
+def outcomes(settings: SimulationSettings, scenes: Iterable[int], prf: str) -> Iterator[Outcome]:
+    """Simulate, localise and judge the first candidate of each scene; one stamp at a time is in memory."""
     for index in scenes:
         scene = draw_scene(settings, index)
-        stamps = {sector: simulate_stamp(scene, sector) for sector in scene.sectors}
-        yield scene, stamps, judge(scene, stamps, prf, neighbours)
+        yield judge(scene, ((sector, simulate_stamp(scene, sector)) for sector in scene.sectors), prf)
 
 
-def judge(scene: Scene, stamps: dict[int, Stamp], prf: str, neighbours: bool = True) -> Outcome:
+def vet_stamp(scene: Scene, stamp: Stamp, prf: str) -> SectorLocalization | None:
+    """The scene's first candidate on one stamp, as a run vets it; None where a run says why it cannot be located."""
+    candidate = scene.candidates[0]
+    neighbours = scene.neighbours() if scene.settings.neighbour_table else None
+    observation = Observation(stamp, usable(stamp, DEFAULT), prf_of(scene, stamp, prf))
+    measured = measure(observation, candidate, Surroundings(scene.candidates, neighbours), _SETTINGS)
+    located = measured.localization
+    if isinstance(located, NotLocalized) and located.fault is not None:
+        raise RuntimeError(f"scene {scene.index}, sector {stamp.sector}: {located.fault.text}")
+    return located if isinstance(located, SectorLocalization) else None
+
+
+def judge(scene: Scene, stamps: Iterable[tuple[int, Stamp]], prf: str) -> Outcome:
     """Localise the scene's first candidate in all its sectors and compare with the truth."""
-    candidate, dip = scene.candidates[0], scene.dips[0]
-    found = {}
-    for sector, stamp in stamps.items():
-        try:
-            found[sector] = localize(
-                stamp,
-                Transits(candidate.ephemeris, tuple(other.ephemeris for other in scene.candidates[1:])),
-                StarField(_declared(scene), scene.neighbours() if neighbours else None),
-                prf_of(scene, sector, prf),
-                DEFAULT,
-                LocalizationSettings(),
-            )
-        except InsufficientData:
-            continue  # as a run would: a sector without a transit is no evidence
+    dip = scene.dips[0]
+    located = {sector: vet_stamp(scene, stamp, prf) for sector, stamp in stamps}
+    found = {sector: one for sector, one in located.items() if one is not None}
     verdict = vet_candidate([one.evidence for one in found.values()])
     host = dip.host
     limits = {} if host is None else {s: cramer_rao(scene, s, host) for s in found}
-    truth = np.full(2, math.nan) if host is None else np.array(scene.offset_arcsec(host))
     photons = [] if host is None else [cramer_rao(scene, s, host, pointing_error=0.0) for s in found]
-    in_table = host is not None and bool(scene.stars.known[host])
+    snr = {s: scene.snr[dip.toi, s] for s in found}
+    truth = np.full(2, math.nan) if host is None else _true_offset(scene, host, snr)
+    in_table = host is not None and (host == 0 or scene.in_table(host))
     information = depth_information(scene, tuple(found)) if found and host is not None else None
     return Outcome(
         index=scene.index,
@@ -113,7 +103,7 @@ def judge(scene: Scene, stamps: dict[int, Stamp], prf: str, neighbours: bool = T
         in_table=in_table,
         separation=float(np.hypot(*truth)),
         delta_mag=math.nan if host is None else float(scene.stars.tmag[host] - scene.stars.tmag[0]),
-        snr=math.sqrt(sum(scene.snr[dip.toi, s] ** 2 for s in found)),
+        snr=math.hypot(*snr.values()),
         delta_chi2=math.nan if information is None else distance_to_imitator(scene, information, host),
         ideal=ideal_accuracy(scene, information, host) if in_table and information is not None else math.nan,
         prf=prf,
@@ -126,10 +116,11 @@ def judge(scene: Scene, stamps: dict[int, Stamp], prf: str, neighbours: bool = T
     )
 
 
-def _declared(scene: Scene) -> TargetPosition:
-    """The target where the catalogue of the scene has it."""
-    row = scene.candidates[0]
-    return TargetPosition(scene.tic, row.ra, row.dec, row.pmra, row.pmdec, row.tmag)
+def _true_offset(scene: Scene, host: int, snr: dict[int, float]) -> FloatArray:
+    """East and north (arcsec) of the host from the target, where they move apart the mean of what the sectors see."""
+    offsets = np.array([scene.offset_arcsec(host, sector) for sector in snr] or [scene.offset_arcsec(host)])
+    weights = np.array(list(snr.values()) or [1.0]) ** 2
+    return np.average(offsets, axis=0, weights=weights if weights.sum() > 0 else None)
 
 
 def _together(limits: list[FloatArray]) -> FloatArray:
@@ -139,7 +130,7 @@ def _together(limits: list[FloatArray]) -> FloatArray:
 
 
 def _sector(scene: Scene, sector: int, one: SectorLocalization, limit: FloatArray) -> SectorOutcome:
-    truth = np.array(scene.offset_arcsec(scene.dips[0].host))
+    truth = np.array(scene.offset_arcsec(scene.dips[0].host, sector))
     covariance = [
         [one.offset_cov_ra_ra, one.offset_cov_ra_dec],
         [one.offset_cov_ra_dec, one.offset_cov_dec_dec],
@@ -148,23 +139,20 @@ def _sector(scene: Scene, sector: int, one: SectorLocalization, limit: FloatArra
     return SectorOutcome(sector, scene.snr[scene.dips[0].toi, sector], error, np.array(covariance), limit)
 
 
-def prf_of(scene: Scene, sector: int, kind: str) -> Prf | None:
+def prf_of(scene: Scene, stamp: Stamp, kind: str) -> Prf | None:
     """The PRF that the localisation is given."""
     if kind == "empirical":
         return None
-    pointing = scene.pointings[sector]
     if kind == "official":
-        nodes = read_prf(Path(scene.settings.prf_directory), sector, pointing.camera, pointing.ccd)
-        row, col = pointing.row + (scene.shape[0] - 1) / 2, pointing.column + (scene.shape[1] - 1) / 2
-        return spoc_prf(nodes, row, col)
-    true = scene.prf(sector)
+        return official_prf(stamp, str(scene.settings.prf_directory))
+    true = scene.prf(stamp.sector)
     samples = true.coefficients
     for axis in (0, 1):  # a cubic B-spline's value at its knots
         samples = correlate1d(samples, [1 / 6, 4 / 6, 1 / 6], axis=axis, mode="constant")
     return TabulatedPrf(samples, true.samples_per_pixel, "spoc", 0.01)
 
 
-def cramer_rao(scene: Scene, sector: int, star: int, pointing_error: float = POINTING_ERROR) -> FloatArray:
+def cramer_rao(scene: Scene, sector: int, star: int, pointing_error: float | None = None) -> FloatArray:
     """Least covariance (arcsec², east and north) of the position of a dip of unknown flux on one star.
 
     For photon and read noise and the error of POS_CORR, with the true PRF and every star known; all transits of
@@ -237,16 +225,17 @@ def _products(a: FloatArray, b: FloatArray, moved: FloatArray) -> FloatArray:
 
 
 def _star_images(
-    scene: Scene, sector: int, pointing_error: float = POINTING_ERROR
+    scene: Scene, sector: int, pointing_error: float | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Of unit fluxes the images and derivatives [star, 6, row, col], and the noise of a cadence [row, col].
 
-    And what the error of POS_CORR does to all stars, over that noise, [2, pixel].
+    And what the error of POS_CORR (pixels; None: the sector's own) does to all stars, over that noise, [2, pixel].
     """
     column, row = scene.positions(sector)
     images = scene.prf(sector).images(column, row, scene.shape)
-    light = np.tensordot(scene.stars.flux, images[:, 0], axes=1) + scene.pointings[sector].zodiacal
-    noise = noise_sigma(light, scene.timeline(sector))
+    zodiacal, saturation = scene.pointings[sector].zodiacal, scene.settings.saturation
+    noise = pixel_noise(scene.stars.flux, images[:, 0], zodiacal, scene.timeline(sector), saturation)
     moved = (np.tensordot(scene.stars.flux, images[:, 1:3], axes=1) / noise).reshape(2, -1)
     known = scene.settings.pos_corr == "measured" and scene.settings.jitter > 0
-    return images, noise, moved * (pointing_error if known else 0.0)
+    error = scene.pointings[sector].pos_corr_error if pointing_error is None else pointing_error
+    return images, noise, moved * (error if known else 0.0)

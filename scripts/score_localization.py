@@ -1,11 +1,19 @@
 #!/usr/bin/env python3
-"""How good is the localisation? Simulate scenes, locate their dips, and compare with the truth.
+"""How good is the localisation? Simulate scenes, locate their dips as a run does, and compare with the truth.
 
     python scripts/score_localization.py --scenes 200 --seed 11 --prf known
     python scripts/score_localization.py --scenes 100 --prf official --prf-directory ../shared/data/prf --compare
+    python scripts/score_localization.py --matrix --scenes 100 --jobs 2 --prf empirical
+    python scripts/score_localization.py --matrix --rows drift tmag=4.5-7 --scenes 200 --json
 
 Prints error against the Cramer-Rao limit, coverage of the error ellipses, accuracy of hosts, verdicts and the
 reliability of probabilities, by signal to noise, separation, magnitude difference and PRF.
+
+With --matrix one row for each value of each axis of the sky (`scripts/localization_matrix.py` lists them). A row
+depends on its name, the seed and the number of scenes alone; rows of one seed have the same targets where their axis
+lets them.
+Scenes have the pointing noise of the sky; --pointing rough gives those that earlier figures come from, to the last bit,
+--jitter-error 0.002 only their error of POS_CORR.
 """
 
 from __future__ import annotations
@@ -15,42 +23,40 @@ import json
 import math
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from localization_figures import expected_calibration_error, score
+from localization_matrix import ROWS, print_matrix, rows_named, run_matrix
 from localization_rivals import rival_hosts
 from localization_scenes import PRF_KINDS, Outcome, judge
 
 from batchvet.simulate import SimulationSettings, draw_scene, simulate_stamp
 
-SNR_BINS = ((5, 7), (7, 10), (10, 20), (20, 50), (50, 1e9))
-SEPARATION_BINS = ((0, 1), (1, 10), (10, 20), (20, 40), (40, 1e9))
-MAGNITUDE_BINS = ((-9, 0.001), (0.001, 1), (1, 3), (3, 99))
-IDENTIFIABLE = 25.0  #: expected delta chi² between the host and its best imitator
-LIMIT_68, LIMIT_95 = 2.2789, 5.9915  # chi² of two degrees of freedom
+__all__ = ["expected_calibration_error", "score"]
 
 
 def main() -> int:
     options = _arguments()
+    if options.matrix:
+        rows = rows_named(options.rows)
+        report = list(run_matrix(rows, options.prf, options.prf_directory, options.seed, options.scenes, options.jobs))
+        print(json.dumps(report, indent=2)) if options.json else print_matrix(report)
+        return 0
     found: list[Outcome] = []
     rivals: dict[str, list[bool]] = {}
     began = time.perf_counter()
     for prf in options.prf:
-        settings = _settings(options, prf)
-        for index in range(options.first, options.first + options.scenes):
-            scene = draw_scene(settings, index)
-            stamps = {sector: simulate_stamp(scene, sector) for sector in scene.sectors}
-            outcome = judge(scene, stamps, prf, not options.no_neighbours)
+        for outcome, named in _judged(options, prf):
             found.append(outcome)
-            if options.compare and outcome.in_table:
-                for name, host in rival_hosts(scene, stamps).items():
-                    rivals.setdefault(f"{name}, scenes of prf {prf}", []).append(host == outcome.host)
+            for name, host in named.items():
+                rivals.setdefault(f"{name}, scenes of prf {prf}", []).append(host == outcome.host)
             print(f"\r{len(found)} scenes, {time.perf_counter() - began:.0f} s", end="", file=sys.stderr)
     print(file=sys.stderr)
-    report = {"by_prf": {}, "rivals": {name: _share(right) for name, right in rivals.items()}}
+    report = {"by_prf": {}, "rivals": {name: sum(right) / len(right) for name, right in rivals.items()}}
     for prf in options.prf:
         report["by_prf"][prf] = score([one for one in found if one.prf == prf])
     if options.json:
@@ -62,23 +68,32 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=100, help="number of scenes for each kind of PRF")
+    parser.add_argument("--scenes", type=int, default=100, help="number of scenes for each kind of PRF, or each row")
     parser.add_argument("--first", type=int, default=0, help="number of the first scene")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--matrix", action="store_true", help="one row for each value of each axis of the sky")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="of the matrix: axes, or axis=value")
     parser.add_argument("--sectors", type=int, default=3)
     parser.add_argument("--cadence", type=float, default=1800.0, help="s")
-    parser.add_argument("--prf", nargs="+", choices=PRF_KINDS, default=["known", "empirical"])
+    parser.add_argument("--prf", nargs="+", choices=PRF_KINDS, help="default: known empirical; --matrix: empirical")
     parser.add_argument("--prf-directory", type=Path, help="official PRF files, needed by --prf official")
     parser.add_argument("--family", default="mixed", help="simulated PRF: gaussians, moffats or mixed")
     parser.add_argument("--scenario", default="mixed", help="kind of scene, as in `batchvet simulate`")
     parser.add_argument("--snr", type=float, nargs=2, default=(5.0, 50.0), metavar=("LOW", "HIGH"))
+    parser.add_argument("--pointing", default="flight", choices=("flight", "rough"))
+    parser.add_argument("--jitter-error", type=float, help="of POS_CORR, pixels; default: as the pointing has it")
     parser.add_argument("--pos-corr", default="measured", choices=("measured", "zero", "absent"))
     parser.add_argument("--no-neighbours", action="store_true", help="give no neighbour table")
     parser.add_argument("--compare", action="store_true", help="also run tess-vetter and exovetter")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
+    if options.prf is None:
+        options.prf = ["empirical"] if options.matrix else ["known", "empirical"]
     if "official" in options.prf and options.prf_directory is None:
         parser.error("--prf official needs --prf-directory")
+    if options.matrix and not rows_named(options.rows):
+        parser.error(f"--rows: none of {', '.join(options.rows)} is among {', '.join(row.name for row in ROWS)}")
     return options
 
 
@@ -92,154 +107,29 @@ def _settings(options: argparse.Namespace, prf: str) -> SimulationSettings:
         snr_range=tuple(options.snr),
         prf=options.family,
         prf_directory=options.prf_directory if prf != "known" else None,
+        pointing=options.pointing,
+        pos_corr_error_px=options.jitter_error,
         pos_corr=options.pos_corr,
+        neighbour_table=not options.no_neighbours,
     )
 
 
-def score(found: Sequence[Outcome]) -> dict[str, Any]:
-    """All figures of a set of outcomes."""
-    dips = [one for one in found if one.host and one.verdict.n_sectors_used]
-    listed = [one for one in dips if one.in_table]
-    return {
-        "scenes": len(found),
-        "position_by_snr": _binned(dips, lambda one: one.snr, SNR_BINS, position_figures),
-        "position": position_figures([one for one in dips if one.snr >= 7]),
-        "sector_position": sector_figures(dips),
-        "hosts": host_figures(listed),
-        "hosts_by_snr": _binned(listed, lambda one: one.snr, SNR_BINS, host_figures),
-        "hosts_by_separation": _binned(listed, lambda one: one.separation, SEPARATION_BINS, host_figures),
-        "hosts_by_magnitude": _binned(listed, lambda one: one.delta_mag, MAGNITUDE_BINS, host_figures),
-        "verdicts": verdict_figures(found),
-        "reliability": reliability(found),
-    }
+def _judged(options: argparse.Namespace, prf: str) -> Iterator[tuple[Outcome, dict[str, str]]]:
+    """Outcome of each scene, and the hosts that other tools name; in the scenes' order."""
+    settings, scenes = _settings(options, prf), range(options.first, options.first + options.scenes)
+    if options.jobs == 1:
+        for index in scenes:
+            yield _judge(settings, index, prf, options.compare)
+        return
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_judge, *zip(*((settings, index, prf, options.compare) for index in scenes), strict=True))
 
 
-def position_figures(dips: Sequence[Outcome]) -> dict[str, float]:
-    """Error over the Cramer-Rao limit and coverage of the joint positions."""
-    pairs = [(one.error, _covariance(one)) for one in dips]
-    figures = _position_figures(pairs, [one.limit for one in dips])
-    if dips:
-        squares = [one.error @ np.linalg.solve(one.photon_limit, one.error) for one in dips]
-        figures["median_over_photons"] = math.sqrt(float(np.median(squares)) / (2 * math.log(2)))
-    return figures
-
-
-def sector_figures(dips: Sequence[Outcome]) -> dict[str, float]:
-    """The same for single sectors in which the dip is expected with SNR >= 7."""
-    sectors = [sector for one in dips for sector in one.sectors if sector.snr >= 7]
-    return _position_figures([(one.error, one.covariance) for one in sectors], [one.limit for one in sectors])
-
-
-def _position_figures(pairs: Sequence[tuple[Any, Any]], limits: Sequence[Any]) -> dict[str, float]:
-    if not pairs:
-        return {"n": 0}
-    squares = np.array([error @ np.linalg.solve(covariance, error) for error, covariance in pairs])
-    of_limit = np.array(
-        [error @ np.linalg.solve(limit, error) for (error, _), limit in zip(pairs, limits, strict=True)]
-    )
-    radius = np.array([np.hypot(*error) for error, _ in pairs])
-    return {
-        "n": len(pairs),
-        "median_arcsec": float(np.median(radius)),
-        "p90_arcsec": float(np.percentile(radius, 90)),
-        # The median of chi² with two degrees of freedom is 2 ln 2: robust against the few that went astray.
-        "median_over_limit": math.sqrt(float(np.median(of_limit)) / (2 * math.log(2))),
-        "rms_over_limit": math.sqrt(float(np.mean(np.minimum(of_limit, 50.0))) / 2),
-        "coverage_68": float(np.mean(squares < LIMIT_68)),
-        "coverage_95": float(np.mean(squares < LIMIT_95)),
-    }
-
-
-def _covariance(one: Outcome) -> np.ndarray:
-    v = one.verdict
-    return np.array([[v.offset_cov_ra_ra, v.offset_cov_ra_dec], [v.offset_cov_ra_dec, v.offset_cov_dec_dec]])
-
-
-def host_figures(listed: Sequence[Outcome]) -> dict[str, float]:
-    """How often the most probable star is the host, of those that the table lists."""
-    right = np.array([one.verdict.best_host_id == one.host for one in listed], dtype=bool)
-    sure = np.array([one.verdict.p_best_host >= 0.95 for one in listed], dtype=bool)
-    clear = np.array([one.delta_chi2 > IDENTIFIABLE for one in listed], dtype=bool)
-    return {
-        "n": len(listed),
-        "right": _share(right),
-        "ideal": _share([one.ideal for one in listed if math.isfinite(one.ideal)]),
-        "n_identifiable": int(clear.sum()),
-        "right_identifiable": _share(right[clear]),
-        "n_sure": int(sure.sum()),
-        "right_sure": _share(right[sure]),
-    }
-
-
-def verdict_figures(found: Sequence[Outcome]) -> dict[str, Any]:
-    """Confusion matrix; ON_TARGET is wrong unless the target is the host, OFF_TARGET is wrong if it is."""
-    table = Counter((_truth(one), one.verdict.verdict) for one in found)
-    wrong = [one for one in found if _wrong(one)]
-    strong = [one for one in found if one.host and one.snr >= 7]
-    said = [one.verdict.verdict in ("ON_TARGET", "OFF_TARGET") for one in strong]
-    return {
-        "confusion": {f"{truth} -> {said}": count for (truth, said), count in sorted(table.items())},
-        "wrong": len(wrong) / max(len(found), 1),
-        "wrong_scenes": [one.index for one in wrong],
-        "decided_snr7": _share(said),
-    }
-
-
-def _truth(one: Outcome) -> str:
-    if not one.host:
-        return "no dip"
-    return "target" if one.separation == 0 else ("neighbour" if one.in_table else "star not in table")
-
-
-def _wrong(one: Outcome) -> bool:
-    truth = _truth(one)
-    return (one.verdict.verdict == "ON_TARGET" and truth != "target") or (
-        one.verdict.verdict == "OFF_TARGET" and truth in ("target", "no dip")
-    )
-
-
-def reliability(found: Sequence[Outcome]) -> dict[str, Any]:
-    """P(target) against how often the target is the host, and the expected calibration error; scenes with a dip."""
-    used = [one for one in found if one.host and one.verdict.n_sectors_used and one.verdict.n_sectors_used > 0]
-    p = np.array([one.verdict.p_target for one in used])
-    raw = np.array([one.verdict.p_target_raw for one in used])
-    true = np.array([one.separation == 0 for one in used], dtype=float)
-    best = np.array([one.verdict.p_best_host for one in used])
-    right = np.array([one.verdict.best_host_id == (one.host if one.in_table else "") for one in used], dtype=float)
-    return {
-        "curve": [
-            {"p": float(p[m].mean()), "true": float(true[m].mean()), "n": int(m.sum())}
-            for m in _probability_bins(p)
-            if m.any()
-        ],
-        "error": expected_calibration_error(p, true),
-        "error_raw": expected_calibration_error(raw, true),
-        "error_best_host": expected_calibration_error(best, right),
-    }
-
-
-def _probability_bins(p: np.ndarray) -> list[np.ndarray]:
-    number = np.minimum((p * 10).astype(int), 9)
-    return [number == k for k in range(10)]
-
-
-def expected_calibration_error(p: np.ndarray, true: np.ndarray) -> float:
-    """Mean distance of stated probability and frequency over ten bins, weighted by their content."""
-    return float(sum(m.sum() * abs(p[m].mean() - true[m].mean()) for m in _probability_bins(p) if m.any()) / len(p))
-
-
-def _share(right: Sequence[bool] | np.ndarray) -> float:
-    return float(np.mean(right)) if len(right) else math.nan
-
-
-def _binned(
-    found: Sequence[Outcome],
-    value: Callable[[Outcome], float],
-    bins: Sequence[tuple[float, float]],
-    figures: Callable[[Sequence[Outcome]], dict[str, float]],
-) -> dict[str, dict[str, float]]:
-    groups = {f"{low:g} to {high:g}": [o for o in found if low <= value(o) < high] for low, high in bins}
-    return {name: figures(group) for name, group in groups.items() if group}
+def _judge(settings: SimulationSettings, index: int, prf: str, compare: bool) -> tuple[Outcome, dict[str, str]]:
+    scene = draw_scene(settings, index)
+    stamps = {sector: simulate_stamp(scene, sector) for sector in scene.sectors}
+    outcome = judge(scene, stamps.items(), prf)
+    return outcome, rival_hosts(scene, stamps) if compare and outcome.in_table else {}
 
 
 def _print_report(report: dict[str, Any]) -> None:

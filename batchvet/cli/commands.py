@@ -11,6 +11,7 @@ import typer
 from batchvet import __version__
 from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, duration, print_json, print_table, size
 from batchvet.cli.data_commands import cache_app, catalog_app
+from batchvet.cli.simulate_command import simulate
 from batchvet.errors import ConfigError
 from batchvet.vocabulary import Status
 
@@ -211,45 +212,7 @@ def report(
     print(write_report(RunResults(run), output))
 
 
-@app.command()
-def simulate(  # house: options of a command
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where files go.", show_default=False)],
-    targets: Annotated[int, typer.Option(min=1)] = 20,
-    sectors: Annotated[int, typer.Option(min=1)] = 3,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    cadence: Annotated[float, typer.Option(help="20 to 1800 s.")] = 1800.0,
-    scenario: Annotated[str, typer.Option(help="mixed, or one kind of scene.")] = "mixed",
-    overwrite: Annotated[bool, typer.Option(help="Replace a previous simulation.")] = False,
-    workers: Annotated[int, typer.Option(min=1)] = 1,
-    as_json: Json = False,
-) -> None:
-    """Make SPOC-format target pixel files with known truth, and a configuration to vet them."""
-    from batchvet.simulate import simulate as make
-
-    with Bars() as bars:
-        bars.start("Simulating targets", targets)
-        made = make(
-            directory,
-            targets=targets,
-            sectors=sectors,
-            seed=seed,
-            cadence_s=cadence,
-            scenario=scenario,
-            overwrite=overwrite,
-            workers=workers,
-            progress=lambda done, total: bars.advance(),
-        )
-    summary = {
-        "directory": str(made.directory),
-        "config": str(made.config),
-        "truth": str(made.truth),
-        "files": len(made.files),
-    }
-    if as_json:
-        print_json(summary)
-        return
-    print(f"{len(made.files)} files in {made.directory / 'tpfs'}, the truth in {made.truth}")
-    print(f"next: batchvet run {made.config}")
+app.command()(simulate)
 
 
 def _run_and_report(config: RunConfig, options: RunOptions, *, as_json: bool) -> None:

@@ -65,6 +65,10 @@ def main() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # one more now would change the exit code
         print(_INTERRUPTED, file=sys.stderr)
+        # All is closed. An interrupt that the interpreter still remembers would end it by the signal, not by 130.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

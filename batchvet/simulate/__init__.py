@@ -5,5 +5,15 @@ from batchvet.simulate.draw import draw_scene
 from batchvet.simulate.scene import Scene
 from batchvet.simulate.settings import KINDS, SimulationSettings
 from batchvet.simulate.survey import SimulatedSurvey, simulate
+from batchvet.simulate.timeline import mission_sectors
 
-__all__ = ["KINDS", "Scene", "SimulatedSurvey", "SimulationSettings", "draw_scene", "simulate", "simulate_stamp"]
+__all__ = [
+    "KINDS",
+    "Scene",
+    "SimulatedSurvey",
+    "SimulationSettings",
+    "draw_scene",
+    "mission_sectors",
+    "simulate",
+    "simulate_stamp",
+]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from batchvet.arrays import BoolArray, Float32Array, FloatArray
 from batchvet.pixels.stamp import Stamp
-from batchvet.simulate.scene import Pointing, Scene, star_positions
+from batchvet.simulate.intruders import hit_by_cosmic_rays
+from batchvet.simulate.scene import Pointing, Scene, star_positions, stated_motion
 from batchvet.simulate.settings import SimulationSettings, stream
 from batchvet.simulate.starlight import starlight, target_motion
 from batchvet.simulate.timeline import EARTH_POINT, IMPULSIVE, Timeline
 
-FloatArray = NDArray[np.float64]
-
 READ_NOISE = 9.0  #: e- per exposure, between the four outputs' 7.5 and 10 (headers of SPOC files)
 FULL_WELL = 2.0e5 / 1.98  #: e-/s that fill a pixel in one exposure (TESS Instrument Handbook, section 4.4)
-POINTING_ERROR = 0.002  #: pixels, 1 sigma of POS_CORR about the true motion
+
+Light = TypeVar("Light", Float32Array, FloatArray)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class Exposure:
     """A stamp and what only the simulator knows of it."""
 
     stamp: Stamp
-    background: NDArray[np.float32]  #: what was subtracted, e-/s, [cadence, row, col]
+    background: Float32Array  #: what was subtracted, e-/s, [cadence, row, col]
     motion: FloatArray  #: true motion of the target, pixels (column, row), [cadence, 2]
 
 
@@ -56,22 +58,25 @@ def expose(scene: Scene, sector: int) -> Exposure:
     scattered = scattered_light(settings, pointing, line, scene.shape)
     background = scattered + np.float32(pointing.zodiacal)
     error = noise_sigma(np.maximum(flux, 0) + background, line)
+    if settings.cosmic_rays > 0:
+        hit_by_cosmic_rays(stream(settings.seed, scene.index, sector, 2), flux, line, settings.cosmic_rays)
     if settings.noise:
         flux += error * rng.standard_normal(flux.shape, dtype=np.float32)
     flux += np.float32(settings.background_residual) * scattered
     quality = line.quality.copy()
     if settings.flags:
         _outliers(rng, flux, quality)
-    pos_corr = _pos_corr(rng, settings, motion)
+    pos_corr = _pos_corr(rng, settings, pointing, motion)
     for array in (flux, error, background) if pos_corr is None else (flux, error, background, pos_corr):
         array[(quality & EARTH_POINT) > 0] = np.nan  # no data there
     ra, dec = scene.stars.at(2000.0)
+    pmra, pmdec = stated_motion(settings, scene.stars, "header")
     stamp = Stamp(
         tic=scene.tic,
         sector=sector,
         camera=pointing.camera,
         ccd=pointing.ccd,
-        cadence_s=settings.cadence_s,
+        cadence_s=pointing.cadence_s,
         time=line.time.copy(),
         flux=flux,
         quality=quality,
@@ -84,24 +89,25 @@ def expose(scene: Scene, sector: int) -> Exposure:
         row=pointing.row,
         ra=float(ra[0]),
         dec=float(dec[0]),
-        pmra=float(scene.stars.pmra[0]),
-        pmdec=float(scene.stars.pmdec[0]),
+        pmra=pmra,
+        pmdec=pmdec,
         tmag=float(scene.stars.tmag[0]),
         source=f"simulated scene {scene.index} of seed {settings.seed}",
     )
     return Exposure(stamp, background, motion)
 
 
-def noise_sigma(light: NDArray, line: Timeline) -> NDArray:
+def noise_sigma(light: Light, line: Timeline) -> Light:
     """Photon and read noise (e-/s) of a cadence for the light on a pixel (e-/s, background included)."""
-    variance = light / light.dtype.type(line.exposure_s)
+    variance: Light = light / light.dtype.type(line.exposure_s)
     variance += light.dtype.type(line.reads * READ_NOISE**2 / line.exposure_s**2)
-    return np.sqrt(variance, out=variance)
+    np.sqrt(variance, out=variance)
+    return variance
 
 
 def scattered_light(
     settings: SimulationSettings, pointing: Pointing, line: Timeline, shape: tuple[int, int]
-) -> NDArray[np.float32]:
+) -> Float32Array:
     """Earth and Moon light (e-/s), [cadence, row, col]: a ramp at both ends of an orbit, tilted over the stamp."""
     amplitude, per_column, per_row = pointing.scattered
     rows, cols = np.arange(shape[0]) - (shape[0] - 1) / 2, np.arange(shape[1]) - (shape[1] - 1) / 2
@@ -110,7 +116,7 @@ def scattered_light(
     return ramp.astype(np.float32)[:, None, None] * tilt.astype(np.float32)
 
 
-def bleed(flux: NDArray[np.float32]) -> None:
+def bleed(flux: Float32Array) -> None:
     """Move what does not fit into a pixel up and down its column, half each way, in place; none is lost inside."""
     well = np.float32(FULL_WELL)
     for col in np.flatnonzero((flux > well).any(axis=(0, 1))):
@@ -126,9 +132,9 @@ def bleed(flux: NDArray[np.float32]) -> None:
                 carried -= taken
 
 
-def aperture_of(image: FloatArray) -> NDArray[np.bool_]:
+def aperture_of(image: FloatArray) -> BoolArray:
     """Where a star's image is brighter than an eighth of its peak, [row, col]."""
-    return image > image.max() / 8
+    return np.asarray(image > image.max() / 8)
 
 
 def _aperture(scene: Scene, sector: int) -> NDArray[np.int32]:
@@ -138,7 +144,7 @@ def _aperture(scene: Scene, sector: int) -> NDArray[np.int32]:
     return np.where(aperture_of(image), 1 + 2 + 8, 1).astype(np.int32)
 
 
-def _outliers(rng: np.random.Generator, flux: NDArray[np.float32], quality: NDArray[np.int32]) -> None:
+def _outliers(rng: np.random.Generator, flux: Float32Array, quality: NDArray[np.int32]) -> None:
     """Bright pixels that the pipeline noticed too late to remove, and flagged; in place."""
     count = max(2, len(quality) // 1000)
     cadences = rng.choice(len(quality), count, replace=False)
@@ -147,9 +153,11 @@ def _outliers(rng: np.random.Generator, flux: NDArray[np.float32], quality: NDAr
     quality[cadences] |= IMPULSIVE
 
 
-def _pos_corr(rng: np.random.Generator, settings: SimulationSettings, motion: FloatArray) -> NDArray[np.float32] | None:
+def _pos_corr(
+    rng: np.random.Generator, settings: SimulationSettings, pointing: Pointing, motion: FloatArray
+) -> Float32Array | None:
     if settings.pos_corr == "absent":
         return None
     if settings.pos_corr == "zero":
         return np.zeros(motion.shape, dtype=np.float32)
-    return (motion + rng.normal(0, POINTING_ERROR, motion.shape)).astype(np.float32)
+    return (motion + rng.normal(0, pointing.pos_corr_error, motion.shape)).astype(np.float32)

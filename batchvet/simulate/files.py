@@ -108,13 +108,18 @@ def _primary(stamp: Stamp) -> fits.PrimaryHDU:
         ("CCD", stamp.ccd, "CCD chip number"),
         ("RA_OBJ", stamp.ra, "[deg] right ascension"),
         ("DEC_OBJ", stamp.dec, "[deg] declination"),
-        ("PMRA", stamp.pmra, "[mas/yr] RA proper motion"),
-        ("PMDEC", stamp.pmdec, "[mas/yr] Dec proper motion"),
-        ("PMTOTAL", float(np.hypot(stamp.pmra, stamp.pmdec)), "[mas/yr] total proper motion"),
+        ("PMRA", _known(stamp.pmra), "[mas/yr] RA proper motion"),
+        ("PMDEC", _known(stamp.pmdec), "[mas/yr] Dec proper motion"),
+        ("PMTOTAL", _known(float(np.hypot(stamp.pmra, stamp.pmdec))), "[mas/yr] total proper motion"),
         ("TESSMAG", stamp.tmag, "[mag] TESS magnitude"),
         ("TICVER", "simulated", "TIC version"),
     ]
     return fits.PrimaryHDU(header=fits.Header(cards))
+
+
+def _known(value: float) -> float | None:
+    """A header's value, none where it is not known."""
+    return value if np.isfinite(value) else None
 
 
 def _pixels(exposure: Exposure) -> fits.BinTableHDU:
@@ -132,7 +137,7 @@ def _pixels(exposure: Exposure) -> fits.BinTableHDU:
     table["CADENCENO"], table["QUALITY"] = stamp.cadenceno, stamp.quality
     table["RAW_CNTS"], table["FLUX"], table["FLUX_ERR"] = -1, stamp.flux, stamp.flux_err
     table["FLUX_BKG"] = exposure.background
-    table["FLUX_BKG_ERR"] = 0.1 * np.nanmin(stamp.flux_err)
+    table["FLUX_BKG_ERR"] = 0.1 * np.nanmin(table["FLUX_ERR"])
     pos_corr = np.full((len(table), 2), np.nan) if stamp.pos_corr is None else stamp.pos_corr
     table["POS_CORR1"], table["POS_CORR2"] = pos_corr.T
     cards = [card for n, name in enumerate(_COLUMNS, 1) if name in _IMAGES for card in _column_wcs(stamp, n)]

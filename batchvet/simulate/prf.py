@@ -12,13 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, spline_filter
 
+from batchvet.arrays import FloatArray, IndexArray
 from batchvet.errors import ConfigError
 from batchvet.simulate.settings import PrfFunction
-
-FloatArray = NDArray[np.float64]
 
 _SAMPLES = 8  # per pixel, even, so that Simpson's rule integrates a pixel
 _HALF_WIDTH = 8  # pixels from the centre to the edge of a simulated table
@@ -74,7 +72,7 @@ class TabulatedPrf:
         block = np.moveaxis(block.reshape(len(block), shape[0], 4, shape[1]), 2, 3)
         return (block @ row_weight[:, None, :, :1])[..., 0]
 
-    def _weights(self, position: FloatArray, pixels: int, size: int) -> tuple[NDArray[np.intp], FloatArray]:
+    def _weights(self, position: FloatArray, pixels: int, size: int) -> tuple[IndexArray, FloatArray]:
         """Table indices [star, 4 pixels] and spline weights [star, 4, order of derivative] along one axis."""
         k = self.samples_per_pixel
         start = (size - 1) / 2 - position * k
@@ -86,17 +84,6 @@ class TabulatedPrf:
         slope = np.stack([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], 1) / 2
         curve = np.stack([1 - t, 3 * t - 2, 1 - 3 * t, t], 1)
         return index, np.stack([value, -k * slope, k * k * curve], axis=2)  # the sample moves against the star
-
-
-def table_for(
-    prf: str | PrfFunction, prf_directory: Path | None, sector: int, camera: int, ccd: int, column: float, row: float
-) -> TabulatedPrf:
-    """The PRF at one place: from a directory of official files, a callable, or a named family."""
-    if prf_directory is not None:
-        return spoc_table(prf_directory, sector, camera, ccd, column, row)
-    if callable(prf):
-        return _from_callable(prf, column, row)
-    return family_table(prf, camera, ccd, column, row)
 
 
 @lru_cache(maxsize=256)
@@ -161,7 +148,7 @@ def _gaussians(grid: FloatArray, radius: float, angle: float, own: FloatArray) -
         (0.12, 1.60 + 0.30 * r, 1.20 + 0.10 * own[3], 0.70 * r + 0.15 * own[4], 0.20 * own[5]),
         (0.05, 2.60, 2.60 + 0.30 * own[6], 0.40 * own[7], 0.0),
     ]
-    return np.sum([w * np.exp(-0.5 * q) for w, q in _components(grid, angle + 0.1 * own[2], parts)], axis=0)
+    return np.asarray(np.sum([w * np.exp(-0.5 * q) for w, q in _components(grid, angle + 0.1 * own[2], parts)], axis=0))
 
 
 def _moffats(grid: FloatArray, radius: float, angle: float, own: FloatArray) -> FloatArray:
@@ -173,10 +160,10 @@ def _moffats(grid: FloatArray, radius: float, angle: float, own: FloatArray) -> 
     ]
     powers = (3.2, 2.8, 2.6)
     pairs = zip(_components(grid, angle + 0.2 * own[7], parts), powers, strict=True)
-    return np.sum([w * (power - 1) * (1 + q) ** -power for (w, q), power in pairs], axis=0)
+    return np.asarray(np.sum([w * (power - 1) * (1 + q) ** -power for (w, q), power in pairs], axis=0))
 
 
-def _from_callable(prf: PrfFunction, column: float, row: float) -> TabulatedPrf:
+def callable_table(prf: PrfFunction, column: float, row: float) -> TabulatedPrf:
     """Tabulate a callable by asking it for stars at every sub-pixel offset."""
     k, half = _SAMPLES, _HALF_WIDTH
     side = 2 * half + 1

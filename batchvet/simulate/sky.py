@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from batchvet.arrays import FloatArray
 
 ARCSEC = 1.0 / 3600.0  #: deg
 

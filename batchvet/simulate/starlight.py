@@ -8,15 +8,13 @@ cadences are flagged, move farther.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from batchvet.arrays import Float32Array, FloatArray
 from batchvet.simulate.prf import TabulatedPrf
 from batchvet.simulate.scene import Pointing, Scene, Stars, star_positions
 from batchvet.simulate.settings import SimulationSettings
 from batchvet.simulate.timeline import Timeline
 from batchvet.simulate.transit import Dip
-
-FloatArray = NDArray[np.float64]
 
 NEGLIGIBLE = 1e-3  #: of the target's flux: stars fainter than this are drawn as constant
 
@@ -47,8 +45,8 @@ def target_motion(settings: SimulationSettings, pointing: Pointing, line: Timeli
     return settings.jitter * np.stack([column - column.mean(), row - row.mean()], axis=1)
 
 
-def starlight(scene: Scene, sector: int, motion: FloatArray) -> NDArray[np.float32]:
-    """Flux of all stars (e-/s), [cadence, row, col]: one steady image that moves, and each star that varies."""
+def starlight(scene: Scene, sector: int, motion: FloatArray) -> Float32Array:
+    """Flux of all stars and asteroids (e-/s), [cadence, row, col]: one steady image that moves, and what varies."""
     stars, shape, line = scene.stars, scene.shape, scene.timeline(sector)
     prf, (column, row) = scene.prf(sector), star_positions(stars, scene.pointings[sector])
     basis = motion_basis(motion, scene.settings.jitter * line.smear)
@@ -56,12 +54,19 @@ def starlight(scene: Scene, sector: int, motion: FloatArray) -> NDArray[np.float
     flux = (basis @ steady.reshape(6, -1)).astype(np.float32)
     hosts = {dip.host for dip in scene.dips if dip.host is not None}
     shines = (stars.amplitude > 0) & (stars.flux > NEGLIGIBLE * stars.flux[0])
-    for i in sorted(hosts | set(np.flatnonzero(shines))):
+    flaring = {flare.star for flare in scene.flares}
+    for i in sorted(hosts | flaring | set(np.flatnonzero(shines).tolist())):
         curve = light_curve(stars, scene.dips, i, line)
+        for flare in (one for one in scene.flares if one.star == i):
+            curve += flare.light(line.mid_time, line.cadence_s / 86400.0) / stars.flux[i]
         own = stars.flux[i] * prf.images(column[i : i + 1], row[i : i + 1], shape)[0].reshape(6, -1)
         changed = np.flatnonzero(curve)
         flux[changed] += ((curve[changed, None] * basis[changed]) @ own).astype(np.float32)
-    return flux.reshape(-1, *shape)
+    flux = flux.reshape(-1, *shape)
+    for asteroid in scene.asteroids:
+        if asteroid.sector == sector:
+            asteroid.add_to(flux, line, prf)
+    return flux
 
 
 def steady_images(
@@ -84,5 +89,5 @@ def light_curve(stars: Stars, dips: tuple[Dip, ...], star: int, line: Timeline) 
         bright += stars.amplitude[star] * np.sin(angle)
     for dip in dips:
         if dip.host == star:
-            bright *= 1 - dip.depth * dip.shape(line.mid_time, line.cadence_s / 86400.0)
+            bright *= 1 - dip.loss(line.mid_time, line.cadence_s / 86400.0)
     return bright - 1

@@ -7,16 +7,17 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
+from batchvet.arrays import BoolArray, FloatArray, IndexArray
+from batchvet.errors import ConfigError
+from batchvet.simulate.attitude import DUMP_DAYS, attitude, flight_noise
 from batchvet.simulate.settings import stream
-
-FloatArray = NDArray[np.float64]
 
 SECTOR_DAYS = 27.4  #: two orbits
 GAP_DAYS = 1.0  #: downlink between the orbits
-DUMP_DAYS = 2.5  #: between momentum dumps
 FIRST_SECTOR_BTJD = 1325.3  #: start of sector 1 (its header's TSTART)
+
+VISITS = (1, 27, 61, 87)  #: first sectors of the years in which TESS looked south
 
 EARTH_POINT, ARGABRIGHTENING, DESATURATION, COSMIC_RAY = 8, 16, 32, 64
 MANUAL_EXCLUDE, IMPULSIVE, STRAYLIGHT, STRAYLIGHT2 = 128, 512, 2048, 4096
@@ -45,9 +46,9 @@ class Timeline:
     impulse: FloatArray  #: flux that an argabrightening adds, e-/s per pixel
 
     @property
-    def usable(self) -> NDArray[np.bool_]:
+    def usable(self) -> BoolArray:
         """Cadences that an analysis with the default bitmask uses."""
-        return np.isfinite(self.time) & ((self.quality & UNUSABLE) == 0)
+        return np.asarray(np.isfinite(self.time) & ((self.quality & UNUSABLE) == 0))
 
     @property
     def reads(self) -> float:
@@ -65,17 +66,29 @@ def sector_start(sector: int) -> float:
     return FIRST_SECTOR_BTJD + SECTOR_DAYS * (sector - 1)
 
 
+def mission_sectors(count: int) -> tuple[int, ...]:
+    """So many sectors as the mission gives them to one place in the south: runs in its years 1, 3, 5 and 7.
+
+    Runs are as long as each other, or differ by one; of 4 sectors each is in another year.
+    """
+    if not 1 <= count <= 13 * len(VISITS):
+        raise ConfigError(f"simulate: {count} sectors cannot be spread over the mission; it can be 1 to 52.")
+    lengths = [len(part) for part in np.array_split(np.arange(count), len(VISITS))]
+    return tuple(first + k for first, length in zip(VISITS, lengths, strict=True) for k in range(length))
+
+
 def observed_span(sector: int) -> tuple[tuple[float, float], tuple[float, float]]:
     """Start and stop (BTJD) of the two orbits of a sector."""
     start, half = sector_start(sector), (SECTOR_DAYS - 2 * GAP_DAYS) / 2
     return (start, start + half), (start + half + GAP_DAYS, start + 2 * half + GAP_DAYS)
 
 
-@lru_cache(maxsize=16)
-def timeline(seed: int, sector: int, cadence_s: float, flags: bool) -> Timeline:
-    """The same for every target of a sector, as one spacecraft carries them all.
+@lru_cache(maxsize=48)  # a target seen in 40 sectors, and no more: a sector at 20 s takes 10 MB
+def timeline(seed: int, sector: int, cadence_s: float, flags: bool, pointing: str = "flight") -> Timeline:
+    """The same for every target of a sector and cadence, as one spacecraft carries them all.
 
     The orbit gap (1 d at mid-sector) has no cadences, as in the archive's files; momentum dumps come every 2.5 d.
+    `pointing` is one of POINTING (:mod:`batchvet.simulate.attitude`).
     """
     rng = stream(seed, _TIMELINE, sector)
     step = cadence_s / 86400.0
@@ -86,17 +99,20 @@ def timeline(seed: int, sector: int, cadence_s: float, flags: bool) -> Timeline:
     quality = np.zeros(len(mid_time), dtype=np.int32)
     impulse = np.zeros(len(mid_time))
     dumps = _dump_cadences(mid_time, since_start, step) if flags else np.zeros(0, dtype=np.intp)
-    attitude, smear = _attitude(rng, mid_time, since_start, dumps, step)
+    noise = None
+    if pointing == "flight":
+        noise = flight_noise(stream(seed, _TIMELINE, sector, 1), sector, cadence_s, len(mid_time))
+    motion, smear = attitude(rng, since_start, dumps, cadence_s, noise)
     scattered = np.exp(-since_start / 0.7) + 0.4 * np.exp(-(since_start.max() - since_start) / 0.5)
     time = mid_time.copy()
     if flags:
         _flag(rng, quality, impulse, dumps, since_start, step)
         time[(quality & EARTH_POINT) > 0] = np.nan
-        attitude[(quality & MANUAL_EXCLUDE) > 0, :2] += 0.2
-    return Timeline(sector, cadence_s, mid_time, time, cadenceno, quality, attitude, smear, scattered, impulse)
+        motion[(quality & MANUAL_EXCLUDE) > 0, :2] += 0.2
+    return Timeline(sector, cadence_s, mid_time, time, cadenceno, quality, motion, smear, scattered, impulse)
 
 
-def _dump_cadences(mid_time: FloatArray, since_start: FloatArray, step: float) -> NDArray[np.intp]:
+def _dump_cadences(mid_time: FloatArray, since_start: FloatArray, step: float) -> IndexArray:
     number = np.floor((since_start + 1e-9) / DUMP_DAYS)
     begins = np.flatnonzero((np.diff(number) > 0) & (np.diff(mid_time) < 2 * step)) + 1
     length = max(1, round(480 / 86400 / step))  # about eight minutes
@@ -104,40 +120,11 @@ def _dump_cadences(mid_time: FloatArray, since_start: FloatArray, step: float) -
     return np.unique(cadences[cadences < len(mid_time)])
 
 
-def _attitude(
-    rng: np.random.Generator, mid_time: FloatArray, since_start: FloatArray, dumps: NDArray[np.intp], step: float
-) -> tuple[FloatArray, FloatArray]:
-    """Pointing history: aberration, drift between dumps, a random walk that is pulled back, and white jitter.
-
-    Sizes follow POS_CORR of sectors 1 and 2: 0.01 to 0.04 px over a sector, 0.005 to 0.01 px between cadences.
-    """
-    n = len(mid_time)
-    phase = np.linspace(-1, 1, n)
-    leg = np.cumsum(np.isin(np.arange(n), dumps)) + 1000 * np.cumsum(np.diff(since_start, prepend=0) < 0)
-    _, leg = np.unique(leg, return_inverse=True)
-    leg_start = np.full(leg.max() + 1, np.inf)
-    np.minimum.at(leg_start, leg, since_start)
-    into_leg = (since_start - leg_start[leg]) / DUMP_DAYS
-    attitude = np.empty((n, 3))
-    for axis, scale in enumerate((1.0, 1.0, 4e-6 / 0.006)):  # roll: 4e-6 rad is 0.008 px two thousand pixels away
-        drift = rng.normal(0, 0.02) * phase + rng.normal(0, 0.008) * phase**2
-        legs = rng.normal(0, 0.004, leg.max() + 1)[leg] + rng.normal(0, 0.006, leg.max() + 1)[leg] * into_leg
-        memory = np.exp(-step / 0.05)
-        walk = lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.normal(0, 0.0025, n))
-        white = rng.normal(0, 0.007 * min(1.0, np.sqrt(120 / 86400 / step)), n)
-        attitude[:, axis] = scale * (drift + legs + walk + white)
-    smear = np.zeros(n)
-    diluted = min(1.0, 480 / 86400 / step)  # a dump fills only a part of a long cadence
-    attitude[dumps, :2] += rng.normal(0, 0.3, (len(dumps), 2)) * diluted
-    smear[dumps] = 0.5 * np.sqrt(diluted)
-    return attitude, smear
-
-
 def _flag(
     rng: np.random.Generator,
     quality: NDArray[np.int32],
     impulse: FloatArray,
-    dumps: NDArray[np.intp],
+    dumps: IndexArray,
     since_start: FloatArray,
     step: float,
 ) -> None:

@@ -221,9 +221,30 @@ def test_only_a_previous_simulation_is_overwritten(tmp_path):
         ({"prf": "airy"}, "moffats"),
         ({"variable_fraction": 1.2}, "variable_fraction"),
         ({"jitters": 1}, "unknown option jitters"),
+        ({"cadence_s": (120.0, 10.0)}, "cadence_s"),
+        ({"cadence_s": ()}, "cadence_s"),
+        ({"tmag_range": (9, 8)}, "tmag_range"),
+        ({"crowd_range": (9, 8)}, "crowd_range"),
+        ({"proper_motion": -1}, "proper_motion"),
+        ({"motion_known_by": ("gossip",)}, "catalog"),
+        ({"drift": -1}, "drift"),
+        ({"ttv": float("nan")}, "ttv"),
+        ({"secondary": 1.5}, "secondary"),
+        ({"secondary_phase": 0.99}, "secondary_phase"),
+        ({"flares": -1}, "flares"),
+        ({"asteroids": 1.5}, "asteroids"),
+        ({"flare_host": "moon"}, "neighbour"),
+        ({"pointing": "steady"}, "rough"),
+        ({"pos_corr_error_px": -1}, "pos_corr_error_px"),
+        ({"duration_range": (3, 2)}, "duration_range"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path, bad, told):
     with pytest.raises(ConfigError, match=told):
         simulate(tmp_path / "never", **{"targets": 1, "sectors": 1, **bad})
     assert not (tmp_path / "never").exists()
+
+
+def test_a_dip_as_long_as_its_period_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="duration_range"):
+        simulate(tmp_path / "never", targets=1, sectors=1, period_range=(0.05, 0.05), duration_range=(2, 2))

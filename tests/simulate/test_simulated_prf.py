@@ -7,7 +7,7 @@ import pytest
 from scipy.special import erf
 
 from batchvet.errors import ConfigError
-from batchvet.simulate.prf import family_table, spoc_table, table_for
+from batchvet.simulate.prf import callable_table, family_table, spoc_table
 from batchvet.simulate.starlight import motion_basis
 
 FAMILIES = ("gaussians", "moffats")
@@ -102,7 +102,7 @@ def test_a_callable_prf_is_reproduced_between_the_places_where_it_was_asked():
         along_rows = strip((shape[0] - 1) // 2 + row % 1, shape[0], width_r)
         return np.outer(along_rows, strip((shape[1] - 1) // 2 + col % 1, shape[1], width_c))
 
-    table = table_for(gaussian, None, 1, 1, 1, 500.0, 700.0)
+    table = callable_table(gaussian, 500.0, 700.0)
     for frac_c, frac_r in ((0.0, 0.0), (0.25, 0.5), (0.31, 0.77), (0.999, 0.04)):
         wanted = gaussian(frac_r, frac_c, (11, 11))
         got = star(table, 5 + frac_c, 5 + frac_r, (11, 11))
