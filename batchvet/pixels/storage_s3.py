@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from batchvet.errors import ArchiveError, CacheError, StorageError
 from batchvet.pixels.bucket import Bucket, Patience
 from batchvet.pixels.storage import Listed
 from batchvet.vocabulary import ErrorKind
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 #: Holds the directory and the attributes of an entry, which lie at its end: one request opens it.
 _TAIL_BYTES = 128 * 1024
@@ -112,8 +115,9 @@ class _ObjectFile(io.RawIOBase):
         self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
         return self._at
 
-    def readinto(self, buffer: Any) -> int:
-        stop = min(self._at + len(buffer), self._size)
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        into = memoryview(buffer)
+        stop = min(self._at + len(into), self._size)
         if stop <= self._at:
             return 0
         before_tail = self._size - len(self._tail)
@@ -124,7 +128,7 @@ class _ObjectFile(io.RawIOBase):
                 part = self._bucket.read_part(self._name, self._at, stop, self._etag)
             except ArchiveError as error:
                 raise _as_cache_error(error) from error
-        buffer[: len(part)] = part
+        into[: len(part)] = part
         self._at += len(part)
         return len(part)
 
