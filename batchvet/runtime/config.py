@@ -56,7 +56,7 @@ class _Model(BaseModel):
 class DirectorySettings(_Model):
     """A directory of target pixel files."""
 
-    directory: Path
+    directory: Path  #: searched with all its folders for .fits and .fits.gz
 
     def relative_to(self, base: Path) -> Self:
         return self.model_copy(update={"directory": base / self.directory})
@@ -65,7 +65,7 @@ class DirectorySettings(_Model):
 class S3Place(_Model):
     """Where in an S3 store. Credentials come from the environment only."""
 
-    bucket: str = PUBLIC_BUCKET
+    bucket: str = PUBLIC_BUCKET  #: the public TESS bucket unless another is named
     prefix: str | None = None  #: None: tess/public/tid in the public bucket, else the whole bucket
     anonymous: bool = False  #: ask unsigned, as public buckets allow
     endpoint: str | None = None  #: https://host of a store that is not AWS; None: the environment's
@@ -129,8 +129,8 @@ class StarSettings(_Model):
     """Which stars to fetch around each target."""
 
     catalogue: Literal["tic", "gaia"] = "tic"  #: TIC 8 from MAST, or Gaia DR3 from its own archive
-    radius_arcsec: float = Field(default=200.0, gt=0, le=1800)
-    max_tmag: float = 18.5
+    radius_arcsec: float = Field(default=200.0, gt=0, le=1800)  #: around each target
+    max_tmag: float = 18.5  #: TESS magnitude of the faintest star that is kept
     politeness: Politeness = Politeness()
 
 
@@ -177,12 +177,13 @@ class RunConfig(_Model):
     neighbours: Path | FetchedNeighbours | None = None  #: stars around the targets: a table, or where to ask
     cache: Annotated[str, AfterValidator(_cache_location)] = "cache"  #: directory or s3:// address of the pixel cache
     sources: tuple[SourceSettings, ...] = ()  #: asked in this order for what the cache lacks
-    sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"
-    checks: tuple[Check, ...] = ALL_CHECKS
+    sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"  #: all: the catalogue's, else every one with pixels
+    checks: tuple[Check, ...] = ALL_CHECKS  #: which to run
     prf: str = "auto"  #: auto, empirical, or a directory of SPOC PRF files
+    #: cadences to leave out: none, default, hard or hardest (lightkurve's), or a number
     quality_bitmask: Annotated[int, BeforeValidator(_bitmask)] = Field(default="default", validate_default=True)
     cluster: ClusterSettings = ClusterSettings()
-    output: Path = Path("runs/toi")
+    output: Path = Path("runs/toi")  #: directory of the run
     batch_size: PositiveInt | None = None  #: tasks in a future; None: chosen from the cadence
     task_timeout_s: float = Field(default=300.0, gt=0)  #: a task that takes longer is given up
     _file: Path | None = PrivateAttr(default=None)
