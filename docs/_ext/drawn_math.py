@@ -21,7 +21,11 @@ from sphinx.util.math import get_node_equation_number
 logger = logging.getLogger(__name__)
 
 _POINTS = 17.0  # of the drawing; the page sets it against its own text
-_EM = 1.0 / 16.0  # em of the page for one pixel of the drawing
+_EM = 1.0 / 16.0  # em of the page for one unit of the drawing
+_TALLEST = 250.0  # units; ziamath stretches a fence around a displayed sum without end
+_VIEW = re.compile(r'viewBox="([^"]*)"')
+#: ``\\mathbf x`` is ``\\mathbf{x}`` to LaTeX, but not to the parser that ziamath uses.
+_BARE = re.compile(r"\\(mathbf|mathcal|mathsf|mathrm|boldsymbol)\s+(\\[A-Za-z]+|[A-Za-z0-9])")
 
 ziamath.config.svg2 = False  # outlines instead of symbols with an id, which would not be unique on a page
 ziamath.config.precision = 2
@@ -43,16 +47,17 @@ def drawing(latex: str, inline: bool) -> str:
 
 @lru_cache(maxsize=4096)
 def _drawn(latex: str, inline: bool) -> str:
-    made = ziamath.Latex(latex, size=_POINTS, inline=inline, color="currentColor")
-    text = made.svg()
-    width, height = made.getsize()
-    below = made.getyofst()
-    size = f"width:{width * _EM:.3f}em;height:{height * _EM:.3f}em"
+    text = ziamath.Latex(_BARE.sub(r"\\\1{\2}", latex), size=_POINTS, inline=inline, color="currentColor").svg()
+    _, top, width, height = (float(number) for number in _VIEW.search(text)[1].split())
+    if height > _TALLEST:
+        raise ValueError("it would be a page high; write \\Big( and \\Big) around a sum, not \\left( and \\right)")
+    style = f"width:{width * _EM:.3f}em;height:{height * _EM:.3f}em"
     if inline:
-        size += f";vertical-align:{below * _EM:.3f}em"
+        style += f";vertical-align:{-(top + height) * _EM:.3f}em"
     label = html.escape(latex, quote=True)
-    text = re.sub(r'\s(?:width|height)="[^"]*"', "", text[: text.index(">")]) + text[text.index(">") :]
-    return text.replace("<svg", f'<svg role="img" aria-label="{label}" style="{size}"', 1)
+    head, rest = text.split(">", 1)
+    head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
+    return head.replace("<svg", f'<svg role="img" aria-label="{label}" style="{style}"', 1) + ">" + rest
 
 
 def _write(writer: Any, node: nodes.Node, inline: bool) -> str:

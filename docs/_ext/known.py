@@ -112,7 +112,7 @@ class Key:
     text: str
 
 
-def keys(model: type = RunConfig, before: str = "") -> Iterator[Key]:
+def configuration_keys(model: type = RunConfig, before: str = "") -> Iterator[Key]:
     """Every key of the configuration, those of nested tables after the key that holds them."""
     for name, (annotation, default, text) in _fields(model).items():
         inner = list(_models(annotation))
@@ -122,7 +122,7 @@ def keys(model: type = RunConfig, before: str = "") -> Iterator[Key]:
         yield Key(path, _in_words(annotation), _written(default), text)
         listed = typing.get_origin(_bare(annotation)) is tuple
         for nested in inner:
-            yield from keys(nested, f"{path}[]." if listed else f"{path}.")
+            yield from configuration_keys(nested, f"{path}[]." if listed else f"{path}.")
 
 
 _MISSING = object()
@@ -295,6 +295,6 @@ def typed(text: str) -> Iterator[str]:
 
 
 def results() -> list[type]:
-    """What the public functions give that has no public name of its own: the notebook's answer and the verdict in it."""
+    """What the public functions give that has no public name of its own: the notebook's answer, its verdict."""
     vetted = batchvet.vet.__globals__[batchvet.vet.__annotations__["return"]]
     return [vetted, vars(sys.modules[vetted.__module__])[vetted.__annotations__["verdict"]]]

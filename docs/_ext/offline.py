@@ -12,10 +12,11 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 #: What a browser fetches by itself. A link that a reader may follow is not among it.
+_ADDRESS = r"(?:https?:)?//[^\"')>]+"
 _FETCHED = re.compile(
-    r"""<(?:script|img|iframe|source|audio|video)\b[^>]*\bsrc=["'](?P<src>(?:https?:)?//[^"']+)"""
-    r"""|<link\b(?=[^>]*rel=["'](?:stylesheet|preload|icon|shortcut icon|preconnect)["'])[^>]*href=["'](?P<href>(?:https?:)?//[^"']+)"""
-    r"""|url\(["']?(?P<url>(?:https?:)?//[^"')]+)""",
+    rf"""<(?:script|img|iframe|source|audio|video)\b[^>]*\bsrc=["'](?P<src>{_ADDRESS})"""
+    rf"""|<link\b(?=[^>]*rel=["'][^"']*(?:stylesheet|preload|icon|preconnect))[^>]*href=["'](?P<href>{_ADDRESS})"""
+    rf"""|url\(["']?(?P<url>{_ADDRESS})""",
     re.IGNORECASE,
 )
 

@@ -1,8 +1,8 @@
 """Directives that write the reference from the code, and roles that refer to its words.
 
-``{columns} TABLE``, ``{words} KIND``, ``{configuration}``, ``{commands}``, ``{public-names}``. The roles ``{column}`TABLE.NAME```,
-``{flag}`X```, ``{verdict}`X```, ``{status}`X```, ``{kind}`X```, ``{key}`X``` and ``{cmd}`X``` link to where the word is explained; one that the
-code does not know is a warning, and so an error of the build.
+Directives: ``columns TABLE``, ``words KIND``, ``configuration``, ``commands``, ``exit-codes``, ``public-names``. The
+roles of `ROLES` (``{flag}`LOW_SNR```, ``{column}`sectors.flags```, ...) link to where a word is explained; one that
+the code does not know is a warning, and so an error of the build.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ LAYERS = {
 
 def target(kind: str, name: str) -> str:
     """Label of a word of the reference."""
-    return nodes.make_id(f"{kind}-{name}".replace("[]", ""))
+    return re.sub(r"[^A-Za-z0-9]+", "-", f"{kind}-{name}".replace("[]", "")).strip(
+        "-"
+    )  # SATURATION_RISK keeps its case
 
 
 class Generated(SphinxDirective):
@@ -152,7 +154,7 @@ class Configuration(Generated):
 
     def run(self) -> list[nodes.Node]:
         tables: dict[str, list[known.Key]] = {}
-        for key in known.keys():
+        for key in known.configuration_keys():
             tables.setdefault(key.path.rpartition(".")[0], []).append(key)
         found: list[nodes.Node] = []
         for above, several in tables.items():
