@@ -21,10 +21,9 @@ from pydantic_core import PydanticUndefined
 from sphinx.pycode import ModuleAnalyzer
 
 import batchvet
-from batchvet import vocabulary
-from batchvet.commands import app
+from batchvet import RunConfig, vocabulary
+from batchvet.commands import app  # the commands, wherever they live
 from batchvet.results import schema
-from batchvet.runtime.config import RunConfig
 
 #: Name of a table to its columns.
 TABLES = {
@@ -297,4 +296,5 @@ def typed(text: str) -> Iterator[str]:
 def results() -> list[type]:
     """What the public functions give that has no public name of its own: the notebook's answer, its verdict."""
     vetted = batchvet.vet.__globals__[batchvet.vet.__annotations__["return"]]
-    return [vetted, vars(sys.modules[vetted.__module__])[vetted.__annotations__["verdict"]]]
+    owner = next(base for base in vetted.__mro__ if "verdict" in vars(base).get("__annotations__", {}))
+    return [vetted, vars(sys.modules[owner.__module__])[owner.__annotations__["verdict"]]]
