@@ -42,7 +42,7 @@ class _Word(StrEnum):
 
 @unique
 class Verdict(_Word):
-    """Whose dip it is, in a word (method: the verdict)."""
+    """Whose dip it is, in a word (method: verdict)."""
 
     ON_TARGET = (
         "ON_TARGET",

@@ -42,6 +42,7 @@ math_eqref_format = "Eq. {number}"
 html_math_renderer = "drawn"
 
 autodoc_typehints = "none"  # numpydoc's Parameters sections say it in words, with shapes and units
+toc_object_entries = False
 autodoc_member_order = "bysource"
 autosummary_generate = False
 numpydoc_show_class_members = False

@@ -45,9 +45,9 @@ HANDED = {
     "simulate": "looking at it",
 }
 #: Floors that only NumPy and SciPy, or no Dask, may enter: said at their left.
-BOUNDS = {"science": "NumPy and SciPy alone", "vetting": "no Dask, no configuration"}
+BOUNDS = {"science": ("NumPy and", "SciPy alone"), "vetting": ("no Dask, no", "configuration")}
 
-WIDTH, LEFT, RIGHT, HEIGHT, GAP = 980, 175, 175, 54, 8
+WIDTH, LEFT, RIGHT, HEIGHT, GAP = 1010, 160, 200, 58, 8
 
 
 def layers() -> list[list[str]]:
@@ -67,7 +67,7 @@ def drawing() -> str:
         '<path d="M0,0 L9,4.5 L0,9 z" fill="#46708a"/></marker></defs>',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         f'<polygon points="{LEFT - 14},40 {WIDTH / 2},6 {WIDTH - RIGHT + 14},40" fill="#dfe9ef" stroke="#46708a"/>',
-        _text(WIDTH / 2, 31, "batchvet", 15, bold=True),
+        _text(WIDTH / 2, 31, "batchvet", 18, bold=True),
     ]
     for number, rooms in enumerate(floors):
         parts += _floor(rooms, 48 + number * (HEIGHT + GAP))
@@ -77,7 +77,7 @@ def drawing() -> str:
     )
     middle = (low + high) / 2
     parts.append(
-        f'<text transform="translate(18 {middle}) rotate(-90)" text-anchor="middle" font-size="13" fill="#46708a">'
+        f'<text transform="translate(18 {middle}) rotate(-90)" text-anchor="middle" font-size="16" fill="#46708a">'
         "imports go down only, and a machine checks it</text>"
     )
     return "\n".join([*parts, "</svg>", ""])
@@ -92,13 +92,13 @@ def _floor(rooms: list[str], top: float) -> list[str]:
         fill = "#f4e9d2" if room in ("science", "vetting") else "#f5f7f8"
         box = f'x="{left:.1f}" y="{top}" width="{width:.1f}" height="{HEIGHT}"'
         parts.append(f'<rect {box} rx="4" fill="{fill}" stroke="#46708a"/>')
-        parts.append(_text(left + width / 2, top + 22, room, 15, bold=True))
-        parts.append(_text(left + width / 2, top + 41, ROOMS[room], 12, grey=True))
+        parts.append(_text(left + width / 2, top + 24, room, 19, bold=True))
+        parts.append(_text(left + width / 2, top + 46, ROOMS[room], 15, grey=True))
     if rooms[0] in HANDED:
-        parts.append(_text(WIDTH - RIGHT + 14, top + 32, "↑ " + HANDED[rooms[0]], 13, anchor="start", grey=True))
+        parts.append(_text(WIDTH - RIGHT + 14, top + 35, "↑ " + HANDED[rooms[0]], 16, anchor="start", grey=True))
     if rooms[0] in BOUNDS:
-        for line, words in enumerate(BOUNDS[rooms[0]].split(", ") if ", " in BOUNDS[rooms[0]] else [BOUNDS[rooms[0]]]):
-            parts.append(_text(LEFT - 12, top + 26 + 15 * line, words, 12, anchor="end", grey=True))
+        for line, words in enumerate(BOUNDS[rooms[0]]):
+            parts.append(_text(LEFT - 12, top + 26 + 18 * line, words, 15, anchor="end", grey=True))
     return parts
 
 
