@@ -159,18 +159,19 @@ class Configuration(Generated):
         found: list[nodes.Node] = []
         for above, several in tables.items():
             rows = [
-                (
-                    self.code("key", key.path, key.path.rpartition(".")[2]),
-                    self.text(key.kind),
-                    self.text("required" if key.default == "required" else f"`{key.default}`" if key.default else "–"),
-                    self.text(key.text),
-                )
+                (self.code("key", key.path, key.path.rpartition(".")[2]), self.value(key), self.text(key.text))
                 for key in several
             ]
-            made = self.table(("key", "value", "default", "what it is"), rows, (20, 24, 18, 38), "keys")
+            made = self.table(("key", "value", "what it is"), rows, (24, 32, 44), "keys")
             title = f"`{above}`" if above else "Top level"
             found.append(self.section(title, made, name=f"configuration-{above or 'top'}"))
         return found
+
+    def value(self, key: known.Key) -> nodes.paragraph:
+        """What may stand there, and what does when nothing is said."""
+        if key.default == "required":
+            return self.text(f"{key.kind}; required")
+        return self.text(f"{key.kind}; default `{key.default}`" if key.default else key.kind)
 
 
 class Commands(Generated):

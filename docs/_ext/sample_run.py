@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def enter() -> None:
     """Make the run if it is not there, and go where the examples' paths are right."""
     make()
     os.chdir(EXAMPLES)
+    warnings.filterwarnings("ignore", module="lightkurve")  # which model fits it lacks
     import pandas as pd
 
     pd.set_option("display.width", 120)
