@@ -32,9 +32,9 @@ class Politeness:
     connections: int = 4  #: at once, to one host
     attempts: int = 6  #: before a question is given up
     first_wait_s: float = 1.0  #: after the first fault; doubles with each, and a random part of this is added
-    longest_wait_s: float = 60.0
+    longest_wait_s: float = 60.0  #: between two attempts
     longest_retry_after_s: float = 600.0  #: a server that wants to be left alone for longer is given up
-    connect_timeout_s: float = 10.0
+    connect_timeout_s: float = 10.0  #: to be let in
     read_timeout_s: float = 60.0  #: between two pieces of an answer
     slowest_bytes_per_s: float = 1000.0  #: a body that comes slower than this over a read time-out is broken off
 

@@ -36,12 +36,13 @@ class RunConfig(Settings):
     neighbours: Path | FetchedNeighbours | None = None  #: stars around the targets: a table, or where to ask
     cache: Annotated[str, AfterValidator(_cache_location)] = "cache"  #: directory or s3:// address of the pixel cache
     sources: tuple[SourceSettings, ...] = ()  #: asked in this order for what the cache lacks
-    sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"
-    checks: tuple[Check, ...] = ALL_CHECKS
+    sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"  #: all: the catalogue's, else every one with pixels
+    checks: tuple[Check, ...] = ALL_CHECKS  #: which to run
     prf: str = "auto"  #: auto, empirical, or a directory of SPOC PRF files
+    #: cadences to leave out: none, default, hard or hardest (lightkurve's), or a number
     quality_bitmask: Annotated[int, BeforeValidator(_bitmask)] = Field(default="default", validate_default=True)
     cluster: ClusterSettings = ClusterSettings()
-    output: Path = Path("runs/toi")
+    output: Path = Path("runs/toi")  #: directory of the run
     batch_size: PositiveInt | None = None  #: tasks in a future; None: chosen from the cadence
     task_timeout_s: float = Field(default=300.0, gt=0)  #: a task that takes longer is given up
     _file: Path | None = PrivateAttr(default=None)

@@ -63,7 +63,7 @@ class _SourceSettings(Settings):
 class DirectorySettings(_SourceSettings):
     """A directory of target pixel files."""
 
-    directory: Path
+    directory: Path  #: searched with all its folders for .fits and .fits.gz
 
     def relative_to(self, base: Path) -> Self:
         return self.model_copy(update={"directory": base / self.directory})
@@ -75,7 +75,7 @@ class DirectorySettings(_SourceSettings):
 class S3PlaceSettings(Settings):
     """Where in an S3 store. Credentials come from the environment only."""
 
-    bucket: str = PUBLIC_BUCKET
+    bucket: str = PUBLIC_BUCKET  #: the public TESS bucket unless another is named
     prefix: str | None = None  #: None: tess/public/tid in the public bucket, else the whole bucket
     anonymous: bool = False  #: ask unsigned, as public buckets allow
     endpoint: str | None = None  #: https://host of a store that is not AWS; None: the environment's
@@ -152,8 +152,8 @@ class StarSettings(Settings):
     """Which stars to fetch around each target."""
 
     catalogue: Literal["tic", "gaia"] = "tic"  #: TIC 8 from MAST, or Gaia DR3 from its own archive
-    radius_arcsec: float = Field(default=200.0, gt=0, le=1800)
-    max_tmag: float = 18.5
+    radius_arcsec: float = Field(default=200.0, gt=0, le=1800)  #: around each target
+    max_tmag: float = 18.5  #: TESS magnitude of the faintest star that is kept
     politeness: Politeness = Politeness()
 
 
