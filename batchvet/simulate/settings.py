@@ -26,7 +26,7 @@ MIXTURE = {"on_target": 0.40, "off_target": 0.30, "crowded": 0.20, "not_in_table
 
 POINTING_COLUMNS = ("measured", "zero", "absent")
 
-#: How steady the spacecraft is: "flight" is what SPOC's light curves show (SCIENCE 2h), "rough" what this simulator
+#: How steady the spacecraft is: "flight" is what SPOC's light curves show, "rough" what this simulator
 #: had before: two to three times the motion at 120 s, four times at 30 min, and POS_CORR wrong by 0.002 px.
 POINTING = ("flight", "rough")
 

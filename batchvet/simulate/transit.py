@@ -94,7 +94,7 @@ class Dip:
 
 
 def window_reach(ephemeris: Ephemeris, exposure_days: float) -> float:
-    """Days from mid-transit to the end of the local baseline: half the dip, a gap, and a side (SCIENCE 2a).
+    """Days from mid-transit to the end of the local baseline: half the dip, a gap, and a side (method: difference images).
 
     A side is as long as the transit, at least 1.5 h and at most 0.3 of a period.
     """
