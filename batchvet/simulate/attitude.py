@@ -1,10 +1,10 @@
 """How steadily the spacecraft points: motion of the stars over a sector, and what POS_CORR fails to tell of it.
 
-"flight" follows the sky (MOM_CENTR against POS_CORR of 52 SPOC light curves of sectors 1 to 100). What is left of POS_CORR at 120 s after
-a running median is 0.002 to 0.0045 px a coordinate (0.003 to 0.0075 px in sectors 1 to 3), and neighbouring cadences
-are anticorrelated by 0.25 to 0.4, as of a pointing that is held: averages over 30 min are five times as quiet as white
-noise would be, and wander by 0.0002 to 0.001 px. POS_CORR itself is wrong by 0.0001 px at 120 s in the
-median, by 0.00034 px for one star in six, by 0.0007 px at most.
+"flight" follows the sky (MOM_CENTR against POS_CORR of 52 SPOC light curves of sectors 1 to 100). What is left of
+POS_CORR at 120 s after a running median is 0.002 to 0.0045 px a coordinate (0.003 to 0.0075 px in sectors 1 to 3),
+and neighbouring cadences are anticorrelated by 0.25 to 0.4, as of a pointing that is held: averages over 30 min are
+five times as quiet as white noise would be, and wander by 0.0002 to 0.001 px. POS_CORR itself is wrong by 0.0001 px
+at 120 s in the median, by 0.00034 px for one star in six, by 0.0007 px at most.
 
 "rough" is what this simulator had at first: white noise of 0.007 px at 120 s (0.0018 px at 30 min), a wander of
 0.0025 px within an hour, and a POS_CORR wrong by 0.002 px at every cadence. It is kept so that figures of that time

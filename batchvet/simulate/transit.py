@@ -94,9 +94,10 @@ class Dip:
 
 
 def window_reach(ephemeris: Ephemeris, exposure_days: float) -> float:
-    """Days from mid-transit to the end of the local baseline: half the dip, a gap, and a side (method: difference images).
+    """Days from mid-transit to the end of the local baseline: half the dip, a gap, and a side.
 
-    A side is as long as the transit, at least 1.5 h and at most 0.3 of a period.
+    As of the windows (method: difference images). A side is as long as the transit, at least 1.5 h and at most 0.3 of a
+    period.
     """
     longest = np.inf if ephemeris.is_single else 0.3 * ephemeris.period_days
     side = min(max(ephemeris.duration_days, 1.5 / 24), longest)
