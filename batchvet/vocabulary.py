@@ -208,6 +208,31 @@ class Flag(_Word):
         Layer.LOCALIZATION,
         "The transits' difference images differ by more than their errors.",
     )
+    EPHEMERIS_OFF = (
+        "EPHEMERIS_OFF",
+        Layer.LOCALIZATION,
+        "The dips come 3 sigma earlier or later than the ephemeris says; they were measured where they are.",
+    )
+    SECONDARY_SEEN = (
+        "SECONDARY_SEEN",
+        Layer.LOCALIZATION,
+        "There is a dip at another phase of the same period, as of an eclipsing binary.",
+    )
+    FLARE_OR_ASTEROID = (
+        "FLARE_OR_ASTEROID",
+        Layer.LOCALIZATION,
+        "A flare, an asteroid or the like shines in a transit's window; it was left out as far as it is seen.",
+    )
+    TARGET_POSITION_DISAGREES = (
+        "TARGET_POSITION_DISAGREES",
+        Layer.LOCALIZATION,
+        "Catalogue or file put the target more than 1 arcsec from where its entry of the neighbour table says.",
+    )
+    ZERO_POINT_LARGE = (
+        "ZERO_POINT_LARGE",
+        Layer.LOCALIZATION,
+        "The stars stand farther off the file's WCS than it can err, as where the table lacks a star.",
+    )
     LOW_SNR = "LOW_SNR", Layer.LOCALIZATION, "The dip's signal to noise is below 5."
     SOURCE_AT_EDGE = "SOURCE_AT_EDGE", Layer.LOCALIZATION, "The dip is within a pixel of the stamp's edge."
     SATURATED_SOURCE = "SATURATED_SOURCE", Layer.LOCALIZATION, "Saturated pixels run through the dip's place."

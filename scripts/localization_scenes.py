@@ -12,12 +12,12 @@ from scipy.ndimage import correlate1d
 from batchvet.arrays import FloatArray
 from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.attribution import PossibleHost, log_prior
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hosts import DEEPEST
 from batchvet.science.joint import CandidateVerdict, vet_candidate
 from batchvet.science.localization import SectorLocalization
 from batchvet.science.prf import Prf, TabulatedPrf
+from batchvet.science.priors import Priors, aperture_weight, log_priors
 from batchvet.simulate import Scene, SimulationSettings, draw_scene, simulate_stamp
 from batchvet.simulate.dips import pixel_noise, weight
 from batchvet.vetting.measure import NotLocalized, Observation, measure, official_prf, usable
@@ -210,12 +210,10 @@ def ideal_accuracy(scene: Scene, information: FloatArray, host: int) -> float:
     places = np.array([scene.offset_arcsec(star) for star in stars])
     right = 0
     for draw in range(_IDEAL_DRAWS):
-        hosts = [
-            PossibleHost("", star == 0, *place, deep, 0.0)
-            for star, place, deep in zip(stars, places, needed[draw], strict=True)
-        ]
         likelihood = depth[draw] * score[draw] - 0.5 * depth[draw] ** 2 * own
-        right += stars[np.argmax(likelihood + log_prior(hosts))] == host
+        able = needed[draw] <= 1.5 * DEEPEST
+        prior, _ = log_priors(aperture_weight(*places.T), stars == 0, able, 0.0, Priors())
+        right += stars[np.argmax(likelihood + prior)] == host
     return right / _IDEAL_DRAWS
 
 

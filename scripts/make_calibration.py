@@ -24,10 +24,10 @@ from localization_scenes import Outcome, outcomes
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from batchvet.science.attribution import PRIOR_NOT_IN_TABLE
 from batchvet.science.calibration import Calibration
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint import weigh
+from batchvet.science.priors import Priors
 from batchvet.simulate import SimulationSettings
 
 FloatArray = NDArray[np.float64]
@@ -105,7 +105,8 @@ def fit(known: Sequence[tuple[Hypotheses, float, int]]) -> tuple[FloatArray, Flo
     """Sharpness and confusion at the nodes, by maximum posterior probability."""
     n = len(NODES)
     unlisted = np.array([true == len(log_weight.hosts) for log_weight, _, true in known])
-    expected = PRIOR_NOT_IN_TABLE / max(float(unlisted.mean()), PRIOR_NOT_IN_TABLE)
+    prior = Priors().not_in_table
+    expected = prior / max(float(unlisted.mean()), prior)
     count = np.where(unlisted, expected, 1.0)
 
     def loss(x: FloatArray) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
 from batchvet.science.evidence import DipMaps, DipPosition, HostEvidence, SectorEvidence
 from batchvet.science.likelihood_map import LikelihoodMap
+from batchvet.science.priors import TableDepth
 from batchvet.science.sky import SkyFrame
 
 #: The columns that follow the candidate's name and target: name, kind, unit, sentence.
@@ -38,6 +39,10 @@ COLUMNS = """
     north_per_row | float | arcsec/pixel | north on the sky for one row
     north_per_col | float | arcsec/pixel | north on the sky for one column
     artefact | float | | log likelihood of an artefact that has no point source
+    timing_price | float | | log of what looking for the dip's time gave away
+    table_limit_tmag | float | mag | faintest star of the neighbour table; minus infinity without a table
+    table_density | float | arcsec-2 | stars of the field down to that magnitude
+    galactic_latitude | float | deg | of the target
     prf_source | str | | PRF used: spoc or empirical
     has_neighbours | bool | | whether a neighbour table was given
     flags | strings | | what to know about this sector
@@ -90,6 +95,10 @@ def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
         "north_per_row": float(evidence.frame.sky_from_pixel[1, 0]),
         "north_per_col": float(evidence.frame.sky_from_pixel[1, 1]),
         "artefact": evidence.artefact,
+        "timing_price": evidence.timing_price,
+        "table_limit_tmag": evidence.table.limit_tmag,
+        "table_density": evidence.table.density,
+        "galactic_latitude": evidence.table.galactic_latitude,
         "prf_source": evidence.prf_source,
         "has_neighbours": evidence.has_neighbours,
         "flags": list(evidence.flags),
@@ -128,6 +137,10 @@ def evidence_of_row(row: Mapping[str, Any]) -> SectorEvidence:
         maps=_maps_of(row),
         hosts=_hosts_of(row),
         artefact=_number(row["artefact"]),
+        timing_price=_number(row["timing_price"]),
+        table=TableDepth(
+            _number(row["table_limit_tmag"]), _number(row["table_density"]), _number(row["galactic_latitude"])
+        ),
         prf_source=str(row["prf_source"]),
         has_neighbours=bool(row["has_neighbours"]),
         flags=tuple(str(flag) for flag in row["flags"]),

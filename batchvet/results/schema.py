@@ -10,7 +10,7 @@ from batchvet.results import evidence_rows
 from batchvet.science import aperture_dependence, centroid_shift, depth_map
 from batchvet.science.metric import Metric
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _ARROW = {
     "str": pa.string(),
@@ -80,6 +80,12 @@ _LOCALIZATION = _columns(
     prf_chi2_reduced | float | | Reduced chi2 of the point source fitted to the difference image.
     zero_point_col | float | pixel | Columns by which the stars stand off the WCS.
     zero_point_row | float | pixel | Rows by which the stars stand off the WCS.
+    timing_offset_minutes | float | min | By how much the transits come late, together; 0 where the ephemeris serves.
+    timing_error_minutes | float | min | Its error.
+    transit_times_btjd | doubles | d | Mid-times at which the transits were looked for, BTJD.
+    transit_oc_minutes | doubles | min | Of each, observed minus calculated; 0 where the ephemeris serves.
+    transit_oc_error_minutes | doubles | min | Its error; infinite where no time can be measured.
+    n_outlier_cadences | int | | Cadences in whose windows a flare, an asteroid or the like was left out.
     localization_flags | strings | | What to know about the localisation.
     """
 )
@@ -131,6 +137,11 @@ CANDIDATES = _columns(
     verdict | str | | ON_TARGET, OFF_TARGET, AMBIGUOUS or INCONCLUSIVE; null when localisation was not asked for.
     p_target | float | | Calibrated probability that the dip is the target's.
     p_target_raw | float | | The same before calibration.
+    log_likelihood_target | float | | Log likelihood that the target has the dip, against no dip.
+    log_likelihood_not_in_table | float | | The same of a star that the table lacks, anywhere.
+    log_likelihood_artefact | float | | The same of an artefact.
+    prior_target | float | | Prior of the target.
+    prior_not_in_table | float | | Prior of a star that the table lacks: 1 % or, where that ends early, more.
     best_host_id | str | | The most likely star.
     p_best_host | float | | Its calibrated probability.
     offset_arcsec | float | arcsec | Dip minus target, all sectors together, length.
@@ -154,6 +165,8 @@ _HOST = pa.struct(
         pa.field("probability", pa.float64()),
         pa.field("separation_arcsec", pa.float64()),
         pa.field("depth_required", pa.float64()),
+        pa.field("log_likelihood", pa.float64()),
+        pa.field("prior", pa.float64()),
     ]
 )
 

@@ -12,6 +12,7 @@ DIRECTORY = Path(__file__).parent
 _CONFIG = """\
 # The embedded sample of real TESS pixels, made by 'batchvet demo'.
 catalog: {sample}/toi.csv
+neighbours: {sample}/neighbours.csv  # the targets' own entries; a real table goes as deep as the dips allow
 cache: cache
 sources:
   - directory: {sample}/tpfs

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import block_diag, solve_triangular
 from scipy.ndimage import uniform_filter
 from scipy.special import chdtrc
 
 from batchvet.arrays import FloatArray
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.null_epochs import NoiseModel, NoiseSettings, measure_noise, null_windows
-from batchvet.science.sector_fits import SectorFits, best_baseline, fit_with_baseline, with_best_template
+from batchvet.science.bumps import pattern_noise
+from batchvet.science.first_fit import FirstFit
+from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, NoiseSettings, measure_noise
+from batchvet.science.sector_fits import SectorFits, best_baseline, with_best_template
+from batchvet.science.sector_look import SectorLook, first_look
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.timeline import Transits
+from batchvet.science.timing import Timing
 from batchvet.science.transit_images import (
     BASELINES,
     DipFits,
     TransitImage,
     as_images,
-    window_products,
 )
-from batchvet.science.windows import Window, WindowLayout, WindowSettings, transit_windows
+from batchvet.science.windows import Window, WindowSettings, transit_windows
 from batchvet.vocabulary import ErrorKind, Flag
 
 _ITERATIONS_PER_TRANSIT = 3
-_NEVER = 1e9  # days from a transit, of a cadence without a time
 _DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
 
 
@@ -61,6 +62,8 @@ class DifferenceImage:
     transit_dof: int  #: degrees of freedom of that
     max_leave_one_out_shift_pixels: float  #: photocentre without any one transit; NaN for a single one
     n_null_epochs: int  #: transit-free epochs that the noise was measured on
+    timing: Timing  #: how far the transits are off the ephemeris
+    n_outlier_cadences: int  #: in whose windows a flare or an asteroid was left out of some pixels
     transits: tuple[TransitImage, ...]  #: one by one
     left_out: tuple[str, ...]  #: why other transits of the sector are not used
     flags: tuple[str, ...]  #: what to know about it, in the vocabulary's words
@@ -87,7 +90,11 @@ def difference_image(stamp: Stamp, transits: Transits, bitmask: int, settings: D
     windows, left_out = transit_windows(pixels.timeline, transits, settings.windows)
     if not windows:
         raise _no_transit(stamp, left_out)
-    found, noise = _fit_all(pixels, windows, transits, settings)
+    first = FirstFit.of(pixels, windows, transits, settings.windows, settings.noise)
+    look = first_look(pixels, first.line, transits, settings.windows) if len(first.epochs) >= LEAST_EPOCHS else None
+    if look is not None:
+        windows, left_out, first = _looked_at(look, first, left_out, transits, settings)
+    found, noise = _fit_all(pixels, windows, first, transits, settings)
     fits = found.fits
     combined = combine(fits, noise)
     dof = len(noise.scatter) * (len(fits) - 1)
@@ -97,13 +104,22 @@ def difference_image(stamp: Stamp, transits: Transits, bitmask: int, settings: D
         Flag.OTHER_DIP_SHAPE: found.other_template,
         Flag.FEW_NULL_EPOCHS: noise.n_epochs < settings.noise.few_epochs,
         Flag.NO_POS_CORR: pixels.pointing is None,
+        Flag.EPHEMERIS_OFF: look is not None and look.timing.is_off,
+        Flag.SECONDARY_SEEN: look is not None and look.secondary is not None,
+        Flag.FLARE_OR_ASTEROID: any(window.bump is not None for window in windows),
         Flag.TRANSITS_DISAGREE: bool(dof and chdtrc(dof, combined.chi2) < _DISAGREEMENT),
     }
+    patterns = [
+        weight * pattern_noise(window.bump, window)
+        for weight, window in zip(combined.weights, windows, strict=True)
+        if window.bump is not None
+    ]
+    shapes = np.column_stack([noise.shapes, *patterns])
     return DifferenceImage(
         flux=pixels.image(combined.flux),
         variance=pixels.image(noise.variance * combined.leverage),
-        shapes=_of_all_pixels(pixels, noise.shapes),
-        shape_cov=noise.shape_cov * combined.leverage,
+        shapes=_of_all_pixels(pixels, shapes),
+        shape_cov=block_diag(noise.shape_cov * combined.leverage, np.eye(shapes.shape[1] - noise.shapes.shape[1])),
         out_of_transit=pixels.image(fits.mean(fits.baseline)),
         out_of_transit_error=pixels.image(_baseline_error(fits, windows)),
         n_transits=len(fits),
@@ -112,6 +128,8 @@ def difference_image(stamp: Stamp, transits: Transits, bitmask: int, settings: D
         transit_dof=dof,
         max_leave_one_out_shift_pixels=_leave_one_out_shift(pixels, fits, combined.weights),
         n_null_epochs=noise.n_epochs,
+        timing=Timing.none() if look is None else look.timing,
+        n_outlier_cadences=sum(window.n_spoilt for window in windows),
         transits=as_images(pixels, windows, fits, combined.weights),
         left_out=tuple(left_out),
         flags=tuple(flag for flag, present in raised.items() if present),
@@ -175,29 +193,32 @@ def _whitened(images: FloatArray, noise: NoiseModel) -> FloatArray:
     return white
 
 
-def _fit_all(
-    pixels: SectorPixels, windows: Sequence[Window], transits: Transits, settings: DifferenceSettings
-) -> tuple[SectorFits, NoiseModel]:
-    """Dips of all transits, with the baseline and the template that suit them, and the noise.
+def _looked_at(
+    look: SectorLook, first: FirstFit, left_out: list[str], transits: Transits, settings: DifferenceSettings
+) -> tuple[list[Window], list[str], FirstFit]:
+    """Windows of the dips where they are, without what spoils them, why others are left out, and a fit of these."""
+    windows: list[Window] = list(first.windows)
+    if look.moves_windows:
+        transits = look.also(transits)
+        again, why = transit_windows(look.pixels.timeline, transits, settings.windows, look.timing.late)
+        if again:
+            windows, left_out = look.without_bumps(again), why
+            fit = FirstFit.of(look.pixels, windows, transits, settings.windows, settings.noise, look.dips())
+            return windows, left_out, fit
+    windows = look.without_bumps(windows)
+    return windows, left_out, first.without(look.pixels, windows, look.strange)
 
-    When transit-free epochs are few, any epochs of data whose dips are filled in serve.
-    """
-    timeline, ephemeris = pixels.timeline, transits.ephemeris
-    find = partial(null_windows, timeline, transits, settings.windows, settings.noise)
-    dips, epochs = window_products(pixels, windows), window_products(pixels, find())
-    if len(epochs) < settings.noise.few_epochs:
-        everywhere = find(anywhere=True)
-        if len(everywhere) > len(epochs):
-            layout = WindowLayout.of(ephemeris, 0.0, timeline.exposure_days, settings.windows)
-            template = layout.template(np.nan_to_num(ephemeris.time_from_transit(timeline.time), nan=_NEVER))
-            dip = fit_with_baseline(pixels, dips, epochs, BASELINES[0]).fits
-            epochs = window_products(pixels, everywhere, (template, dip.mean(dip.flux)))
-    found, star = best_baseline(pixels, dips, epochs)
+
+def _fit_all(
+    pixels: SectorPixels, windows: Sequence[Window], first: FirstFit, transits: Transits, settings: DifferenceSettings
+) -> tuple[SectorFits, NoiseModel]:
+    """Dips of all transits, with the baseline and the template that suit them, and the noise."""
+    found, star = best_baseline(pixels, first.transits, first.epochs)
     scatter = np.median(found.fits.scatter, axis=0)
     noise = measure_noise(pixels, found.nulls, found.shapes, scatter, settings.noise)
     if star is not None:
         trust = combine(found.fits, noise).weights * found.fits.leverage
-        found = with_best_template(found, pixels, windows, ephemeris.duration_days, star, trust)
+        found = with_best_template(found, pixels, windows, transits.ephemeris.duration_days, star, trust)
     return found, noise
 
 

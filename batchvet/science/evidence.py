@@ -8,6 +8,7 @@ import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.likelihood_map import LikelihoodMap, noise_scale
+from batchvet.science.priors import TableDepth
 from batchvet.science.sky import SkyFrame
 
 
@@ -21,6 +22,11 @@ class DipPosition:
     snr: float  #: its significance
     flux: float  #: e-/s; at least its error, so that likelihoods can be stored in units of it
     chi2_reduced: float  #: of the fit
+
+    @property
+    def least_flux(self) -> float:
+        """What the dip loses at least, e-/s: two errors below what is seen; 0 where it may be nothing."""
+        return self.flux * max(1.0 - 2.0 / max(self.snr, 1.0), 0.0)
 
 
 def symmetric(covariance: FloatArray) -> FloatArray:
@@ -71,6 +77,8 @@ class SectorEvidence:
     maps: DipMaps
     hosts: HostEvidence
     artefact: float  #: log likelihood of an artefact that has no point source
+    timing_price: float  #: log of what looking for the dip's time gave away
+    table: TableDepth  #: how deep the neighbour table goes
     prf_source: str  #: spoc or empirical
     has_neighbours: bool  #: whether a neighbour table was given
     flags: tuple[str, ...]  #: what to know about this sector

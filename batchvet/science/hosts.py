@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from batchvet.arrays import FloatArray
-from batchvet.science.evidence import HostEvidence
+from batchvet.science.evidence import DipPosition, HostEvidence
 from batchvet.science.floors import LEAST_FLUX, LEAST_INFORMATION
 from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.scene import Scene
@@ -13,17 +13,19 @@ from batchvet.science.scene import Scene
 #: Deepest possible eclipse, with 0.1 mag of grace for the catalogue's magnitudes.
 DEEPEST = 10 ** (0.4 * 0.1)
 
+_ABLE = 0.5  # of the least flux that the dip can have: a star with less light is no host
 
-def host_evidence(scene: Scene, image: NoisyImage, dip: float, most: int) -> HostEvidence:
-    """The target and those other stars, `most` of them, that explain the dip best.
+
+def host_evidence(scene: Scene, image: NoisyImage, dip: DipPosition, most: int) -> HostEvidence:
+    """The target and the other stars that are bright enough for the dip, at most `most`: those that explain it best.
 
     Parameters
     ----------
     scene : Scene
     image : NoisyImage
         The difference image.
-    dip : float
-        Flux of the sector's dip, e-/s: the unit of scores and information.
+    dip : DipPosition
+        Of the sector; its flux is the unit of scores and information.
     most : int
     """
     flux = star_fluxes(scene)
@@ -33,7 +35,9 @@ def host_evidence(scene: Scene, image: NoisyImage, dip: float, most: int) -> Hos
     deepest = np.clip(score[:, 0] / np.maximum(information[:, 0, 0], LEAST_INFORMATION), 0.0, DEEPEST * flux)
     gain = deepest * score[:, 0] - 0.5 * deepest**2 * information[:, 0, 0]
     is_target = np.array([star.is_target for star in scene.stars])
-    kept = np.lexsort([-gain, ~is_target])[: most + 1]
+    able = DEEPEST * flux >= _ABLE * dip.least_flux  # the same stars in every sector, but for the faintest
+    order = np.lexsort([-gain, ~is_target])
+    kept = order[(able | is_target)[order]][: most + 1]
     stars = [scene.stars[i] for i in kept]
     return HostEvidence(
         source_id=tuple(star.source_id for star in stars),
@@ -42,8 +46,8 @@ def host_evidence(scene: Scene, image: NoisyImage, dip: float, most: int) -> Hos
         north=np.array([star.north for star in stars]),
         tmag=np.array([star.tmag for star in stars]),
         flux=flux[kept],
-        score=score[kept] * dip,
-        information=information[kept] * dip**2,
+        score=score[kept] * dip.flux,
+        information=information[kept] * dip.flux**2,
     )
 
 

@@ -15,20 +15,18 @@ from batchvet.science.calibration import DEFAULT, Calibration
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.prf import EMPIRICAL
-from batchvet.science.sky_likelihood import BROAD, JointPosition, SectorSky, locate_jointly
+from batchvet.science.priors import Priors
+from batchvet.science.sky_likelihood import JointPosition, SectorSky, locate_jointly
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 from batchvet.vocabulary import Flag, Verdict
 
-#: Error of a joint position that does not average down (method: all sectors). With the zero point, PRF and
-#: WCS errors in every sector's covariance already, simulated scenes leave none, WASP-126 about that.
-POSITION_FLOOR_ARCSEC = 0.1
-#: The same where stars are weighed against each other.
-ATTRIBUTION_FLOOR_ARCSEC = 1.0
+#: Error of all positions that all sectors have in common and that does not average down, 1 sigma per axis (method: all
+#: sectors). Simulated scenes have none; on the sky WASP-126 stands 0.6" off in both of its sectors, with either PRF.
+POSITION_FLOOR_ARCSEC = 0.3
 #: What SPOC's data validation adds to the error of an offset (Twicken et al. 2018).
 CLASSICAL_FLOOR_ARCSEC = 2.5
-#: Stars closer to the target than this, in errors of the joint position, are one group with it (method: hosts), but
-#: only so near that no deeper dip or further sector would tell them apart: farther ones leave it ambiguous.
-GROUP_SIGMA = 2.0
+#: Stars closer to the target than this are one group with it (method: hosts), whatever the data: a group that shrank
+#: as the errors do would turn a verdict into none when better data come.
 GROUP_ARCSEC = 4.0
 
 
@@ -40,6 +38,8 @@ class HostCandidate:
     probability: float  #: calibrated
     separation_arcsec: float  #: from the target
     depth_required: float  #: eclipse depth that the star would need, fraction of its flux
+    log_likelihood: float  #: that it has the dip, against no dip
+    prior: float  #: before the pixels were asked
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class CandidateVerdict:
     p_target_raw: float = math.nan  #: before calibration
     best_host_id: str = ""  #: most probable star; empty when no star of the table is
     p_best_host: float = math.nan  #: calibrated
+    log_likelihood_target: float = math.nan  #: that the target has the dip, against no dip
+    log_likelihood_not_in_table: float = math.nan  #: the same of a star that no table has, anywhere
+    log_likelihood_artefact: float = math.nan  #: the same of an artefact
+    prior_target: float = math.nan  #: of the target
+    prior_not_in_table: float = math.nan  #: of a star that is not in the table
     host_candidates: tuple[HostCandidate, ...] = ()  #: stars by probability: those that make up 95 %, at least one
     offset_arcsec: float = math.nan  #: dip minus target
     offset_ra_arcsec: float = math.nan  #: east
@@ -67,7 +72,9 @@ class CandidateVerdict:
     calibration_version: str = ""
 
 
-def vet_candidate(evidence: Sequence[SectorEvidence], calibration: Calibration = DEFAULT) -> CandidateVerdict:
+def vet_candidate(
+    evidence: Sequence[SectorEvidence], calibration: Calibration = DEFAULT, priors: Priors = Priors()
+) -> CandidateVerdict:
     """Judge a candidate by all its sectors (method: all sectors; method: hosts; method: verdict).
 
     Parameters
@@ -76,17 +83,18 @@ def vet_candidate(evidence: Sequence[SectorEvidence], calibration: Calibration =
         Of every sector that could be localised; may be empty, then the verdict is INCONCLUSIVE.
     calibration : Calibration
         How raw probabilities become calibrated ones.
+    priors : Priors
     """
     if not evidence:
         verdict, flags = decide(VerdictInput(n_sectors=0))
         return CandidateVerdict(0, verdict, flags=flags, calibration_version=calibration.version)
-    position, attribution = weigh(evidence)
+    position, attribution = weigh(evidence, priors)
     covariance = position.covariance + np.eye(2) * POSITION_FLOOR_ARCSEC**2
     sigma = math.sqrt(position.offset @ np.linalg.solve(covariance, position.offset))
     raw = attribution.log_weight.normalised()
     p = calibration.probabilities(attribution.log_weight, position.snr, _prf_source(evidence))
     hosts, target = attribution.hosts, attribution.target
-    group = _unresolved(hosts, hosts[target], covariance)
+    group = _unresolved(hosts, hosts[target])
     consistency = sector_consistency(evidence)
     verdict, flags = decide(
         VerdictInput(
@@ -94,12 +102,12 @@ def vet_candidate(evidence: Sequence[SectorEvidence], calibration: Calibration =
             snr=position.snr,
             p_artefact=p.artefact,
             consistency_p=consistency,
-            saturated=all(Flag.SATURATED_SOURCE in found.flags for found in evidence),
             at_edge=all(Flag.SOURCE_AT_EDGE in found.flags for found in evidence),
             p_target=float(p.hosts[target]),
             p_target_group=float(p.hosts[group].sum()),
             p_best_other=float(np.delete(p.hosts, target).max(initial=0.0)),
             offset_sigma=sigma,
+            has_table=any(found.has_neighbours for found in evidence),
         )
     )
     best = p.best_star
@@ -111,7 +119,12 @@ def vet_candidate(evidence: Sequence[SectorEvidence], calibration: Calibration =
         p_target_raw=float(raw.hosts[target]),
         best_host_id="" if best is None else hosts[best].source_id,
         p_best_host=p.not_in_table if best is None else float(p.hosts[best]),
-        host_candidates=_likely(hosts, p.hosts),
+        log_likelihood_target=float(attribution.log_likelihood.hosts[target]),
+        log_likelihood_not_in_table=attribution.log_likelihood.not_in_table,
+        log_likelihood_artefact=attribution.log_likelihood.artefact,
+        prior_target=float(np.exp(attribution.log_prior.hosts[target])),
+        prior_not_in_table=float(np.exp(attribution.log_prior.not_in_table)),
+        host_candidates=_likely(attribution, p.hosts),
         offset_arcsec=float(np.hypot(*position.offset)),
         offset_ra_arcsec=float(position.offset[0]),
         offset_dec_arcsec=float(position.offset[1]),
@@ -127,15 +140,14 @@ def vet_candidate(evidence: Sequence[SectorEvidence], calibration: Calibration =
     )
 
 
-def weigh(evidence: Sequence[SectorEvidence]) -> tuple[JointPosition, Attribution]:
+def weigh(evidence: Sequence[SectorEvidence], priors: Priors = Priors()) -> tuple[JointPosition, Attribution]:
     """Joint position and raw weights of all hypotheses (method: all sectors; method: hosts).
 
     From at least one sector.
     """
-    # One sector alone has nobody to outvote it.
-    sectors = [SectorSky(found, BROAD if len(evidence) > 1 else 0.0) for found in evidence]
+    sectors = [SectorSky(found, alone=len(evidence) == 1) for found in evidence]
     position = locate_jointly(sectors)
-    return position, attribute(sectors, position, ATTRIBUTION_FLOOR_ARCSEC)
+    return position, attribute(sectors, position, POSITION_FLOOR_ARCSEC, priors)
 
 
 def _prf_source(evidence: Sequence[SectorEvidence]) -> str:
@@ -173,23 +185,24 @@ def sector_consistency(evidence: Sequence[SectorEvidence]) -> float:
     return float(gammaincc(len(seen) - 1, 0.5 * chi2))
 
 
-def _unresolved(hosts: Sequence[PossibleHost], target: PossibleHost, covariance: FloatArray) -> BoolArray:
+def _unresolved(hosts: Sequence[PossibleHost], target: PossibleHost) -> BoolArray:
     """Which stars, the target included, are one group with the target."""
-    apart = np.array([[host.east - target.east, host.north - target.north] for host in hosts])
-    squares = np.einsum("ni,ij,nj->n", apart, np.linalg.inv(covariance), apart)
-    return np.asarray((squares < GROUP_SIGMA**2) & (np.hypot(*apart.T) < GROUP_ARCSEC))
+    return np.array([math.hypot(host.east - target.east, host.north - target.north) < GROUP_ARCSEC for host in hosts])
 
 
-def _likely(hosts: Sequence[PossibleHost], p_hosts: FloatArray) -> tuple[HostCandidate, ...]:
+def _likely(attribution: Attribution, p_hosts: FloatArray) -> tuple[HostCandidate, ...]:
     """The most probable stars, as many as make up 95 %."""
     order = np.argsort(-p_hosts, kind="stable")
     before = np.concatenate([[0.0], np.cumsum(p_hosts[order])[:-1]])
+    hosts = attribution.hosts
     return tuple(
         HostCandidate(
             source_id=hosts[i].source_id,
             probability=float(p_hosts[i]),
             separation_arcsec=math.hypot(hosts[i].east, hosts[i].north),
             depth_required=hosts[i].depth,
+            log_likelihood=hosts[i].log_likelihood,
+            prior=float(np.exp(attribution.log_prior.hosts[i])),
         )
         for i in order[before < 0.95]
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from batchvet.arrays import Float32Array, FloatArray
+from batchvet.catalog.candidate import Neighbour
 from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
@@ -15,10 +17,11 @@ from batchvet.science.evidence import DipMaps, DipPosition, SectorEvidence, symm
 from batchvet.science.hosts import host_evidence
 from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.position import PointSource, SignificanceMap, fit_point_source
-from batchvet.science.prf import Prf
+from batchvet.science.prf import EMPIRICAL, SPOC, Prf
+from batchvet.science.priors import TableDepth, galactic_latitude
 from batchvet.science.scene import Scene
-from batchvet.science.sky import SkyFrame, from_tangent_plane
-from batchvet.science.stars import StarField, place_stars
+from batchvet.science.sky import SkyFrame, from_tangent_plane, tangent_plane
+from batchvet.science.stars import StarField, find_target, place_stars
 from batchvet.science.timeline import Transits
 from batchvet.science.unlisted import fit_scene_with_unlisted
 from batchvet.science.verdict import LEAST_SNR
@@ -26,6 +29,10 @@ from batchvet.vocabulary import Flag
 
 #: Reduced chi² of the point source above which the PRF is said not to fit.
 POOR_CHI2 = 2.0
+#: Pixels, by kind of PRF: a zero point beyond is not the WCS's error. An empirical PRF has no centre of its own.
+LARGE_ZERO_POINT = {SPOC: 0.25, EMPIRICAL: 0.5}
+#: Error of a place that the wings and the bleed of a saturated star tell, pixels per axis.
+SATURATED_ERROR = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class LocalizationSettings:
     grid_step: float = 0.5  #: pixels, search for the dip and stored likelihood; around the dip it is finer
     wcs_error_arcsec: float = 0.1  #: 1 sigma per axis, of star positions relative to each other on the stamp
     artefact_spread: float = 5.0  #: an artefact's shapes are this many times those of transit-free epochs
-    max_stars: int = 30  #: stars kept as possible hosts
+    max_stars: int = 150  #: stars kept as possible hosts
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +65,12 @@ class SectorLocalization:
     prf_chi2_reduced: float  #: of the point source fitted to the difference image
     zero_point_col: float  #: pixels, the scene minus the WCS
     zero_point_row: float  #: pixels
+    timing_offset_minutes: float  #: by how much the dips come late, together; 0 where the ephemeris serves
+    timing_error_minutes: float  #: 1 sigma of the time at which they are seen
+    transit_times_btjd: FloatArray  #: mid-times at which the transits were measured, BTJD days, [transit]
+    transit_oc_minutes: FloatArray  #: of these, observed minus calculated, [transit]
+    transit_oc_error_minutes: FloatArray  #: 1 sigma; infinite where no time can be measured, [transit]
+    n_outlier_cadences: int  #: in whose windows a flare or an asteroid was left out
     localization_flags: tuple[str, ...]
     n_transits: int
     n_in_transit: int  #: cadences
@@ -103,7 +116,8 @@ def localize(
     -----
     The chain of (method: difference images; method: noise; method: scene and PRF; method: position).
     """
-    target = star_field.target.at_mid_sector(stamp)
+    found_target = find_target(stamp, star_field)
+    target = found_target.place
     difference = difference_image(stamp, transits, bitmask, settings.difference)
     stars = place_stars(stamp, target, star_field.neighbours)
     scene, unlisted = fit_scene_with_unlisted(difference.out_of_transit, difference.out_of_transit_error, stars, prf)
@@ -111,9 +125,16 @@ def localize(
     image = NoisyImage.build(difference.flux, variance, difference.shapes, difference.shape_cov)
     grid = SignificanceMap.of_stamp(image, scene.prf, settings.grid_step)
     source = fit_point_source(image, grid, scene.prf)
-    frame = SkyFrame.at(stamp, target.ra, target.dec).shifted(scene.delta_row, scene.delta_col)
-    dip = dip_position(source, frame, scene, settings.wcs_error_arcsec)
     has_neighbours = star_field.neighbours is not None
+    scene = trusted_zero_point(scene, has_neighbours)
+    frame = SkyFrame.at(stamp, target.ra, target.dec).shifted(scene.delta_row, scene.delta_col)
+    price = difference.timing.price
+    dip = dip_position(source, frame, scene, settings.wcs_error_arcsec, price)
+    flags = _flags(difference, scene, source, unlisted)
+    if found_target.disagrees:
+        flags = (*flags, Flag.TARGET_POSITION_DISAGREES)
+    if not has_neighbours:
+        flags = (*flags, Flag.NO_NEIGHBOUR_TABLE)
     evidence = SectorEvidence(
         sector=stamp.sector,
         n_transits=difference.n_transits,
@@ -121,25 +142,55 @@ def localize(
         frame=frame,
         dip=dip,
         maps=dip_maps(grid, source),
-        hosts=host_evidence(scene, image, dip.flux, settings.max_stars),
+        hosts=host_evidence(scene, image, dip, settings.max_stars),
         artefact=_artefact(difference, variance, image, settings.artefact_spread),
+        timing_price=price,
+        table=_table_depth(stamp, target, star_field.neighbours),
         prf_source=scene.prf.name,
         has_neighbours=has_neighbours,
-        flags=_flags(difference, scene, source, has_neighbours, unlisted),
+        flags=flags,
     )
     east, north = evidence.offset
     return _result(difference, scene, evidence, from_tangent_plane(east, north, target.ra, target.dec))
 
 
-def dip_position(source: PointSource, frame: SkyFrame, scene: Scene, wcs_error_arcsec: float) -> DipPosition:
+def trusted_zero_point(scene: Scene, has_neighbours: bool) -> Scene:
+    """The scene with a zero point that cannot hide a star which the table lacks.
+
+    The WCS of a target pixel file is good to a few hundredths of a pixel. Stars that seem to stand farther off than
+    `LARGE_ZERO_POINT` stand beside something unlisted: what exceeds it is an error; without a table the WCS is taken.
+    """
+    length, large = math.hypot(scene.delta_row, scene.delta_col), LARGE_ZERO_POINT[scene.prf.name]
+    if length <= large:
+        return scene
+    if not has_neighbours:
+        return replace(scene, delta_row=0.0, delta_col=0.0, delta_cov=large**2 * np.eye(2))
+    return replace(scene, delta_cov=scene.delta_cov + (length - large) ** 2 * np.eye(2))
+
+
+def _table_depth(stamp: Stamp, target: Neighbour, neighbours: Sequence[Neighbour] | None) -> TableDepth:
+    """How deep the table of neighbours goes."""
+    latitude = galactic_latitude(target.ra, target.dec)
+    if neighbours is None:
+        return TableDepth(-math.inf, 0.0, latitude)
+    places = np.array([star.at(stamp.epoch) for star in neighbours]).reshape(-1, 2)
+    east, north = tangent_plane(places[:, 0], places[:, 1], target.ra, target.dec)
+    return TableDepth.of(np.array([star.tmag for star in neighbours]), np.hypot(east, north), latitude)
+
+
+def dip_position(
+    source: PointSource, frame: SkyFrame, scene: Scene, wcs_error_arcsec: float, price: float = 0.0
+) -> DipPosition:
     """Where the dip is, with what the noise and what the stamp's astrometry leave open."""
     wcs_error = wcs_error_arcsec / math.sqrt(frame.pixel_area)
     independent = scene.prf.position_error_pixels**2 + wcs_error**2
+    if _is_saturated(scene, source):
+        independent += SATURATED_ERROR**2
     return DipPosition(
         place=np.array([source.row, source.col]),
         covariance=symmetric(source.covariance),
         systematic=symmetric(scene.delta_cov + independent * np.eye(2)),
-        snr=source.snr,
+        snr=math.sqrt(max(source.snr**2 - 2.0 * price, 0.0)) if source.snr > 0 else source.snr,
         flux=max(source.flux, source.flux_error),  # the unit of the stars' likelihoods: never zero
         chi2_reduced=source.chi2_reduced,
     )
@@ -156,22 +207,24 @@ def _artefact(difference: DifferenceImage, variance: FloatArray, image: NoisyIma
     return 0.5 * (image.chi2 - wide.chi2) + 0.5 * (image.log_determinant - wide.log_determinant)
 
 
-def _flags(
-    difference: DifferenceImage, scene: Scene, source: PointSource, has_neighbours: bool, unlisted: bool
-) -> tuple[str, ...]:
+def _flags(difference: DifferenceImage, scene: Scene, source: PointSource, unlisted: bool) -> tuple[str, ...]:
     """What a reader should know before trusting the offset."""
     shape = difference.flux.shape
-    row, col = round(source.row), round(source.col)
-    around = scene.saturated[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2]
     raised = {
-        Flag.NO_NEIGHBOUR_TABLE: not has_neighbours,
+        Flag.ZERO_POINT_LARGE: math.hypot(scene.delta_row, scene.delta_col) > LARGE_ZERO_POINT[scene.prf.name],
         Flag.UNLISTED_BRIGHT_STAR: unlisted,
         Flag.LOW_SNR: source.snr < LEAST_SNR,
         Flag.SOURCE_AT_EDGE: not (0.5 <= source.row <= shape[0] - 1.5 and 0.5 <= source.col <= shape[1] - 1.5),
-        Flag.SATURATED_SOURCE: bool(around.any()),
+        Flag.SATURATED_SOURCE: _is_saturated(scene, source),
         Flag.POOR_PRF_FIT: source.chi2_reduced > POOR_CHI2,
     }
     return (*difference.flags, *(flag for flag, present in raised.items() if present))
+
+
+def _is_saturated(scene: Scene, source: PointSource) -> bool:
+    """Whether full pixels, which carry no position, lie within a pixel of the dip."""
+    row, col = round(source.row), round(source.col)
+    return bool(scene.saturated[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2].any())
 
 
 def _result(
@@ -182,7 +235,15 @@ def _result(
     drow, dcol = dip.place - evidence.frame.target
     deviation = np.einsum("pi,ij,pj->p", difference.shapes, difference.shape_cov, difference.shapes)
     error = np.sqrt(difference.variance + deviation.reshape(difference.variance.shape))
+    timing = difference.timing
+    minutes = 24.0 * 60.0
     return SectorLocalization(
+        timing_offset_minutes=timing.common * minutes if timing.is_measured else math.nan,
+        timing_error_minutes=timing.common_error * minutes if timing.is_measured else math.nan,
+        transit_times_btjd=timing.mid_times + timing.shift,
+        transit_oc_minutes=timing.shift * minutes,
+        transit_oc_error_minutes=timing.error * minutes,
+        n_outlier_cadences=difference.n_outlier_cadences,
         target_offset_pixels=math.hypot(drow, dcol),
         target_offset_arcsec=math.hypot(east, north),
         offset_ra_arcsec=float(east),

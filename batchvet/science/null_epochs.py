@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from batchvet.arrays import FloatArray
+from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.floors import LEAST_SPREAD
 from batchvet.science.robust import clipped_variance, winsorised
 from batchvet.science.sector_pixels import POINTING_COL, POINTING_ROW, SectorPixels
@@ -59,11 +59,13 @@ def null_windows(
     settings: NoiseSettings,
     *,
     anywhere: bool = False,
+    avoid: BoolArray | None = None,
 ) -> list[Window]:
     """Windows like the transits', spread over the sector, that no dip touches.
 
     With `anywhere` they may lie on the candidate's own dips and be cut by gaps like a transit's own: for data whose
-    dips have been filled in, when too few others exist.
+    dips have been filled in, when too few others exist. Cadences to `avoid` [cadence] are those of dips that no
+    ephemeris tells of.
     """
     free = timeline.free_cadences(transits.others, window_settings.break_days)
     index, times = free.index, free.times
@@ -78,7 +80,9 @@ def null_windows(
     high = np.searchsorted(times, mids + layout.outer)
     good = high > low
     if not anywhere:
-        busy = np.concatenate([[0], np.cumsum(timeline.in_transit_of([ephemeris])[index])])
+        dips = timeline.in_transit_of([ephemeris])
+        dips = dips if avoid is None else dips | avoid
+        busy = np.concatenate([[0], np.cumsum(dips[index])])
         unbroken = 2.0 * layout.outer / exposure
         first, last = np.minimum(low, index.size - 1), np.maximum(high - 1, 0)
         good &= busy[high] == busy[low]

@@ -19,6 +19,7 @@ from batchvet.science.transit_images import (
     fit_dips,
     pointing_response,
     window_baseline,
+    window_flux,
     window_products,
 )
 from batchvet.science.windows import Window, trapezoid
@@ -80,6 +81,12 @@ def best_baseline(
     best = least if noise[0, place] > (1.0 + _CURVE_GAIN / len(epochs) ** 0.5) * noise[least, place] else 0
     information = np.sum(1.0 / trials[best].fits.leverage)
     return trials[best], found[best][0][place] / (noise[best, place] * np.sqrt(information))
+
+
+def star_weights(pixels: SectorPixels, found: SectorFits) -> tuple[FloatArray, FloatArray]:
+    """Weights [image, live pixel] that bring out a star on each pixel; noise of one cadence so weighted, [image]."""
+    weights, noise, _ = _star_noise(_star_images(pixels, found), found.nulls.scatter, found)
+    return weights, noise * np.sqrt(np.sum(1.0 / found.fits.leverage))
 
 
 def _star_images(pixels: SectorPixels, found: SectorFits) -> FloatArray:
@@ -156,7 +163,7 @@ def _template_scores(
     score, information = np.zeros((2, len(windows), templates.shape[1]))
     ends = np.cumsum([len(window.u) for window in windows])
     for i, window in enumerate(windows):
-        light = pixels.values(window.cadences) @ star
+        light = window_flux(pixels, window) @ star
         if pixels.pointing is not None:
             light = light - pixels.pointing[window.cadences] @ (found.response @ star)
         baseline = window_baseline(window)[:, : found.degree + 1]

@@ -13,13 +13,14 @@ from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.floors import LEAST_INFORMATION, LEAST_PLACE_VARIANCE
 from batchvet.science.likelihood_map import LikelihoodMap, with_the_rest
+from batchvet.science.priors import APERTURE_ARCSEC
 
-#: A sector is wrong about everything with this probability, where others can outvote it (method: all sectors).
-BROAD = 0.05
+#: Where others can outvote it, a sector is wrong about the dip's place with this probability (method: all sectors).
+WRONG = 0.05
+#: And does not see the dip at all, as when the ephemeris has drifted, with this one.
+UNSEEN = 0.05
 #: Sectors agree on the dip's flux to this fraction: cameras, apertures and templates differ.
 FLUX_SCATTER = 0.03
-#: A star's light falls off in the target's aperture, where the dip was found, as a Gaussian of this width, arcsec.
-APERTURE_ARCSEC = 30.0
 #: Share of unlisted stars that are anywhere on the stamp.
 ANYWHERE = 0.2
 
@@ -33,7 +34,7 @@ class SectorSky:
     """One sector's likelihood on the sky; offsets are arcsec (east, north) of the target."""
 
     evidence: SectorEvidence
-    broad: float  #: probability that this sector is wrong
+    alone: bool = False  #: one sector has nobody to outvote it
 
     @cached_property
     def _pixel_from_sky(self) -> FloatArray:
@@ -87,17 +88,27 @@ class SectorSky:
         return np.where(snr > 0, widened, snr), np.sqrt(np.maximum(flux_information / found.noise_scale, 0.0))
 
     def log_likelihood(self, snr: FloatArray, weight: FloatArray, flux: FloatArray) -> FloatArray:
-        """Of a dip of `flux` where it has signal to noise `snr` and 1/sigma `weight`, against no dip."""
+        """Of a dip of `flux` where it has signal to noise `snr` and 1/sigma `weight`, against no dip; if it is seen."""
         share = 1.0 + (FLUX_SCATTER * flux * weight) ** 2
         value = 0.5 * snr**2 - 0.5 * (flux * weight - snr) ** 2 / share - 0.5 * np.log(share)
-        return self.mixed(value + self._widening[1])
+        return value + (self._widening[1] - self.evidence.timing_price)
 
     def mixed(self, log_likelihood: FloatArray) -> FloatArray:
-        """With the possibility that this sector is wrong."""
-        if self.broad == 0:
+        """With the possibilities that this sector is wrong about the place, or does not see the dip."""
+        if self.alone:
             return log_likelihood
-        wrong = np.log(self.broad) + self.broad_log_likelihood
-        return np.asarray(np.logaddexp(np.log1p(-self.broad) + log_likelihood, wrong))
+        return np.asarray(np.logaddexp(np.log1p(-WRONG - UNSEEN) + log_likelihood, self._otherwise))
+
+    def trust(self, log_likelihood: FloatArray) -> FloatArray:
+        """Probability that this sector sees the dip where the dip has that likelihood."""
+        if self.alone:
+            return np.ones_like(log_likelihood)
+        return np.asarray(np.exp(np.log1p(-WRONG - UNSEEN) + log_likelihood - self.mixed(log_likelihood)))
+
+    @cached_property
+    def _otherwise(self) -> float:
+        """Log likelihood, with its prior, of a sector that is wrong or sees nothing."""
+        return float(np.logaddexp(np.log(WRONG) + self.broad_log_likelihood, np.log(UNSEEN)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,13 +132,10 @@ def joint_log_likelihood(sectors: Sequence[SectorSky], offsets: FloatArray) -> F
         information = sum(r * weight**2 for r, (_, weight) in zip(trust, dips, strict=True))
         flux = np.maximum(score, 0.0) / np.maximum(information, LEAST_INFORMATION)
         each = [sector.log_likelihood(*dip, flux) for sector, dip in zip(sectors, dips, strict=True)]
-        best = np.maximum(best, sum(each))
+        best = np.maximum(best, sum(s.mixed(value) for s, value in zip(sectors, each, strict=True)))
         if len(sectors) == 1:
             break
-        trust = [
-            1.0 - np.exp(np.log(s.broad) + s.broad_log_likelihood - value)
-            for s, value in zip(sectors, each, strict=True)
-        ]
+        trust = [sector.trust(value) for sector, value in zip(sectors, each, strict=True)]
     return best
 
 
@@ -190,8 +198,17 @@ def _log_density(offsets: FloatArray, area: float) -> FloatArray:
 
 
 def _joint_snr(sectors: Sequence[SectorSky], offset: FloatArray) -> float:
-    """Signal to noise of one dip in all sectors at `offset`."""
+    """Signal to noise of one dip at `offset` in all sectors that see it, less the price of having looked for its time.
+
+    A sector in which the dip is not seen, though it should be, does not lower it.
+    """
     dips = [sector.dip(offset[None]) for sector in sectors]
-    score = sum(float((snr * weight)[0]) for snr, weight in dips)
-    information = sum(float(weight[0]) ** 2 for _, weight in dips)
-    return float(score / max(np.sqrt(information), LEAST_INFORMATION))
+    snr, weight = (np.array([float(dip[i][0]) for dip in dips]) for i in (0, 1))
+    trust = np.ones(len(sectors))
+    for _ in range(3):
+        flux = np.array([max(trust @ (snr * weight), 0.0) / max(trust @ weight**2, LEAST_INFORMATION)])
+        each = [s.log_likelihood(*dip, flux) for s, dip in zip(sectors, dips, strict=True)]
+        trust = np.array([float(s.trust(value)[0]) for s, value in zip(sectors, each, strict=True)])
+    score = float(trust @ (snr * weight)) / max(float(np.sqrt(trust @ weight**2)), LEAST_INFORMATION)
+    price = float(trust @ np.array([sector.evidence.timing_price for sector in sectors]))
+    return float(np.sqrt(max(score**2 - 2.0 * price, 0.0))) if score > 0 else score

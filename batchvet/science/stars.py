@@ -15,7 +15,10 @@ from batchvet.pixels.stamp import Stamp
 from batchvet.science.sky import stamp_places, tangent_plane
 
 _SAME_STAR_ARCSEC = 2.0  # between the target's own position and its entry in the table
+_ON_ITS_PATH_ARCSEC = 3.0  # between a catalogue's position and where its entry of that name has been since 1990
+_DISAGREE_ARCSEC = 1.0  # between the table's place for the target and the catalogue's or the file's
 _SAME_STAR_MAG = 2.0  # and in magnitude, when both are known
+_FAR_DEG = 0.1  # in declination: farther than any star moves in our time
 _ZERO_POINT = 20.44  # TESS magnitude of 1 e-/s (TESS Instrument Handbook)
 _FULL_PIXEL = 8e4  # e-/s at which a pixel fills in its 2 s exposure (full well about 2e5 e-)
 #: Tmag; a fainter star fills no pixel.
@@ -46,6 +49,21 @@ class TargetPosition:
     pmdec: float = math.nan  #: mas/yr
     tmag: float = math.nan  #: TESS magnitude
 
+    def motion(self, stamp: Stamp) -> dict[str, float]:
+        """The proper motion (mas/yr) that the catalogue knows, else the file; 0 where nobody does."""
+        known = math.isfinite(self.pmra) and math.isfinite(self.pmdec)
+        pmra, pmdec = (self.pmra, self.pmdec) if known else (stamp.pmra, stamp.pmdec)
+        return {"pmra": pmra if math.isfinite(pmra) else 0.0, "pmdec": pmdec if math.isfinite(pmdec) else 0.0}
+
+    def at_epoch_2000(self, stamp: Stamp) -> Neighbour:
+        """The target where a catalogue of epoch 2000.0 has it, or the file."""
+        declared = self.at_mid_sector(stamp)
+        known = math.isfinite(self.ra) and math.isfinite(self.dec)
+        ra, dec = (self.ra, self.dec) if known else (stamp.ra, stamp.dec)
+        if not math.isfinite(ra):
+            return declared
+        return replace(declared, ra=ra, dec=dec, epoch=2000.0)
+
     def at_mid_sector(self, stamp: Stamp) -> Neighbour:
         """The target as an entry of a neighbour table of the stamp's epoch would have it."""
         if math.isfinite(self.ra) and math.isfinite(self.dec):
@@ -64,6 +82,60 @@ class StarField:
     neighbours: Sequence[Neighbour] | None = None  #: of the table; None without one: nobody else can be weighed
 
 
+@dataclass(frozen=True)
+class FoundTarget:
+    """Where the target is at mid-sector, and whether all who say where agree."""
+
+    place: Neighbour  #: as an entry of a table of the stamp's epoch
+    disagrees: bool  #: catalogue, file and table are more than 1" apart
+
+
+def find_target(stamp: Stamp, star_field: StarField) -> FoundTarget:
+    """The declared target, where its own entry of the neighbour table says (method: scene and PRF).
+
+    Its own entry is the star of its name, if the declared place lies where that star has been since 1990: catalogues
+    give positions of different epochs. A place beside that star is a target of its own, and the star a neighbour.
+    Without such an entry, the nearest star within 2" (and 2 mag) at epoch 2000 or at mid-sector is the target.
+    """
+    declared = star_field.target.at_mid_sector(stamp)
+    in_file = stamp.target_position()
+    entry = _own_entry(stamp, star_field, declared)
+    if entry is None:
+        named = any(star.source_id == declared.source_id for star in star_field.neighbours or ())
+        place = replace(declared, source_id=f"{declared.source_id} as declared") if named else declared
+        return FoundTarget(place, _apart(place, *in_file) > _DISAGREE_ARCSEC or named)
+    if entry.pmra == 0.0 == entry.pmdec:  # a table without motions: the catalogue's or the file's is taken
+        entry = replace(entry, **star_field.target.motion(stamp))
+    ra, dec = entry.at(stamp.epoch)
+    tmag = entry.tmag if math.isfinite(entry.tmag) else declared.tmag
+    place = Neighbour(entry.source_id, ra, dec, tmag, epoch=stamp.epoch)
+    apart = max(_apart(place, declared.ra, declared.dec), _apart(place, *in_file))
+    return FoundTarget(place, apart > _DISAGREE_ARCSEC)
+
+
+def _own_entry(stamp: Stamp, star_field: StarField, declared: Neighbour) -> Neighbour | None:
+    """The target's entry of the table."""
+    start = star_field.target.at_epoch_2000(stamp)
+    for star in star_field.neighbours or ():
+        if star.source_id == declared.source_id:
+            path = [star.at(float(epoch)) for epoch in np.linspace(1990.0, stamp.epoch, 9)]
+            apart = [min(_apart(start, ra, dec), _apart(declared, ra, dec)) for ra, dec in path]
+            return star if min(apart) <= _ON_ITS_PATH_ARCSEC else None
+    nearest, least = None, _SAME_STAR_ARCSEC
+    for star in star_field.neighbours or ():
+        if abs(star.dec - declared.dec) > _FAR_DEG or abs(star.tmag - declared.tmag) > _SAME_STAR_MAG:
+            continue
+        apart_from = min(_apart(start, *star.at(2000.0)), _apart(declared, *star.at(stamp.epoch)))
+        if apart_from <= least:
+            nearest, least = star, apart_from
+    return nearest
+
+
+def _apart(star: Neighbour, ra: float, dec: float) -> float:
+    """Arcsec between a star at its own epoch and a position (deg)."""
+    return math.hypot(*(float(x) for x in tangent_plane(ra, dec, star.ra, star.dec)))
+
+
 def place_stars(
     stamp: Stamp, target: Neighbour, neighbours: Sequence[Neighbour] | None, margin: float = 3.0
 ) -> tuple[Star, ...]:
@@ -73,8 +145,8 @@ def place_stars(
     ----------
     stamp : Stamp
     target : Neighbour
-        The declared target at mid-sector. The star of the table with its `source_id` is the target. Without one, the
-        nearest within 2" of its place (and 2 mag, when both are known) is; without that the target is added.
+        The declared target at mid-sector, from `find_target`. The star of the table with its `source_id` is the target;
+        without one the target is added.
     neighbours : sequence of Neighbour or None
         None when there is no table: the scene is the target alone.
     margin : float
@@ -95,7 +167,7 @@ def place_stars(
     inside = (np.abs(rows - (stamp.shape[0] - 1) / 2) <= (stamp.shape[0] - 1) / 2 + margin) & (
         np.abs(cols - (stamp.shape[1] - 1) / 2) <= (stamp.shape[1] - 1) / 2 + margin
     )
-    own = _own_entry(neighbours, declared, east, north)
+    own = next((i for i, star in enumerate(neighbours) if star.source_id == target.source_id), None)
     columns = zip(*(x.tolist() for x in (rows, cols, east, north, inside)), neighbours, strict=True)
     others = [
         Star(neighbour.source_id, r, c, neighbour.tmag, is_target=False, east=e, north=n)
@@ -108,18 +180,6 @@ def place_stars(
         declared = replace(declared, source_id=entry.source_id, tmag=known)
     others.sort(key=lambda star: (not math.isfinite(star.tmag), star.tmag, star.source_id))
     return (declared, *others)
-
-
-def _own_entry(neighbours: Sequence[Neighbour], target: Star, east: FloatArray, north: FloatArray) -> int | None:
-    """Index of the target in the table."""
-    for i, neighbour in enumerate(neighbours):
-        if neighbour.source_id == target.source_id:
-            return i
-    distance = np.hypot(east, north)
-    difference = np.abs(np.array([n.tmag for n in neighbours]) - target.tmag)
-    distance = np.where(difference > _SAME_STAR_MAG, np.inf, distance)
-    nearest = int(np.argmin(distance))
-    return nearest if distance[nearest] <= _SAME_STAR_ARCSEC else None
 
 
 def relative_fluxes(stars: Sequence[Star]) -> FloatArray:

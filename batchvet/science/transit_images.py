@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from batchvet.arrays import FloatArray, IndexArray
+from batchvet.arrays import BoolArray, FloatArray, IndexArray
+from batchvet.science.bumps import filled
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.windows import Window
 
@@ -39,6 +40,10 @@ class WindowProducts:
 
     def __len__(self) -> int:
         return len(self.n)
+
+    def of(self, chosen: BoolArray) -> WindowProducts:
+        """Those of some of the windows."""
+        return WindowProducts(*(getattr(self, item.name)[chosen] for item in fields(self)))
 
     def without_baseline(self, degree: int) -> WindowSums:
         """What is left when polynomials of that degree, or the highest that a window can bear, are taken out."""
@@ -136,7 +141,7 @@ def window_products(
         mean_template=np.array([window.m.mean() for window in windows]),
     )
     for i, window in enumerate(windows):
-        flux = pixels.values(window.cadences)
+        flux = window_flux(pixels, window)
         if restore is not None:
             flux += restore[0][window.cadences, None] * restore[1]
         reference = flux[0].copy()
@@ -156,6 +161,14 @@ def window_products(
         products.power[i] = np.einsum("np,np->p", flux, flux)
         products.level[i] = reference + baseline[0, 0] * products.baseline_flux[i, 0]  # the mean
     return products
+
+
+def window_flux(pixels: SectorPixels, window: Window) -> FloatArray:
+    """Flux of a window without its bumps, e-/s, [cadence, live pixel]."""
+    flux = pixels.values(window.cadences)
+    if window.bump is None:
+        return flux
+    return filled(flux, window.bump, window, None if pixels.pointing is None else pixels.pointing[window.cadences])
 
 
 def window_baseline(window: Window) -> FloatArray:

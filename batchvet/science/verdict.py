@@ -20,12 +20,12 @@ class VerdictInput:
     snr: float = 0.0  #: joint
     p_artefact: float = 0.0
     consistency_p: float = math.nan  #: of the sectors; NaN for fewer than two
-    saturated: bool = False  #: a saturated star covers the dip in every sector
     at_edge: bool = False  #: the dip is within a pixel of the stamp's edge in every sector
     p_target: float = 0.0  #: of the target itself
     p_target_group: float = 0.0  #: with the stars that cannot be told from it
     p_best_other: float = 0.0  #: most probable star that is not the target
     offset_sigma: float = math.nan
+    has_table: bool = True  #: whether there is a table of neighbours
 
 
 def decide(given: VerdictInput) -> tuple[Verdict, tuple[str, ...]]:
@@ -35,12 +35,13 @@ def decide(given: VerdictInput) -> tuple[Verdict, tuple[str, ...]]:
         Flag.LOW_SNR: given.n_sectors > 0 and not given.snr >= LEAST_SNR,
         Flag.ARTEFACT: given.p_artefact > 0.5,
         Flag.SECTORS_INCONSISTENT: given.consistency_p < LEAST_CONSISTENCY,
-        Flag.SATURATED_SOURCE: given.saturated,
         Flag.SOURCE_AT_EDGE: given.at_edge,
     }
     flags = tuple(flag for flag, present in obstacles.items() if present)
     if flags:
         return Verdict.INCONCLUSIVE, flags
+    if not given.has_table:  # a place and its error stand; whose it is cannot be said in a universe of one star
+        return Verdict.AMBIGUOUS, ()
     # An offset that the target cannot explain speaks for a star that no table has.
     explained = not given.offset_sigma > FAR_SIGMA
     if given.p_target_group >= 0.95 and given.p_target >= given.p_best_other and explained:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batchvet.arrays import FloatArray, IndexArray
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.timeline import FreeCadences, SectorTimeline, Transits
+
+if TYPE_CHECKING:
+    from batchvet.science.bumps import Bump
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,17 @@ class Window:
     u: FloatArray  #: time from mid-transit, days, one a cadence
     m: FloatArray  #: dip's template averaged over the exposure, 0 out of transit to 1, one a cadence
     one_sided: bool  #: baseline on one side only
+    bump: Bump | None = None  #: a flare or an asteroid in it
 
     @property
     def n_in(self) -> int:
         """Cadences that see the dip."""
         return int(np.count_nonzero(self.m))
+
+    @property
+    def n_spoilt(self) -> int:
+        """Cadences in which a bump was left out of some pixels."""
+        return 0 if self.bump is None else int(np.count_nonzero(self.bump.spoilt.any(axis=1)))
 
     @property
     def n_out(self) -> int:
@@ -100,7 +111,10 @@ def _ramp_integral(x: FloatArray, corners: FloatArray) -> FloatArray:
 
 
 def transit_windows(
-    timeline: SectorTimeline, transits: Transits, settings: WindowSettings
+    timeline: SectorTimeline,
+    transits: Transits,
+    settings: WindowSettings,
+    late: Mapping[float, float] | None = None,
 ) -> tuple[list[Window], list[str]]:
     """The windows of all transits that can be measured, and why the others cannot (method: difference images).
 
@@ -111,6 +125,8 @@ def transit_windows(
     transits : Transits
         Cadences in the other candidates' transits are dropped.
     settings : WindowSettings
+    late : mapping of float to float, optional
+        By how many days the transit with a mid-time of the ephemeris comes late, where that was found.
 
     Returns
     -------
@@ -127,8 +143,9 @@ def transit_windows(
     seen = timeline.time[timeline.usable]
     reach = 0.5 * ephemeris.duration_days
     for mid_time in ephemeris.mid_times(seen.min() - reach, seen.max() + reach):
-        layout = WindowLayout.of(ephemeris, ephemeris.mid_time_error(mid_time), timeline.exposure_days, settings)
-        window = window_at(mid_time, layout, free, settings)
+        sigma = ephemeris.mid_time_error(mid_time) if late is None else 0.0
+        layout = WindowLayout.of(ephemeris, sigma, timeline.exposure_days, settings)
+        window = window_at(mid_time + (late or {}).get(float(mid_time), 0.0), layout, free, settings)
         if isinstance(window, Window):
             windows.append(window)
         else:

@@ -64,12 +64,15 @@ class Measured:
     depth: DepthMap  #: V09's, asked for or not: it tells whether there is anything in transit
     n_transits: int  #: with a cadence in transit
     checks: Mapping[Check, CheckResult]  #: of V09, V08 and V10 those that were asked for, in this order
-    localization: SectorLocalization | NotLocalized | None  #: None: not asked for, or nothing is in transit
+    localization: SectorLocalization | NotLocalized | None  #: None: not asked for
 
     @property
     def in_transit(self) -> bool:
-        """Whether there are cadences in transit and out of it, without which there is nothing to measure."""
-        return self.depth.status == Status.OK
+        """Whether there is anything to measure: V09 has cadences in transit and out of it, or the dip has a place.
+
+        The localisation has windows of its own: of a short period all of V09's baseline may be missing.
+        """
+        return self.depth.status == Status.OK or isinstance(self.localization, SectorLocalization)
 
 
 def observe(stamp: Stamp, settings: VetSettings) -> Observation:
@@ -124,7 +127,7 @@ def measure(
     if "V10" in settings.checks:
         checks["V10"] = aperture_dependence(cadences.time, cadences.flux, ephemeris)
     localization: SectorLocalization | NotLocalized | None = None
-    if depth.status == Status.OK and "localization" in settings.checks:
+    if "localization" in settings.checks:
         try:
             localization = _localized(observation, candidate, surroundings, settings)
         except Exception as error:

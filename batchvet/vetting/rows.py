@@ -104,7 +104,7 @@ def image_columns(measured: Measured) -> dict[str, Any]:
         "n_cols": cols,
         "column": stamp.column,
         "row": stamp.row,
-        "depth_ppm": _flat(depth.depth_ppm),
+        "depth_ppm": _flat(depth.depth_ppm),  # empty where V09 has no baseline
         "aperture": stamp.aperture.ravel(),
         "difference": _flat(depth.out_of_transit - depth.in_transit),
         "difference_error": [],
@@ -175,4 +175,6 @@ def _flat(image: NDArray[np.floating]) -> NDArray[np.float32]:
 
 def _plain(value: Any) -> Any:
     """A table's null for what could not be measured."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -11,6 +11,7 @@ from batchvet.science.localization import LocalizationSettings, dip_maps, dip_po
 from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.position import SignificanceMap, fit_point_source
 from batchvet.science.prf import TabulatedPrf
+from batchvet.science.priors import TableDepth
 from batchvet.science.scene import Scene
 from batchvet.science.sky import SkyFrame
 from batchvet.science.stars import Star
@@ -95,8 +96,10 @@ def made_evidence(
                 frame=frame,
                 dip=position,
                 maps=dip_maps(grid, point),
-                hosts=host_evidence(scene, noisy, position.flux, LocalizationSettings().max_stars),
+                hosts=host_evidence(scene, noisy, position, LocalizationSettings().max_stars),
                 artefact=0.0,
+                timing_price=0.0,
+                table=TableDepth(18.0, 1e-4, 60.0),
                 prf_source=prf.name,
                 has_neighbours=True,
                 flags=(),

@@ -12,6 +12,7 @@ from made_evidence import made_evidence
 from batchvet.results.evidence_rows import evidence_of_row, evidence_row
 from batchvet.results.schema import EVIDENCE
 from batchvet.science.joint import classical_offset, sector_consistency, vet_candidate
+from batchvet.science.priors import TableDepth
 from batchvet.science.sky import SkyFrame
 
 TARGET = (0.0, 0.0, 11.0)
@@ -54,11 +55,26 @@ def test_dip_where_no_star_of_the_table_is_is_off_target_without_a_host():
     assert "HOST_NOT_IN_TABLE" in verdict.flags
 
 
-def test_without_a_neighbour_table_the_target_alone_can_still_be_confirmed():
-    found = made_evidence(np.random.default_rng(5), [TARGET], (0, 0), 25.0, sectors=1)
-    verdict = vet_candidate([replace(one, has_neighbours=False) for one in found])
-    assert verdict.verdict == "ON_TARGET"
+@pytest.mark.parametrize("place", [(0.0, 0.0), (40.0, 30.0)])
+def test_without_a_neighbour_table_a_place_stands_but_no_verdict(place):
+    """In a universe of one star every dip is on it or off it: neither may be said."""
+    found = made_evidence(np.random.default_rng(5), [TARGET], place, 25.0, sectors=1)
+    blind = TableDepth(-math.inf, 0.0, 60.0)
+    verdict = vet_candidate([replace(one, has_neighbours=False, table=blind) for one in found])
+    assert verdict.verdict == "AMBIGUOUS"
     assert "NO_NEIGHBOUR_TABLE" in verdict.flags
+    assert (verdict.offset_ra_arcsec, verdict.offset_dec_arcsec) == pytest.approx(place, abs=4)
+
+
+def test_shallow_table_makes_unlisted_stars_likelier():
+    """Three magnitudes less deep: the stars that the field must have down to a total eclipse's are not in it."""
+    found = made_evidence(np.random.default_rng(5), [TARGET], (0, 0), 8.0, sectors=1)
+    deep, shallow = (
+        vet_candidate([replace(one, table=TableDepth(limit, 3e-4, 20.0)) for one in found]) for limit in (18.5, 14.0)
+    )
+    assert deep.prior_not_in_table == pytest.approx(0.01, abs=1e-3)
+    assert shallow.prior_not_in_table > 0.3
+    assert shallow.p_target < deep.p_target
 
 
 def test_star_that_cannot_be_told_from_the_target_is_flagged_and_grouped():
@@ -93,7 +109,9 @@ def test_nothing_depends_on_flux_units():
     args = ([TARGET, (30.0, 20.0, 12.5)], (30, 20))
     plain = vet_candidate(made_evidence(np.random.default_rng(9), *args, 15.0))
     brighter = [(east, north, tmag - 7.5) for east, north, tmag in args[0]]
-    scaled = vet_candidate(made_evidence(np.random.default_rng(9), brighter, args[1], 15e3, noise=1e3))
+    bright_sky = TableDepth(18.0 - 7.5, 1e-4, 60.0)
+    found = made_evidence(np.random.default_rng(9), brighter, args[1], 15e3, noise=1e3)
+    scaled = vet_candidate([replace(one, table=bright_sky) for one in found])
     for name in ("p_target", "p_best_host", "offset_ra_arcsec", "offset_cov_ra_dec", "significance_sigma"):
         assert getattr(scaled, name) == pytest.approx(getattr(plain, name), rel=1e-6), name
     assert scaled.verdict == plain.verdict

@@ -144,13 +144,18 @@ def real_verdict(stamps, target, neighbours, prfs):
 def test_wasp126_is_on_target_in_both_sectors(shared_data, source):
     stamps = real_stamps(shared_data)
     prfs = [official(stamp, shared_data) if source == "spoc" else None for stamp in stamps]
-    found, verdict = real_verdict(stamps, TargetPosition(25155310), None, prfs)
+    star = stamps[0]
+    table = [Neighbour("25155310", star.ra, star.dec, star.tmag, star.pmra, star.pmdec, 2000.0)]
+    found, verdict = real_verdict(stamps, TargetPosition(25155310), table, prfs)
     assert [one.prf_source for one in found] == [source, source]
     assert all(one.target_offset_pixels < 0.06 for one in found)
     assert verdict.verdict == "ON_TARGET"
     assert verdict.offset_arcsec < 1.0
+    assert verdict.p_target > 0.99
     assert verdict.sector_consistency_p > 0.01
-    assert "NO_NEIGHBOUR_TABLE" in verdict.flags
+    _, blind = real_verdict(stamps, TargetPosition(25155310), None, prfs)
+    assert blind.verdict == "AMBIGUOUS" and "NO_NEIGHBOUR_TABLE" in blind.flags
+    assert blind.offset_arcsec < 1.0
 
 
 @pytest.mark.real_data
@@ -162,7 +167,7 @@ def test_place_beside_wasp126_declared_the_target_is_off_target_by_that_much(sha
     beside = TargetPosition(1, star.ra + 45 / 3600 / np.cos(np.radians(star.dec)), star.dec, 0.0, 0.0, 12.0)
     prfs = [official(stamp, shared_data) for stamp in stamps]
     _, verdict = real_verdict(stamps, beside, [wasp126] if with_table else None, prfs)
-    assert verdict.verdict == "OFF_TARGET"
+    assert verdict.verdict == ("OFF_TARGET" if with_table else "AMBIGUOUS")
     assert verdict.best_host_id == ("25155310" if with_table else "")
     # From the position declared for epoch 2000.0, that does not move, to where the star has moved by 2018.6.
     years = 18.62
@@ -192,7 +197,8 @@ def test_toi5807_is_on_target_without_pointing_prf_files_or_a_table(shared_data)
     assert {"NO_POS_CORR", "NO_NEIGHBOUR_TABLE"} <= set(found.localization_flags)
     assert found.significance_sigma < 3.0
     verdict = vet_candidate([found.evidence])
-    assert verdict.verdict == "ON_TARGET"
+    assert verdict.verdict == "AMBIGUOUS"  # no table
+    assert verdict.best_host_id == "188646744"
     assert verdict.host_candidates[0].depth_required == pytest.approx(254e-6, rel=0.35)
 
 

@@ -12,7 +12,14 @@ from made_stamps import made_stamp
 
 from batchvet.catalog.candidate import Neighbour
 from batchvet.science.sky import SkyFrame, from_tangent_plane, tangent_plane
-from batchvet.science.stars import place_stars, relative_fluxes, saturated_pixels
+from batchvet.science.stars import (
+    StarField,
+    TargetPosition,
+    find_target,
+    place_stars,
+    relative_fluxes,
+    saturated_pixels,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +83,8 @@ def test_stars_lie_where_the_table_says(stamp):
         neighbour("beside", stamp, -2.5, 5.0, 13.0),
         neighbour("far", stamp, 30.0, 5.0, 5.0),
     ]
-    stars = place_stars(stamp, declared(here, 10.1), table)
+    found = find_target(stamp, StarField(TargetPosition(1, here.ra.deg, here.dec.deg, 0.0, 0.0, 10.1), table))
+    stars = place_stars(stamp, found.place, table)
     assert [s.source_id for s in stars] == ["target", "bright", "beside", "faint"]
     assert [s.is_target for s in stars] == [True, False, False, False]
     assert (stars[1].row, stars[1].col) == pytest.approx((1.0, 9.5))

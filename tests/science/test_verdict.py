@@ -17,7 +17,6 @@ CLEAR = VerdictInput(
     snr=15.0,
     p_artefact=0.0,
     consistency_p=0.5,
-    saturated=False,
     at_edge=False,
     p_target=0.99,
     p_target_group=0.99,
@@ -42,7 +41,6 @@ def test_probable_target_is_on_target():
         ({"snr": math.nan}, "LOW_SNR"),
         ({"p_artefact": 0.6}, "ARTEFACT"),
         ({"consistency_p": 1e-4}, "SECTORS_INCONSISTENT"),
-        ({"saturated": True}, "SATURATED_SOURCE"),
         ({"at_edge": True}, "SOURCE_AT_EDGE"),
     ],
 )

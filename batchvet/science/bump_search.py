@@ -1,0 +1,161 @@
+"""Light that does not belong there: flares, asteroids and cosmic rays near a transit.
+
+A flare in the baseline looks like a dip when it is over, on the star that flared; an asteroid like a dip where it was.
+Both are bumps above what a quiet star's light does, in the curve of a star on some pixel or in a pixel alone. Their
+cadences are left out where they are seen, and what that leaves is noise of the bump's own pattern on the stamp: a dip
+that looks like the star that flared counts for less (method: difference images).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from batchvet.arrays import BoolArray, FloatArray, IndexArray
+from batchvet.science.bumps import Bump
+from batchvet.science.floors import LEAST_INFORMATION
+from batchvet.science.robust import spread
+from batchvet.science.sector_pixels import SectorPixels
+from batchvet.science.star_curves import StarCurves
+from batchvet.science.windows import Window, WindowLayout
+
+_BUMP = 5.5  # signal to noise of a bin that is no noise
+_SUSPECT = 4.0  # the same of a fit that is not robust
+_FOOT = 2.0  # and of the bins beside it that belong to the same bump
+_SIDE = 0.75  # days to either side of a transit over which the quiet light is followed
+_RADIUS = 2.5  # pixels around a bump that are left out with it
+_ITERATIONS = 10
+_SOFT = 3.0  # sigmas at which residuals begin to count less
+_LEAST_BINS = 8
+_RIDGE = 1e-9  # of the normal equations' diagonal: keeps them solvable where a curve counts nowhere
+_MOST_PATTERNS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """The quiet light around a transit and what rises above it."""
+
+    bins: IndexArray
+    star: BoolArray  #: bins that a bump spoils in a star's curve, [bin, image]
+    pixel: BoolArray  #: the same in single pixels, [bin, live pixel]
+    quiet: FloatArray  #: curves without the bumps, [bin, image]
+    excess: FloatArray  #: of single pixels, e-/s, [bin, live pixel]
+
+
+def without_bumps_in_curves(
+    curves: StarCurves, mid_times: FloatArray, layout: WindowLayout, reach: float
+) -> tuple[StarCurves, dict[float, Region]]:
+    """The curves with what bumps near the transits add to them taken out; and where there are such bumps."""
+    flux, regions = curves.flux.copy(), {}
+    for mid in mid_times:
+        region = bumps_near(curves, float(mid), layout, reach)
+        if region is not None:
+            flux[region.bins] = np.where(region.star, region.quiet, flux[region.bins])
+            regions[float(mid)] = region
+    return replace(curves, flux=flux), regions
+
+
+def bump_of(curves: StarCurves, window: Window, region: Region, pixels: SectorPixels) -> Bump | None:
+    """What of the bumps near a transit spoils its window; None when nothing does.
+
+    Parameters
+    ----------
+    curves : StarCurves
+    window : Window
+    region : Region
+        Around the same transit.
+    pixels : SectorPixels
+    """
+    u = curves.time[region.bins] - window.mid_time
+    within = (u >= window.u[0]) & (u <= window.u[-1])
+    live = pixels.live
+    rows, cols = np.divmod(live, pixels.shape[1])
+    near = (rows[:, None] - rows) ** 2 + (cols[:, None] - cols) ** 2 <= _RADIUS**2
+    bump = (region.star[:, : live.size].astype(float) @ near > 0) | region.pixel
+    seen = bump & within[:, None]
+    if not seen.any():
+        return None
+    excess = np.where(bump, region.excess, 0.0)[seen.any(axis=1)]
+    left, size, right = np.linalg.svd(excess / curves.pixel_noise, full_matrices=False)
+    k = max(int(np.count_nonzero(size[:_MOST_PATTERNS] > _BUMP)), 1)
+    height = np.abs(left[:, :k] * size[:k]).max(axis=0)
+    patterns = (right[:k] * height[:, None] * curves.pixel_noise).T
+    index = np.abs((curves.time[region.bins] - window.mid_time) - window.u[:, None]).argmin(axis=1)
+    return Bump(seen[index], patterns)
+
+
+def bumps_near(curves: StarCurves, mid: float, layout: WindowLayout, reach: float) -> Region | None:
+    """Bumps around a time (BTJD days), `reach` days beyond a window there and further; None when there is none."""
+    side = max(_SIDE, layout.outer + reach)
+    low, high = np.searchsorted(curves.time, [mid - side, mid + side])
+    if high - low < _LEAST_BINS:
+        return None
+    middle = int(np.clip(np.searchsorted(curves.time, mid), low, high - 1))
+    bins = low + np.flatnonzero(curves.stretch[low:high] == curves.stretch[middle])
+    if len(bins) < _LEAST_BINS:
+        return None
+    u = curves.time[bins] - mid
+    dip = layout.template(u)
+    scale = np.sqrt(curves.count[bins])[:, None]
+    star = _rises(u, dip, curves.flux[bins], curves.noise / scale)
+    pixel = _rises(u, dip, curves.pixels[bins], curves.pixel_noise / scale)
+    if not (star[0].any() or pixel[0].any()):
+        return None
+    return Region(bins, star[0], pixel[0], curves.flux[bins] - star[1], pixel[1])
+
+
+def _rises(u: FloatArray, dip: FloatArray, light: FloatArray, sigma: FloatArray) -> tuple[BoolArray, FloatArray]:
+    """Bins that rise above the quiet light, and by how much everything does, [bin, curve] each.
+
+    The quiet light is a parabola and the dip, fitted so that what does not fit hardly counts. A dip of another shape
+    than the template's leaves rises within it that stay below the light beside it: these do not count.
+    """
+    x = u / np.abs(u).max()
+    design = np.column_stack([np.ones(len(u)), x, x * x, -dip])
+    design = design if dip.any() else design[:, :3]
+    scale = sigma[:, :1] / sigma[0, 0]  # errors of the bins, alike in all curves
+    basis = np.linalg.qr(design / scale)[0]
+    white = light / scale
+    excess = (white - basis @ (basis.T @ white)) * scale
+    residual = excess / sigma
+    suspect = np.flatnonzero(
+        residual.max(axis=0) > _SUSPECT * np.maximum(spread(residual), 1.0)
+    )  # the others have no bump in any fit
+    rises = np.zeros(light.shape, dtype=bool)
+    if suspect.size:
+        rises[:, suspect], excess[:, suspect] = _robust_rises(design, light[:, suspect], sigma[:, suspect])
+    return rises, excess
+
+
+def _robust_rises(design: FloatArray, light: FloatArray, sigma: FloatArray) -> tuple[BoolArray, FloatArray]:
+    """The same for curves that may have a bump."""
+    robust = np.ones_like(light)
+    for _ in range(_ITERATIONS):
+        weight = robust / sigma**2
+        normal = np.einsum("bi,bj,bk->ijk", weight, design, design, optimize=True)
+        size = np.einsum("ijj->ij", normal)
+        normal = normal + np.eye(design.shape[1]) * (_RIDGE * size + LEAST_INFORMATION)[:, None]
+        right = np.einsum("bi,bj,bi->ij", weight, design, light, optimize=True)
+        solution = np.linalg.solve(normal, right[..., None])[..., 0]
+        excess = light - design @ solution.T
+        wide = np.maximum(spread(excess / sigma), 1.0)
+        residual = excess / sigma / wide
+        robust = 1.0 / (1.0 + (residual / _SOFT) ** 4)
+    depth = np.maximum(solution[:, 3], 0.0) if design.shape[1] > 3 else np.zeros(light.shape[1])
+    above = residual + depth * design[:, -1:] / sigma / wide
+    core = np.minimum(residual, above) > _BUMP
+    return _grown(core, residual > _FOOT), excess
+
+
+def _grown(core: BoolArray, foot: BoolArray) -> BoolArray:
+    """The cores with the bins beside them as long as their feet last, [bin, curve]."""
+    if not core.any():
+        return core
+    grown = core.copy()
+    for order in (slice(None), slice(None, None, -1)):
+        reached = np.zeros(core.shape[1], dtype=bool)
+        for bin_core, bin_foot, bin_grown in zip(core[order], foot[order], grown[order], strict=True):
+            reached = bin_core | (reached & bin_foot)
+            bin_grown |= reached
+    return grown

@@ -1,0 +1,109 @@
+"""Dips of the same sector that are not the dip: secondary eclipses, other stars' eclipses, and flares turned over.
+
+They are found by what they look like in the stars' light curves, not by an ephemeris, and kept out of the epochs on
+which the noise is measured (method: noise). A secondary eclipse is found by folding on the candidate's own period.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from batchvet.arrays import BoolArray, FloatArray, IndexArray
+from batchvet.catalog.candidate import Ephemeris
+from batchvet.science.robust import spread
+from batchvet.science.star_curves import StarCurves
+from batchvet.science.windows import WindowLayout
+
+_LEAST_BINS = 2  # inside, and on each side
+_STRANGE = 6.0  # signal to noise of a single dip that is no noise
+_SECONDARY = 7.0  # signal to noise of a folded dip anywhere in phase and on the stamp
+_PHASES = 4.0  # a duration
+_LEAST_OCCASIONS = 2  # of a secondary eclipse in a sector
+_TINY = 1e-12  # of weights, where there are none
+_CLEAR = 1.25  # durations from the primary at which a secondary may be looked for
+
+
+@dataclass(frozen=True, eq=False)
+class DipSeries:
+    """How deep a dip of the candidate's duration would be at every time, in every star's curve."""
+
+    time: FloatArray  #: BTJD, days, [bin]
+    depth: FloatArray  #: weighted light, [bin, image]; NaN where it cannot be measured
+    variance: FloatArray  #: over that of one cadence, [bin]
+    noise: FloatArray  #: 1 sigma of one cadence, as dips of this length see it, [image]
+
+    @property
+    def significance(self) -> FloatArray:
+        """Depth over its error, [bin, image]."""
+        return self.depth / (self.noise * np.sqrt(self.variance)[:, None])
+
+
+def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
+    """Mean of the light beside less that within, around every bin; baselines on both sides."""
+    time = curves.time
+    weighted = np.vstack([np.zeros(curves.flux.shape[1]), np.cumsum(curves.flux * curves.count[:, None], axis=0)])
+    counted = np.concatenate([[0.0], np.cumsum(curves.count)])
+    ends = [-layout.outer, -layout.inner, -0.5 * layout.duration, 0.5 * layout.duration, layout.inner, layout.outer]
+    edges = [np.searchsorted(time, time + end) for end in ends]
+
+    def part(low: IndexArray, high: IndexArray) -> tuple[FloatArray, FloatArray]:
+        n = counted[high] - counted[low]
+        return (weighted[high] - weighted[low]) / np.maximum(n, 1.0)[:, None], n
+
+    (left, n_left), (inside, n_inside), (right, n_right) = (part(*edges[i : i + 2]) for i in (0, 2, 4))
+    bins = np.min([edges[1] - edges[0], edges[3] - edges[2], edges[5] - edges[4]], axis=0)
+    last = np.minimum(edges[5], len(time)) - 1
+    whole = (bins >= _LEAST_BINS) & (curves.stretch[edges[0].clip(max=len(time) - 1)] == curves.stretch[last])
+    depth = np.where(whole[:, None], 0.5 * (left + right) - inside, np.nan)
+    variance = 1.0 / np.maximum(n_inside, 1) + 0.25 / np.maximum(n_left, 1) + 0.25 / np.maximum(n_right, 1)
+    if not whole.any():
+        return DipSeries(time, depth, variance, curves.noise)
+    seen = spread(depth[whole] / np.sqrt(variance[whole])[:, None])
+    return DipSeries(time, depth, variance, np.maximum(seen, curves.noise))
+
+
+def strange_times(series: DipSeries, known: BoolArray) -> FloatArray:
+    """Times (BTJD days) around which some star dips, other than the `known` bins."""
+    with np.errstate(invalid="ignore"):
+        odd = (series.significance > _STRANGE).any(axis=1) & ~known
+    return series.time[odd]
+
+
+def find_secondary(
+    series: DipSeries, ephemeris: Ephemeris, others: Sequence[Ephemeris], shift: float = 0.0
+) -> float | None:
+    """Phase of the strongest dip beside the candidate's own; None when there is none, or no period."""
+    if ephemeris.is_single:
+        return None
+    period, duration = ephemeris.period_days, ephemeris.duration_days
+    clear = _CLEAR * duration / period
+    n = math.floor((1.0 - 2.0 * clear) * period * _PHASES / duration)
+    if n < 1:
+        return None
+    phases = clear + (np.arange(n) + 0.5) * (1.0 - 2.0 * clear) / n
+    usable = np.isfinite(series.depth[:, 0])
+    for other in others:
+        usable &= np.abs(other.time_from_transit(series.time)) > 0.5 * (duration + other.duration_days)
+    if not usable.any():
+        return None
+    times, depth, variance = series.time[usable], series.depth[usable], series.variance[usable]
+    epochs = np.arange(
+        math.floor((times[0] - ephemeris.t0_btjd) / period) - 1, math.ceil((times[-1] - ephemeris.t0_btjd) / period) + 1
+    )
+    wanted = ephemeris.t0_btjd + shift + period * (epochs[:, None] + phases)
+    place = np.searchsorted(times, wanted).clip(1, len(times) - 1)
+    place -= wanted - times[place - 1] < times[place] - wanted
+    there = np.abs(times[place] - wanted) < duration / _PHASES
+    weight = there / variance[place]
+    total = weight.sum(axis=0)
+    part = weight[:, :, None] * depth[place]
+    # Without its strongest: what happens once is no secondary eclipse.
+    folded = (part.sum(axis=0) - part.max(axis=0)) / np.sqrt(np.maximum(total - weight.max(axis=0), _TINY))[:, None]
+    folded *= np.sqrt(total / np.maximum(total - weight.max(axis=0), _TINY))[:, None] / series.noise
+    folded[(weight > 0).sum(axis=0) < _LEAST_OCCASIONS] = 0.0
+    best = folded.max(axis=1)
+    return float(phases[best.argmax()]) if best.max() > _SECONDARY else None

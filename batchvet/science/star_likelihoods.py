@@ -1,0 +1,124 @@
+"""Every star of the table as the host of the dip, all sectors together (method: hosts)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from batchvet.arrays import BoolArray, FloatArray
+from batchvet.science.floors import LEAST_INFORMATION
+from batchvet.science.hosts import DEEPEST
+from batchvet.science.sky_likelihood import FLUX_SCATTER, SectorSky
+
+
+@dataclass(frozen=True, eq=False)
+class StarLikelihoods:
+    """Quadratic log likelihoods of every star of the table in every sector: of its eclipse's depth and its shift.
+
+    Of (relative flux error, row, column) by which the star's image is off what the catalogue says.
+    """
+
+    sectors: Sequence[SectorSky]
+    present: BoolArray  #: whether the sector's stamp reaches the star, [star, sector]
+    score: FloatArray  #: by (depth, row, col) at depth 0, [star, sector, 3]
+    information: FloatArray  #: of (depth, row, col), [star, sector, 3, 3]
+    nuisance: FloatArray  #: prior covariance of (relative flux error, row, col), a sector's own, [sector, 3, 3]
+    shift: FloatArray  #: (flux error, row, col) for a shift (east, north) of all stars, [sector, 3, 2]
+
+    @classmethod
+    def of(cls, sectors: Sequence[SectorSky], names: Sequence[str]) -> StarLikelihoods:
+        n, m = len(names), len(sectors)
+        number = {name: i for i, name in enumerate(names)}
+        present, score, information = np.zeros((n, m), dtype=bool), np.zeros((n, m, 3)), np.zeros((n, m, 3, 3))
+        nuisance, shift = np.zeros((m, 3, 3)), np.zeros((m, 3, 2))
+        for j, sector in enumerate(sectors):
+            found, scale = sector.evidence, sector.evidence.noise_scale
+            rows = [number[name] for name in found.hosts.source_id]
+            unit = found.hosts.flux / found.dip.flux  # the evidence is in units of the sector's own dip
+            present[rows, j] = True
+            score[rows, j] = found.hosts.score * unit[:, None] / scale
+            information[rows, j] = found.hosts.information * unit[:, None, None] ** 2 / scale
+            nuisance[j, 0, 0] = FLUX_SCATTER**2
+            nuisance[j, 1:, 1:] = found.dip.systematic
+            shift[j, 1:] = np.linalg.inv(found.frame.sky_from_pixel)
+        return cls(sectors, present, score, information, nuisance, shift)
+
+    def best(self, floor_arcsec: float) -> tuple[FloatArray, FloatArray]:
+        """Every star's best depth and the log likelihood of that, the shared shift marginalised, each [star]."""
+        own, power = self.score[..., 0], self.information[..., 0, 0]
+        pooled = own.sum(axis=1) / np.maximum(power.sum(axis=1), LEAST_INFORMATION)
+        # A sector that is wrong may pull the mean: the sectors' middle is tried too.
+        each = np.where(self.present, own / np.maximum(power, LEAST_INFORMATION), np.nan)
+        with np.errstate(invalid="ignore"):
+            middle = np.nanmedian(each, axis=1)
+        best = np.full(len(own), -np.inf)
+        for depth in (pooled, middle):
+            for _ in range(3):
+                depth = np.clip(depth, 0.0, DEEPEST)
+                value, trust = self._shared(depth, floor_arcsec)
+                best = np.maximum(best, value)
+                depth = np.sum(trust * own, axis=1) / np.maximum(np.sum(trust * power, axis=1), LEAST_INFORMATION)
+        return pooled, best
+
+    def _shared(self, depth: FloatArray, floor: float) -> tuple[FloatArray, FloatArray]:
+        """Log likelihood of those depths [star], and how far each sector is believed to see it [star, sector]."""
+        constant, slope, curvature = self._of_shift(depth)
+        trust = self.present.astype(float)
+        for _ in range(3):
+            precision = np.eye(2) / floor**2 + np.einsum("is,isab->iab", trust, curvature)
+            mean = np.linalg.solve(precision, np.einsum("is,isa->ia", trust, slope)[..., None])[..., 0]
+            there = self._at(constant, slope, curvature, mean[:, None])[:, 0]
+            trust = np.where(self.present, self._mixed(there)[1], 0.0)
+        root = np.linalg.cholesky(np.linalg.inv(precision))
+        nodes = np.einsum("iab,nb->ina", root, _HERMITE_NODES) + mean[:, None]
+        log_prior = -0.5 * np.sum(nodes**2, axis=-1) / floor**2 - np.log(2 * np.pi * floor**2)
+        total = self._mixed(self._at(constant, slope, curvature, nodes))[0].sum(axis=-1) + log_prior
+        volume = np.log(np.linalg.det(root))
+        return np.asarray(volume + np.logaddexp.reduce(total + _LOG_HERMITE_WEIGHTS, axis=-1)), trust
+
+    def _of_shift(self, depth: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Log likelihood as a quadratic of the shared shift, the sector's own errors marginalised.
+
+        Its constant [star, sector], slope [star, sector, 2] and curvature [star, sector, 2, 2].
+        """
+        d = depth[:, None, None]
+        gradient = d * self.score - d**2 * self.information[..., 0, :]
+        hessian = d[..., None] ** 2 * self.information
+        inner = np.eye(3) + self.nuisance @ hessian
+        moved = np.linalg.solve(inner, np.broadcast_to(self.nuisance, hessian.shape))
+        down = np.einsum("isab,isb->isa", moved, gradient)
+        constant = depth[:, None] * self.score[..., 0] - 0.5 * depth[:, None] ** 2 * self.information[..., 0, 0]
+        constant = constant + 0.5 * np.sum(gradient * down, axis=-1) - 0.5 * np.linalg.slogdet(inner)[1]
+        constant = constant - np.array([sector.evidence.timing_price for sector in self.sectors])
+        slope = gradient - np.einsum("isab,isb->isa", hessian, down)
+        curvature = hessian - hessian @ moved @ hessian
+        turn = np.swapaxes(self.shift, -1, -2)
+        return constant, np.einsum("sab,isb->isa", turn, slope), turn @ curvature @ self.shift
+
+    @staticmethod
+    def _at(constant: FloatArray, slope: FloatArray, curvature: FloatArray, shift: FloatArray) -> FloatArray:
+        """The quadratic at shifts [star, node, 2], [star, node, sector]."""
+        linear = np.einsum("isa,ina->ins", slope, shift)
+        return np.asarray(
+            constant[:, None] + linear - 0.5 * np.einsum("ina,isab,inb->ins", shift, curvature, shift, optimize=True)
+        )
+
+    def _mixed(self, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """With the possibility that the sector is wrong; and how far it is believed; [..., sector] each.
+
+        A sector whose stamp does not reach the star says nothing about it: its log likelihood is that of no dip.
+        """
+        mixed, trust = np.empty_like(value), np.empty_like(value)
+        for j, sector in enumerate(self.sectors):
+            present = self.present[:, j].reshape(-1, *[1] * (value.ndim - 2))
+            one = np.where(present, value[..., j], 0.0)
+            mixed[..., j], trust[..., j] = sector.mixed(one), sector.trust(one)
+        return mixed, trust
+
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+_HERMITE_NODES = np.stack(np.meshgrid(_NODES, _NODES, indexing="ij"), axis=-1).reshape(-1, 2)
+#: Of an integral over a plane: the weight function exp(-z'z/2) is taken out again.
+_LOG_HERMITE_WEIGHTS = np.log(np.outer(_WEIGHTS, _WEIGHTS)).ravel() + 0.5 * np.sum(_HERMITE_NODES**2, axis=-1)
