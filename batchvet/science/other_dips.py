@@ -20,6 +20,7 @@ from batchvet.science.windows import WindowLayout
 
 _LEAST_BINS = 2  # inside, and on each side
 _STRANGE = 6.0  # signal to noise of a single dip that is no noise
+_BEYOND = 1.5  # times the highest rise of the same curve
 _SECONDARY = 7.0  # signal to noise of a folded dip anywhere in phase and on the stamp
 _PHASES = 4.0  # a duration
 _LEAST_OCCASIONS = 2  # of a secondary eclipse in a sector
@@ -67,10 +68,13 @@ def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
 
 
 def strange_times(series: DipSeries, known: BoolArray) -> FloatArray:
-    """Times (BTJD days) around which some star dips, other than the `known` bins."""
-    with np.errstate(invalid="ignore"):
-        odd = (series.significance > _STRANGE).any(axis=1) & ~known
-    return series.time[odd]
+    """Times (BTJD days) around which some star dips, other than the `known` bins.
+
+    Noise rises as often as it falls: what rises as far elsewhere, as pointing that POS_CORR does not tell of, is noise.
+    """
+    significance = np.where(known[:, None], 0.0, np.nan_to_num(series.significance))
+    limit = np.maximum(_STRANGE, _BEYOND * np.max(-significance, axis=0))
+    return np.asarray(series.time[(significance > limit).any(axis=1)])
 
 
 def find_secondary(

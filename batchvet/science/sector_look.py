@@ -19,7 +19,7 @@ from batchvet.science.timing import Timing, find_timing, search_reach
 from batchvet.science.windows import Window, WindowLayout, WindowSettings
 
 _BESIDE = 1.0  # durations around a strange dip in which no epoch counts as free of dips
-_FILLED = 0.4  # of the cadences: strange dips that take more are not dips
+_FILLED = 0.25  # of the cadences: strange dips that take more are not dips
 _OWN = 0.75  # durations to either side of a transit that belong to it
 _SECONDARY_ERROR = 0.25  # durations, of the time at which a secondary eclipse was found
 

@@ -49,11 +49,11 @@ class TargetPosition:
     pmdec: float = math.nan  #: mas/yr
     tmag: float = math.nan  #: TESS magnitude
 
-    def motion(self, stamp: Stamp) -> dict[str, float]:
+    def motion(self, stamp: Stamp) -> tuple[float, float]:
         """The proper motion (mas/yr) that the catalogue knows, else the file; 0 where nobody does."""
         known = math.isfinite(self.pmra) and math.isfinite(self.pmdec)
         pmra, pmdec = (self.pmra, self.pmdec) if known else (stamp.pmra, stamp.pmdec)
-        return {"pmra": pmra if math.isfinite(pmra) else 0.0, "pmdec": pmdec if math.isfinite(pmdec) else 0.0}
+        return (pmra if math.isfinite(pmra) else 0.0), (pmdec if math.isfinite(pmdec) else 0.0)
 
     def at_epoch_2000(self, stamp: Stamp) -> Neighbour:
         """The target where a catalogue of epoch 2000.0 has it, or the file."""
@@ -105,7 +105,8 @@ def find_target(stamp: Stamp, star_field: StarField) -> FoundTarget:
         place = replace(declared, source_id=f"{declared.source_id} as declared") if named else declared
         return FoundTarget(place, _apart(place, *in_file) > _DISAGREE_ARCSEC or named)
     if entry.pmra == 0.0 == entry.pmdec:  # a table without motions: the catalogue's or the file's is taken
-        entry = replace(entry, **star_field.target.motion(stamp))
+        pmra, pmdec = star_field.target.motion(stamp)
+        entry = replace(entry, pmra=pmra, pmdec=pmdec)
     ra, dec = entry.at(stamp.epoch)
     tmag = entry.tmag if math.isfinite(entry.tmag) else declared.tmag
     place = Neighbour(entry.source_id, ra, dec, tmag, epoch=stamp.epoch)
