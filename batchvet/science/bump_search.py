@@ -25,7 +25,7 @@ _SUSPECT = 4.0  # the same of a fit that is not robust
 _FOOT = 2.0  # and of the bins beside it that belong to the same bump
 _SIDE = 0.75  # days to either side of a transit over which the quiet light is followed
 _RADIUS = 2.5  # pixels around a bump that are left out with it
-_ITERATIONS = 10
+_ITERATIONS = 8
 _SOFT = 3.0  # sigmas at which residuals begin to count less
 _LEAST_BINS = 8
 _RIDGE = 1e-9  # of the normal equations' diagonal: keeps them solvable where a curve counts nowhere
@@ -130,13 +130,15 @@ def _rises(u: FloatArray, dip: FloatArray, light: FloatArray, sigma: FloatArray)
 
 def _robust_rises(design: FloatArray, light: FloatArray, sigma: FloatArray) -> tuple[BoolArray, FloatArray]:
     """The same for curves that may have a bump."""
-    robust = np.ones_like(light)
+    k = design.shape[1]
+    pairs = (design[:, :, None] * design[:, None, :]).reshape(len(design), k * k)
+    robust, inverse = np.ones_like(light), sigma**-2.0
     for _ in range(_ITERATIONS):
-        weight = robust / sigma**2
-        normal = np.einsum("bi,bj,bk->ijk", weight, design, design, optimize=True)
-        size = np.einsum("ijj->ij", normal)
-        normal = normal + np.eye(design.shape[1]) * (_RIDGE * size + LEAST_INFORMATION)[:, None]
-        right = np.einsum("bi,bj,bi->ij", weight, design, light, optimize=True)
+        weight = robust * inverse
+        normal = (weight.T @ pairs).reshape(-1, k, k)
+        normal[:, range(k), range(k)] *= 1.0 + _RIDGE
+        normal[:, range(k), range(k)] += LEAST_INFORMATION
+        right = (weight * light).T @ design
         solution = np.linalg.solve(normal, right[..., None])[..., 0]
         excess = light - design @ solution.T
         wide = np.maximum(spread(excess / sigma), 1.0)
