@@ -97,9 +97,9 @@ def _group(table: str, name: str) -> str:
         return "Localisation"
     if table == "sectors" and name in schema.PROVENANCE_NAMES:
         return "Provenance"
-    check = re.match(r"(v\d\d)_", name)
-    if table == "sectors" and check:
-        return check[1].upper()
+    check = name.partition("_")[0].upper()
+    if table == "sectors" and check in schema.CHECKS:
+        return check
     found = next((group for start, group in _GROUPS.get(table, {}).items() if name.startswith(start)), "")
     return found or {"sectors": "The row", "candidates": "The candidate", "images": "The images"}.get(table, "The dip")
 
