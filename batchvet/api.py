@@ -194,7 +194,7 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
     ra, dec : float
         Position of the target (deg, ICRS, epoch 2000.0), where the file's is not the one to hold the dip against.
     checks : sequence of str
-        Of V08, V09, V10 and localization.
+        Which to run, of `batchvet.vetting.settings.ALL_CHECKS`.
     prf : path, optional
         Directory of official PRF files; None: the PRF is fitted to the stamp.
     quality_bitmask : str or int

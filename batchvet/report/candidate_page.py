@@ -11,6 +11,7 @@ from typing import Any
 from batchvet.report.drawing import sector_drawings, sky_drawing
 from batchvet.report.view import Row, SectorView, SkyView, names, number, sector_view, sky_view, text
 from batchvet.report.words import NOTHING, display_name, plain, probability, sector_caption, shown
+from batchvet.results.schema import CHECKS
 from batchvet.vocabulary import ErrorKind, base_of, explain
 
 #: Columns that are told elsewhere on the page, or that lead to it.
@@ -176,9 +177,8 @@ def _tables(rows: CandidateRows) -> Iterable[dict[str, Any]]:
 def _group(name: str) -> str:
     if name in _PROVENANCE or name.endswith("_hash"):
         return "Provenance"
-    prefix = name.split("_", 1)[0]
-    checks = {"v08": "V08, centroid shift", "v09": "V09, difference image", "v10": "V10, aperture dependence"}
-    return checks.get(prefix, "Sector by sector")
+    check = name.split("_", 1)[0].upper()
+    return f"{check}, {CHECKS[check].title}" if check in CHECKS else "Sector by sector"
 
 
 def _table(

@@ -38,28 +38,7 @@ class Results(Protocol):
 def plot(
     run: Results, toi: str, sector: int | None = None, *, ax: Axes | None = None, panel: str = "difference"
 ) -> Axes | NDArray[np.object_]:
-    """Draw one sector of a candidate, or all of them and the joint position on the sky.
-
-    Parameters
-    ----------
-    run : Run
-    toi : str
-    sector : int, optional
-        Without it: all sectors.
-    ax : Axes, optional
-        Draw one panel there: with `sector` the image named by `panel`, without it the sky.
-    panel : {"difference", "snr", "out_of_transit", "depth_ppm"}
-
-    Returns
-    -------
-    Axes, or an array of all axes of a new figure
-        Nothing is shown; a notebook does that by itself.
-
-    Raises
-    ------
-    RunError
-        The run has no such candidate, sector or image.
-    """
+    """What :meth:`batchvet.Run.plot` draws of `run`, with the same options, results and errors."""
     views, sky = views_of(run, toi)
     if sector is None:
         return plot_candidate(views, sky, ax=ax)

@@ -16,17 +16,7 @@ from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
 
 
 class RunResults:
-    """A run directory, read only. Tables are read when first asked for.
-
-    Parameters
-    ----------
-    directory : path
-
-    Raises
-    ------
-    RunError
-        It is not a run, or one of another format version.
-    """
+    """What ``batchvet.open_run`` gives, without its figures: the tables of a run, read when first asked for."""
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)

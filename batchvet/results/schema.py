@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import pyarrow as pa
 
@@ -171,21 +173,34 @@ _HOST = pa.struct(
 )
 
 
-def _check_columns(prefix: str, metrics: dict[str, Metric]) -> tuple[Column, ...]:
-    check = prefix.upper()
-    return (
-        Column(f"{prefix}_status", "str", "", f"{check}: ok, skipped or error; null when it was not asked for."),
-        Column(f"{prefix}_flags", "strings", "", f"{check}: its flags."),
-        *(Column(f"{prefix}_{name}", m.kind, m.unit, f"{check}: {m.doc}") for name, m in metrics.items()),
-    )
+@dataclass(frozen=True)
+class CheckFigures:
+    """What a check leaves in the table `sectors`."""
 
+    title: str  #: of its figures in the report
+    metrics: Mapping[str, Metric]  #: those figures
+
+    def columns(self, check: str) -> tuple[Column, ...]:
+        """Status, flags and figures of the check of that name."""
+        prefix = check.lower()
+        return (
+            Column(f"{prefix}_status", "str", "", f"{check}: ok, skipped or error; null when it was not asked for."),
+            Column(f"{prefix}_flags", "strings", "", f"{check}: its flags."),
+            *(Column(f"{prefix}_{name}", m.kind, m.unit, f"{check}: {m.doc}") for name, m in self.metrics.items()),
+        )
+
+
+#: Checks with figures of their own, in the order of their columns.
+CHECKS: dict[str, CheckFigures] = {
+    "V09": CheckFigures("depth map", depth_map.METRICS),
+    "V08": CheckFigures("centroid shift", centroid_shift.METRICS),
+    "V10": CheckFigures("aperture dependence", aperture_dependence.METRICS),
+}
 
 SECTORS = (
     *IDENTITY,
     *_TASK,
-    *_check_columns("v09", depth_map.METRICS),
-    *_check_columns("v08", centroid_shift.METRICS),
-    *_check_columns("v10", aperture_dependence.METRICS),
+    *chain.from_iterable(figures.columns(check) for check, figures in CHECKS.items()),
     *_LOCALIZATION,
     *_PROVENANCE,
 )

@@ -57,23 +57,7 @@ class _Output:
 
 
 def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progress | None = None) -> RunResults:
-    """Vet a catalogue; a run that was interrupted goes on where it stopped.
-
-    Parameters
-    ----------
-    config : RunConfig
-    options : RunOptions
-    progress : Progress, optional
-
-    Raises
-    ------
-    ConfigError, CatalogError
-        Before anything is done.
-    RunError
-        Another process writes this run, or the cluster is not there.
-    ArchiveError
-        An archive does not answer; what came is kept, run again to go on.
-    """
+    """Vet the catalogue of a configuration; what ``batchvet.run`` and the command line call. Raises as that."""
     progress = progress or Silent()
     directory = config.output
     with sole_writer(directory):

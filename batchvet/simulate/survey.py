@@ -30,7 +30,6 @@ cache: cache
 sources:
   - directory: tpfs
 sectors: all
-checks: [V08, V09, V10, localization]
 prf: {prf}
 quality_bitmask: default
 cluster: {{workers: 2}}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from batchvet.catalog.candidate import Candidate
+from batchvet.arrays import Float32Array, FloatArray
+from batchvet.catalog.candidate import Candidate, Ephemeris
 from batchvet.errors import InsufficientData, Problem, StampError
 from batchvet.pixels.prf_files import find_prf
 from batchvet.pixels.stamp import Stamp
@@ -27,15 +28,22 @@ SAME_STAR_DEG = 3.0 / 3600.0  #: a catalogue position this close to the stamp's 
 
 
 class CheckResult(Protocol):
-    """What V08, V09 and V10 give alike."""
+    """What every check but the localisation gives."""
 
     @property
     def status(self) -> str: ...
     @property
     def flags(self) -> tuple[str, ...]: ...
     def metrics(self) -> Mapping[str, Any]:
-        """Figures by name, NaN where one could not be measured."""
+        """Figures by name, NaN or None where one could not be measured; none at all where the check did not run."""
         ...
+
+
+#: Checks on the cadences alone, in the order of their flags in a row, which begins with V09's.
+OTHER_CHECKS: dict[Check, Callable[[FloatArray, Float32Array, Ephemeris], CheckResult]] = {
+    "V08": centroid_shift,
+    "V10": aperture_dependence,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +71,7 @@ class Measured:
     observation: Observation
     depth: DepthMap  #: V09's, asked for or not: it tells whether there is anything in transit
     n_transits: int  #: with a cadence in transit
-    checks: Mapping[Check, CheckResult]  #: of V09, V08 and V10 those that were asked for, in this order
+    checks: Mapping[Check, CheckResult]  #: those that were asked for, but the localisation
     localization: SectorLocalization | NotLocalized | None  #: None: not asked for
 
     @property
@@ -119,13 +127,10 @@ def measure(
     """
     cadences, ephemeris = observation.cadences, candidate.ephemeris
     depth = depth_map(cadences.time, cadences.flux, ephemeris)
-    checks: dict[Check, CheckResult] = {}
-    if "V09" in settings.checks:
-        checks["V09"] = depth
-    if "V08" in settings.checks:
-        checks["V08"] = centroid_shift(cadences.time, cadences.flux, ephemeris)
-    if "V10" in settings.checks:
-        checks["V10"] = aperture_dependence(cadences.time, cadences.flux, ephemeris)
+    checks: dict[Check, CheckResult] = {"V09": depth} if "V09" in settings.checks else {}
+    for name, check in OTHER_CHECKS.items():
+        if name in settings.checks:
+            checks[name] = check(cadences.time, cadences.flux, ephemeris)
     localization: SectorLocalization | NotLocalized | None = None
     if "localization" in settings.checks:
         try:

@@ -78,7 +78,7 @@ def _kind(kind: pa.DataType) -> str:
 
 #: Group of a table's columns by what their names begin with; the longest that fits.
 _GROUPS = {
-    "sectors": {"v09_": "V09", "v08_": "V08", "v10_": "V10"},
+    "sectors": {},
     "candidates": {},
     "images": {"star_": "Stars of the scene", "east_": "From pixels to the sky", "north_": "From pixels to the sky"},
     "evidence": {
@@ -97,6 +97,9 @@ def _group(table: str, name: str) -> str:
         return "Localisation"
     if table == "sectors" and name in schema.PROVENANCE_NAMES:
         return "Provenance"
+    check = name.partition("_")[0].upper()
+    if table == "sectors" and check in schema.CHECKS:
+        return check
     found = next((group for start, group in _GROUPS.get(table, {}).items() if name.startswith(start)), "")
     return found or {"sectors": "The row", "candidates": "The candidate", "images": "The images"}.get(table, "The dip")
 

@@ -133,10 +133,12 @@ class Words(Generated):
         words = list(known.WORDS[kind])
         layers = {str(word.layer): [w for w in words if w.layer == word.layer] for word in words}
         found: list[nodes.Node] = []
-        for layer in sorted(layers, key=list(LAYERS).index):
+        for layer in [*(one for one in LAYERS if one in layers), *(one for one in layers if one not in LAYERS)]:
             rows = [(self.code(kind.lower(), str(word)), self.text(_sentence(word.text))) for word in layers[layer]]
             made = self.table((kind_in_words(kind), "what it means"), rows, (38, 62), "words")
-            found.append(self.section(LAYERS[layer], made, name=f"{kind}-{layer}") if len(layers) > 1 else made)
+            found.append(
+                self.section(LAYERS.get(layer, layer), made, name=f"{kind}-{layer}") if len(layers) > 1 else made
+            )
         return found
 
 

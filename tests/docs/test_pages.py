@@ -61,6 +61,14 @@ def test_scripts_that_the_book_names_exist():
     assert named and not [name for name in sorted(named) if not (ROOT / name).exists()]
 
 
+def test_files_that_the_book_names_exist():
+    roots = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    named = set(re.findall(r"`((?:batchvet|tests|docs)/[\w./-]+)`", "\n".join([*pages().values(), *roots])))
+    named = {name for name in named if "your_" not in name and not name.startswith("docs/_build")}  # a recipe's, made
+    assert len(named) > 20
+    assert not [name for name in sorted(named) if not (ROOT / name).exists()]
+
+
 def test_links_of_the_root_pages_lead_somewhere():
     for name in ("README.md", "CONTRIBUTING.md"):
         for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text(encoding="utf-8")):

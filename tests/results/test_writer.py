@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
@@ -13,10 +14,10 @@ from batchvet.api import open_run
 from batchvet.errors import RunError
 from batchvet.results import directory as module
 from batchvet.results.parts import compact, read_parts, recover
-from batchvet.results.schema import SECTORS, TABLES
+from batchvet.results.schema import FORMAT_VERSION, SECTORS, TABLES
 from batchvet.results.writer import ResultRow, ResultWriter, write_candidates
 
-FOOTER = {"plan": "abc", "version": "0", "format_version": "1"}
+FOOTER = {"plan": "abc", "version": "0", "format_version": str(FORMAT_VERSION)}
 
 
 def row(toi: str, sector: int, tic: int = 1, depth: float | None = 1.0) -> ResultRow:
@@ -121,7 +122,7 @@ def test_flipped_bit_in_a_part_is_an_error_that_names_it(tmp_path):
     content = bytearray(part.read_bytes())
     content[200] ^= 16
     part.write_bytes(content)
-    (tmp_path / "plan.json").write_text('{"format_version": 1, "n_rows": 1}')
+    (tmp_path / "plan.json").write_text(json.dumps({"format_version": FORMAT_VERSION, "n_rows": 1}))
     with pytest.raises(RunError, match=r"sectors/part-.*: damaged .* its rows are made anew"):
         _ = open_run(tmp_path).sectors
 
