@@ -121,7 +121,7 @@ def read_plan(directory: Path) -> dict[str, Any]:
     return plan
 
 
-def write_success(directory: Path, sectors: pd.DataFrame) -> None:
+def write_success(directory: Path, sectors: pd.DataFrame, judged_with: Mapping[str, Any]) -> None:
     """Say that every planned row is there: counts, and the SHA-256 of every table's files.
 
     Parameters
@@ -129,12 +129,15 @@ def write_success(directory: Path, sectors: pd.DataFrame) -> None:
     directory : path
     sectors : DataFrame
         Columns `toi` and `status` of that table.
+    judged_with : mapping
+        Settings that the candidates' probabilities depend on.
     """
     files = [directory / CANDIDATES, *(path for table in sorted(TABLES) for path in part_files(directory, table))]
     content = {
         "format_version": FORMAT_VERSION,
         "software_version": batchvet.__version__,
         "finished": now(),
+        "judged_with": dict(judged_with),
         "rows": len(sectors),
         "candidates": int(sectors["toi"].nunique()),
         "status": {status: int(n) for status, n in sectors["status"].value_counts().sort_index().items()},
@@ -153,13 +156,33 @@ def is_finished(directory: Path) -> bool:
     return (directory / SUCCESS).exists()
 
 
-def is_whole(directory: Path) -> bool:
-    """Whether the run was finished and its tables are still there."""
+def is_whole(directory: Path, judged_with: Mapping[str, Any]) -> bool:
+    """Whether the run was finished, its candidates judged with these settings, and its tables are still there."""
     try:
-        files = json.loads((directory / SUCCESS).read_bytes())["sha256"]
+        success = json.loads((directory / SUCCESS).read_bytes())
+        files, settings = success["sha256"], success["judged_with"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return all((directory / name).exists() for name in files)
+    return settings == judged_with and all((directory / name).exists() for name in files)
+
+
+def refuse_other_format(directory: Path) -> None:
+    """See that a run can go on in a directory.
+
+    Raises
+    ------
+    RunError
+        Its tables were written by a program with another format.
+    """
+    try:
+        version = json.loads((directory / PLAN).read_bytes())["format_version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # no run yet, or a plan that is written anew
+    if version != FORMAT_VERSION:
+        raise RunError(
+            f"{directory}: holds tables of format {version}, this version writes {FORMAT_VERSION}; "
+            "choose another --output, or delete the directory to make them anew"
+        )
 
 
 def now() -> str:

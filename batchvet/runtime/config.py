@@ -15,6 +15,7 @@ from batchvet.pixels.storage_location import open_storage
 from batchvet.runtime.ingest import Downloads
 from batchvet.runtime.prf_choice import PrfChoice
 from batchvet.runtime.settings import ClusterSettings, FetchedNeighbours, Settings, SourceSettings, as_value_error
+from batchvet.science.priors import Priors
 from batchvet.vetting.settings import ALL_CHECKS, Check, VetSettings
 
 
@@ -42,6 +43,7 @@ class RunConfig(Settings):
     #: cadences to leave out: none, default, hard or hardest (lightkurve's), or a number
     quality_bitmask: Annotated[int, BeforeValidator(_bitmask)] = Field(default="default", validate_default=True)
     cluster: ClusterSettings = ClusterSettings()
+    prior_target: float = Field(default=0.45, gt=0, lt=1)  #: share of candidates thought to be on target, beforehand
     output: Path = Path("runs/toi")  #: directory of the run
     batch_size: PositiveInt | None = None  #: tasks in a future; None: chosen from the cadence
     task_timeout_s: float = Field(default=300.0, gt=0)  #: a task that takes longer is given up
@@ -85,6 +87,10 @@ class RunConfig(Settings):
     def science_settings(self) -> dict[str, Any]:
         """What a row's numbers depend on, apart from its inputs and its PRF."""
         return {"checks": sorted(self.checks), "quality_bitmask": self.quality_bitmask}
+
+    def priors(self) -> Priors:
+        """What is thought of a dip before the pixels are asked."""
+        return Priors(target=self.prior_target)
 
     def vet_settings(self) -> VetSettings:
         """What all stamps of the run have in common; official PRF files are looked for now."""

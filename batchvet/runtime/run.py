@@ -10,7 +10,14 @@ import batchvet
 from batchvet.errors import ConfigError
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
-from batchvet.results.directory import is_whole, sole_writer, withdraw_success, write_plan, write_success
+from batchvet.results.directory import (
+    is_whole,
+    refuse_other_format,
+    sole_writer,
+    withdraw_success,
+    write_plan,
+    write_success,
+)
 from batchvet.results.log import EventLog
 from batchvet.results.parts import compact, read_parts, recover
 from batchvet.results.reader import RunResults
@@ -26,7 +33,7 @@ from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.settings import ClusterSettings
 from batchvet.runtime.tasks import Missing, Offered, Task, chosen
 from batchvet.runtime.worker import VetTask, killed
-from batchvet.vetting.judge import judge, judgement_lost, judgements
+from batchvet.vetting.judge import Judge, judgement_lost, judgements
 from batchvet.vocabulary import Status
 
 _SECONDS_PER_BATCH = 0.5
@@ -60,18 +67,20 @@ def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progres
     """Vet the catalogue of a configuration; what ``batchvet.run`` and the command line call. Raises as that."""
     progress = progress or Silent()
     directory = config.output
+    judge = Judge(config.priors())
     with sole_writer(directory):
+        refuse_other_format(directory)
         recover(directory)
         plan = planned(config, options, progress)
         if options.only is not None and options.only not in {(task.tic, task.sector) for task in plan.tasks}:
             tic, sector = options.only
             raise ConfigError(f"--only: no task of this configuration is TIC {tic} in sector {sector}")
         tasks = chosen(plan.to_do(retry_failed=options.retry_failed), options.limit, options.only)
-        if tasks or plan.rows.orphans or not is_whole(directory):
+        if tasks or plan.rows.orphans or not is_whole(directory, judge.settings):
             footer = _write_plan(plan, config)
             _make_room(plan, tasks, footer)
             with EventLog(directory) as log:
-                _do(plan, tasks, config, _Output(directory, footer, log, progress))
+                _do(plan, tasks, config, judge, _Output(directory, footer, log, progress))
     return RunResults(directory)
 
 
@@ -121,7 +130,7 @@ def _make_room(plan: Plan, tasks: Sequence[Task], footer: dict[str, str]) -> Non
         compact(plan.output, footer, lambda toi, sector: (toi, sector) in holds)
 
 
-def _do(plan: Plan, tasks: Sequence[Task], config: RunConfig, output: _Output) -> None:
+def _do(plan: Plan, tasks: Sequence[Task], config: RunConfig, judge: Judge, output: _Output) -> None:
     """Hand the parts of the configuration to those who need them."""
     output.log.write("started", tasks=len(tasks), rows_done=len(plan.rows.done), version=batchvet.__version__)
     cluster = config.cluster if tasks else ClusterSettings(serial=True)
@@ -136,7 +145,7 @@ def _do(plan: Plan, tasks: Sequence[Task], config: RunConfig, output: _Output) -
                 output.progress.say(prf_files.note)
             work = VetTask(config.cache, config.vet_settings())
             _vet(ready, work, config.batch_size or batch_size(plan, ready), workers, output)
-        _finish(plan, workers, output)
+        _finish(plan, judge, workers, output)
     output.log.write("finished")
 
 
@@ -169,7 +178,7 @@ def _vet(tasks: Sequence[Task], work: VetTask, batch_size: int, workers: Executo
                 output.log.write("row", **said, seconds=round(row.sector["seconds"], 4))
 
 
-def _finish(plan: Plan, workers: Executor, output: _Output) -> None:
+def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> None:
     """Sort the tables, judge the candidates, and say that all is there when it is."""
     compact(output.directory, output.footer)
     sectors = read_parts(output.directory, "sectors", ["toi", "tic", "sector", "status"]).to_pandas()
@@ -182,4 +191,4 @@ def _finish(plan: Plan, workers: Executor, output: _Output) -> None:
     write_candidates(output.directory, rows, output.footer)
     have = set(zip(sectors["toi"], sectors["sector"], strict=True))
     if plan.keys <= have:
-        write_success(output.directory, sectors)
+        write_success(output.directory, sectors, judge.settings)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from batchvet.results.evidence_rows import evidence_of_row
+from batchvet.science.calibration import DEFAULT
 from batchvet.science.joint import CandidateVerdict, vet_candidate
+from batchvet.science.priors import Priors
 from batchvet.vocabulary import Flag, Status, Verdict
 
 if TYPE_CHECKING:
@@ -47,14 +49,24 @@ def judgements(sectors: pd.DataFrame, evidence: pd.DataFrame) -> list[Judgement]
     return found
 
 
-def judge(judgement: Judgement) -> dict[str, Any]:
-    """The candidate's row."""
-    evidence = [evidence_of_row(row) for row in judgement.evidence]
-    verdict = vet_candidate(evidence)
-    flags = list(verdict.flags)
-    if judgement.missing:
-        flags.insert(0, Flag.NO_USABLE_SECTOR)
-    return _row(judgement, verdict) | {"flags": list(dict.fromkeys(flags))}
+@dataclass(frozen=True)
+class Judge:
+    """Work of a worker: what is known of a candidate into its row."""
+
+    priors: Priors = field(default_factory=Priors)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the probabilities depend on, as JSON has it: candidates are judged again when it changes."""
+        return {"calibration": DEFAULT.version, **asdict(self.priors)}
+
+    def __call__(self, judgement: Judgement) -> dict[str, Any]:
+        evidence = [evidence_of_row(row) for row in judgement.evidence]
+        verdict = vet_candidate(evidence, DEFAULT, self.priors)
+        flags = list(verdict.flags)
+        if judgement.missing:
+            flags.insert(0, Flag.NO_USABLE_SECTOR)
+        return _row(judgement, verdict) | {"flags": list(dict.fromkeys(flags))}
 
 
 def judgement_lost(judgement: Judgement) -> dict[str, Any]:
