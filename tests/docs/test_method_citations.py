@@ -17,6 +17,7 @@ PACKAGE = Path(batchvet.__file__).parent
 #: Titles that the code relies on; a page may be rewritten, not renamed.
 TITLES = {
     "conventions",
+    "timing",
     "difference images",
     "noise",
     "scene and prf",
