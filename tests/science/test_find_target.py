@@ -1,0 +1,103 @@
+"""Which place on the sky is the target's, where catalogue, file and table have it at different times."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from made_stamps import made_stamp
+
+from batchvet.catalog.candidate import Neighbour, move
+from batchvet.science.sky import tangent_plane
+from batchvet.science.stars import StarField, TargetPosition, find_target, place_stars
+from batchvet.simulate import SimulationSettings, draw_scene, simulate_stamp
+
+TIC, RA, DEC = 77, 120.0, -40.0
+PMRA, PMDEC = 300.0, -400.0  # mas/yr: half an arcsecond a year
+
+
+def stamp_of(**header):
+    """One day of the sector of 2017.7, of a star at RA, DEC in 2000."""
+    values = {"tic": TIC, "ra": RA, "dec": DEC, "pmra": math.nan, "pmdec": math.nan, "tmag": 11.0} | header
+    return replace(made_stamp(days=1.0, noise=0.0), **values)
+
+
+def entry(epoch, *, name=str(TIC), motion=True):
+    """The star's entry in a table of that epoch."""
+    ra, dec = move(RA, DEC, PMRA, PMDEC, epoch - 2000.0)
+    return Neighbour(name, ra, dec, 11.0, PMRA if motion else 0.0, PMDEC if motion else 0.0, epoch)
+
+
+def apart(place, ra, dec):
+    return math.hypot(*tangent_plane(place.ra, place.dec, ra, dec))
+
+
+def is_at_the_star(place, stamp):
+    return apart(place, *move(RA, DEC, PMRA, PMDEC, stamp.epoch - 2000.0)) < 0.01
+
+
+@pytest.mark.parametrize("name", [str(TIC), "Gaia 5"])
+def test_motion_that_only_the_table_knows_is_followed(name):
+    stamp = stamp_of()
+    found = find_target(stamp, StarField(TargetPosition(TIC, RA, DEC), [entry(2016.0, name=name)]))
+    assert found.place.source_id == name
+    assert is_at_the_star(found.place, stamp)
+    assert found.disagrees  # file and catalogue have it where it was in 2000
+
+
+def test_place_that_all_agree_on_raises_nothing():
+    stamp = stamp_of(pmra=PMRA, pmdec=PMDEC)
+    found = find_target(stamp, StarField(TargetPosition(TIC, RA, DEC, PMRA, PMDEC), [entry(2016.0)]))
+    assert is_at_the_star(found.place, stamp)
+    assert not found.disagrees
+
+
+@pytest.mark.parametrize("year", [1991.25, 2016.0])
+def test_star_of_the_targets_name_is_found_anywhere_on_its_path(year):
+    """A catalogue whose positions are of another epoch than 2000 has the star 4" and 8" off, without its motion."""
+    stamp = stamp_of()
+    ra, dec = move(RA, DEC, PMRA, PMDEC, year - 2000.0)
+    table = [entry(2016.0), Neighbour("8", RA + 20 / 3600, DEC, 13.0)]
+    found = find_target(stamp, StarField(TargetPosition(TIC, ra, dec), table))
+    assert found.place.source_id == str(TIC)
+    assert is_at_the_star(found.place, stamp)
+
+
+def test_place_beside_the_star_declared_under_its_number_is_a_target_of_its_own():
+    stamp = stamp_of()
+    star = replace(entry(2016.0), pmra=0.0, pmdec=0.0, ra=RA, dec=DEC)
+    beside = RA + 10.0 / 3600 / math.cos(math.radians(DEC))
+    found = find_target(stamp, StarField(TargetPosition(TIC, beside, DEC), [star]))
+    assert found.disagrees
+    assert found.place.source_id not in ("", star.source_id)
+    assert apart(found.place, beside, DEC) < 0.01
+    target, neighbour = place_stars(stamp, found.place, [star])
+    assert target.is_target and not neighbour.is_target
+    assert neighbour.source_id == star.source_id
+    assert (neighbour.east, neighbour.north) == pytest.approx((-10.0, 0.0), abs=0.01)
+
+
+@pytest.mark.parametrize("known_by", ["file", "catalogue"])
+def test_table_without_motions_takes_those_that_are_known(known_by):
+    """A table of epoch 2000 without the columns: the star would stay where it was 18 years ago."""
+    stamp = stamp_of(pmra=PMRA, pmdec=PMDEC) if known_by == "file" else stamp_of()
+    target = TargetPosition(TIC, RA, DEC, *((PMRA, PMDEC) if known_by == "catalogue" else ()))
+    found = find_target(stamp, StarField(target, [entry(2000.0, motion=False)]))
+    assert is_at_the_star(found.place, stamp)
+    nowhere = find_target(stamp_of(), StarField(TargetPosition(TIC, RA, DEC), [entry(2000.0, motion=False)]))
+    assert apart(nowhere.place, RA, DEC) < 0.01
+
+
+def test_fast_star_of_a_simulated_survey_is_where_it_truly_is():
+    """The simulator moves it half an arcsecond a year and tells the table alone."""
+    settings = SimulationSettings(seed=3, sectors=(1,), proper_motion=0.5, motion_known_by=("table",))
+    for index in range(3):
+        scene = draw_scene(settings, index)
+        stamp, candidate = simulate_stamp(scene, 1), scene.candidates[0]
+        target = TargetPosition(scene.tic, candidate.ra, candidate.dec, candidate.pmra, candidate.pmdec)
+        found = find_target(stamp, StarField(target, scene.neighbours()))
+        ra, dec = scene.stars.at(stamp.epoch)
+        assert apart(found.place, float(ra[0]), float(dec[0])) < 0.02
+        assert found.place.source_id == str(scene.tic)
+        assert found.disagrees
