@@ -39,9 +39,17 @@ def titles() -> set[str]:
 def prose() -> Iterator[tuple[str, str]]:
     """Every comment and string of the package, with where it stands; lines joined."""
     for path in sorted(PACKAGE.rglob("*.py")):
+        comment, start, last = "", 0, 0  # a comment of several lines is several tokens
         for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
-            if token.type in (tokenize.COMMENT, tokenize.STRING):
-                yield f"{path.relative_to(PACKAGE)}:{token.start[0]}", " ".join(token.string.split())
+            where, line = path.relative_to(PACKAGE), token.start[0]
+            if token.type == tokenize.STRING:
+                yield f"{where}:{line}", " ".join(token.string.split())
+            elif token.type == tokenize.COMMENT:
+                if line != last + 1:
+                    yield f"{where}:{start}", comment
+                    comment, start = "", line
+                comment, last = f"{comment} {token.string.lstrip('#: ')}".strip(), line
+        yield f"{where}:{start}", comment
 
 
 def test_the_book_has_the_pages_that_the_code_relies_on():
