@@ -193,10 +193,11 @@ def test_few_epochs_are_said():
 
 
 def test_other_planets_dips_do_not_leak_in():
-    other = Ephemeris(3.2, 1002.2, 3.0)
+    """Dips within the candidate's own windows, too faint to be found one by one (below 6 sigma each)."""
+    other = Ephemeris(4.0, 1002.13, 3.0)
     quiet = made_stamp(seed=8)
     in_other = np.abs(other.time_from_transit(quiet.time)) < other.duration_days / 2
-    stamp = with_added(quiet, -800.0 * in_other[:, None, None] * star(8.0, 8.0))
+    stamp = with_added(quiet, -40.0 * in_other[:, None, None] * star(8.0, 8.0))
     assert reduced_chi2(vetted(stamp, others=(other,)), dip_image()) < 1.4
     assert np.abs(vetted(stamp).flux[8, 8]) > 5 * np.abs(vetted(stamp, others=(other,)).flux[8, 8])
 
