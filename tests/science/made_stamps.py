@@ -47,3 +47,11 @@ def made_stamp(
         flux_err=np.full(flux.shape, max(noise, 1e-6), dtype=np.float32), pos_corr=pos.astype(np.float32),
         column=400, row=900,
     )  # fmt: skip
+
+
+def snr_of(difference, image):
+    """Of a dip that looks like `image` in a difference image, by all of its covariance."""
+    shared = difference.shapes @ difference.shape_cov @ difference.shapes.T
+    inverse = np.linalg.inv(np.diag(difference.variance.ravel()) + shared)
+    unit = image.ravel()
+    return unit @ inverse @ difference.flux.ravel() / np.sqrt(unit @ inverse @ unit)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.ndimage import correlate1d
+from made_scenes import located
 
 from batchvet.catalog.candidate import Ephemeris, Neighbour
 from batchvet.errors import InsufficientData
@@ -15,7 +15,7 @@ from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import read_tpf
 from batchvet.science.joint import vet_candidate
 from batchvet.science.localization import localize
-from batchvet.science.prf import TabulatedPrf, spoc_prf
+from batchvet.science.prf import spoc_prf
 from batchvet.science.stars import StarField, TargetPosition
 from batchvet.science.timeline import Transits
 from batchvet.simulate import SimulationSettings, draw_scene, simulate_stamp
@@ -32,23 +32,6 @@ CLEAN = SimulationSettings(
     variable_fraction=0.0,
     period_range=(2.0, 5.0),
 )
-
-
-def simulated_prf(scene, sector):
-    """The very PRF of the simulation."""
-    true = scene.prf(sector)
-    samples = true.coefficients
-    for axis in (0, 1):
-        samples = correlate1d(samples, [1 / 6, 4 / 6, 1 / 6], axis=axis, mode="constant")
-    return TabulatedPrf(samples, true.samples_per_pixel, "spoc", 0.01)
-
-
-def located(scene, stamp, *, prf="known", neighbours=True):
-    candidate = scene.candidates[0]
-    target = TargetPosition(scene.tic, candidate.ra, candidate.dec, candidate.pmra, candidate.pmdec, candidate.tmag)
-    field = StarField(target, scene.neighbours() if neighbours else None)
-    known = simulated_prf(scene, stamp.sector) if prf == "known" else None
-    return localize(stamp, Transits(candidate.ephemeris), field, known)
 
 
 @pytest.mark.parametrize("prf", ["known", "empirical"])
