@@ -223,6 +223,11 @@ class Flag(_Word):
         Layer.LOCALIZATION,
         "A flare, an asteroid or the like shines in a transit's window; it was left out as far as it is seen.",
     )
+    SPOILT_DIP = (
+        "SPOILT_DIP",
+        Layer.LOCALIZATION,
+        "A flare or an asteroid shone where the dip seems to be, brighter than the dip is deep.",
+    )
     TARGET_POSITION_DISAGREES = (
         "TARGET_POSITION_DISAGREES",
         Layer.LOCALIZATION,

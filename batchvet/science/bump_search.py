@@ -82,7 +82,7 @@ def bump_of(curves: StarCurves, window: Window, region: Region, pixels: SectorPi
     height = np.abs(left[:, :k] * size[:k]).max(axis=0)
     patterns = (right[:k] * height[:, None] * curves.pixel_noise).T
     index = np.abs((curves.time[region.bins] - window.mid_time) - window.u[:, None]).argmin(axis=1)
-    return Bump(seen[index], patterns)
+    return Bump(seen[index], patterns, np.abs(np.where(seen, region.excess, 0.0)).max(axis=0))
 
 
 def bumps_near(curves: StarCurves, mid: float, layout: WindowLayout, reach: float) -> Region | None:

@@ -10,6 +10,8 @@ from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.windows import Window
 
 _LEFT_OVER = 0.25  # of a bump's height that may be left when its cadences are left out
+_LEFT_OVER_ALONE = 0.1  # the same in a pixel by itself, beside the pattern
+_LEFT_OVER_MASKED = 2.0  # times the square of the share of cadences that are left out, more
 _LEAST_KEPT = 0.4  # of the cadences of the dip, and of its baseline, that must be left to tell
 
 
@@ -19,6 +21,7 @@ class Bump:
 
     spoilt: BoolArray  #: cadences and pixels that are left out, [cadence, live pixel]
     patterns: FloatArray  #: of the bump on the stamp, of the height that it has at most, e-/s, [live pixel, k]
+    height: FloatArray  #: of what rises in each pixel while it is spoilt, at most, e-/s, [live pixel]
 
 
 def filled(flux: FloatArray, bump: Bump, window: Window, pointing: FloatArray | None) -> FloatArray:
@@ -51,6 +54,15 @@ def tells(bump: Bump, window: Window) -> BoolArray:
     """Pixels of which enough of the dip and of its baseline is left, [live pixel]."""
     kept, dip = ~bump.spoilt, window.m > 0
     return np.asarray((kept[dip].mean(axis=0) >= _LEAST_KEPT) & (kept[~dip].mean(axis=0) >= _LEAST_KEPT))
+
+
+def pixel_variance(bump: Bump, window: Window) -> FloatArray:
+    """Variance that a bump leaves in each pixel of a dip's image by itself, (e-/s)², [live pixel].
+
+    What moves over the stamp has no pattern: a pixel of which too little is left tells nothing.
+    """
+    share = _LEFT_OVER_ALONE + _LEFT_OVER_MASKED * bump.spoilt.mean(axis=0) ** 2
+    return np.asarray((bump.height * np.where(tells(bump, window), np.minimum(share, 1.0), 1.0)) ** 2)
 
 
 def pattern_noise(bump: Bump, window: Window) -> FloatArray:

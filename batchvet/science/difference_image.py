@@ -13,7 +13,7 @@ from scipy.special import chdtrc
 from batchvet.arrays import FloatArray
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.bumps import pattern_noise
+from batchvet.science.bumps import pattern_noise, pixel_variance
 from batchvet.science.first_fit import FirstFit
 from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, NoiseSettings, measure_noise
 from batchvet.science.sector_fits import SectorFits, best_baseline, with_best_template
@@ -62,6 +62,7 @@ class DifferenceImage:
     transit_dof: int  #: degrees of freedom of that
     max_leave_one_out_shift_pixels: float  #: photocentre without any one transit; NaN for a single one
     n_null_epochs: int  #: transit-free epochs that the noise was measured on
+    bump_height: FloatArray  #: of flares and asteroids that were left out, as they would weigh in, e-/s, [row, col]
     timing: Timing  #: how far the transits are off the ephemeris
     n_outlier_cadences: int  #: in whose windows a flare or an asteroid was left out of some pixels
     transits: tuple[TransitImage, ...]  #: one by one
@@ -114,10 +115,15 @@ def difference_image(stamp: Stamp, transits: Transits, bitmask: int, settings: D
         for weight, window in zip(combined.weights, windows, strict=True)
         if window.bump is not None
     ]
+    hidden, height = np.zeros(pixels.live.size), np.zeros(pixels.live.size)
+    for weight, window in zip(combined.weights, windows, strict=True):
+        if window.bump is not None:
+            hidden += weight**2 * pixel_variance(window.bump, window)
+            height += weight * window.bump.height
     shapes = np.column_stack([noise.shapes, *patterns])
     return DifferenceImage(
         flux=pixels.image(combined.flux),
-        variance=pixels.image(noise.variance * combined.leverage),
+        variance=pixels.image(noise.variance * combined.leverage + hidden),
         shapes=_of_all_pixels(pixels, shapes),
         shape_cov=block_diag(noise.shape_cov * combined.leverage, np.eye(shapes.shape[1] - noise.shapes.shape[1])),
         out_of_transit=pixels.image(fits.mean(fits.baseline)),
@@ -128,6 +134,7 @@ def difference_image(stamp: Stamp, transits: Transits, bitmask: int, settings: D
         transit_dof=dof,
         max_leave_one_out_shift_pixels=_leave_one_out_shift(pixels, fits, combined.weights),
         n_null_epochs=noise.n_epochs,
+        bump_height=np.nan_to_num(pixels.image(height)),
         timing=Timing.none() if look is None else look.timing,
         n_outlier_cadences=sum(window.n_spoilt for window in windows),
         transits=as_images(pixels, windows, fits, combined.weights),
@@ -216,7 +223,7 @@ def _fit_all(
     found, star = best_baseline(pixels, first.transits, first.epochs)
     scatter = np.median(found.fits.scatter, axis=0)
     noise = measure_noise(pixels, found.nulls, found.shapes, scatter, settings.noise)
-    if star is not None:
+    if star is not None and not all(window.bump is not None for window in windows):
         trust = combine(found.fits, noise).weights * found.fits.leverage
         found = with_best_template(found, pixels, windows, transits.ephemeris.duration_days, star, trust)
     return found, noise

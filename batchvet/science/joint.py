@@ -102,6 +102,7 @@ def vet_candidate(
             snr=position.snr,
             p_artefact=p.artefact,
             consistency_p=consistency,
+            spoilt=all(Flag.SPOILT_DIP in found.flags for found in evidence),
             at_edge=all(Flag.SOURCE_AT_EDGE in found.flags for found in evidence),
             p_target=float(p.hosts[target]),
             p_target_group=float(p.hosts[group].sum()),

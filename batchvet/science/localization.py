@@ -34,6 +34,8 @@ LARGE_ZERO_POINT = {SPOC: 0.25, EMPIRICAL: 0.5}
 #: Error of a place that the wings and the bleed of a saturated star tell, pixels per axis.
 SATURATED_ERROR = 0.1
 
+_BUMP_RADIUS = 2.5  # pixels: a bump farther from the dip does not look like it
+
 
 @dataclass(frozen=True)
 class LocalizationSettings:
@@ -216,9 +218,18 @@ def _flags(difference: DifferenceImage, scene: Scene, source: PointSource, unlis
         Flag.LOW_SNR: source.snr < LEAST_SNR,
         Flag.SOURCE_AT_EDGE: not (0.5 <= source.row <= shape[0] - 1.5 and 0.5 <= source.col <= shape[1] - 1.5),
         Flag.SATURATED_SOURCE: _is_saturated(scene, source),
+        Flag.SPOILT_DIP: _is_spoilt(difference, scene, source),
         Flag.POOR_PRF_FIT: source.chi2_reduced > POOR_CHI2,
     }
     return (*difference.flags, *(flag for flag, present in raised.items() if present))
+
+
+def _is_spoilt(difference: DifferenceImage, scene: Scene, source: PointSource) -> bool:
+    """Whether a flare or an asteroid shone where the dip seems to be, brighter than the dip is deep."""
+    rows, cols = np.indices(difference.flux.shape)
+    near = np.hypot(rows - source.row, cols - source.col) <= _BUMP_RADIUS
+    peak = source.flux * scene.prf.image(source.row, source.col, difference.flux.shape).max()
+    return bool(near.any() and difference.bump_height[near].max() > peak)
 
 
 def _is_saturated(scene: Scene, source: PointSource) -> bool:

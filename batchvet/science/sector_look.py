@@ -91,6 +91,8 @@ def first_look(pixels: SectorPixels, found: SectorFits, transits: Transits, sett
     searched = search_reach(ephemeris, sigma, layout)
     quiet, regions = without_bumps_in_curves(curves, mid_times, layout, searched)
     timing = find_timing(quiet, mid_times, sigma, searched, layout)
+    if len(mid_times) == 1 and regions:  # one transit with a flare or an asteroid beside it does not tell the time
+        timing = timing.unshifted()
     series = dip_series(quiet, layout)
     phase = find_secondary(series, ephemeris, transits.others, timing.common)
     secondary = None

@@ -45,6 +45,11 @@ class Timing:
         """Of transits that could not be looked at."""
         return cls(np.empty(0), np.empty(0), np.empty(0), 0.0)
 
+    def unshifted(self) -> Timing:
+        """The same transits taken when the ephemeris has them."""
+        nothing = np.zeros(len(self.mid_times))
+        return Timing(self.mid_times, nothing, np.full(len(self.mid_times), np.inf), 0.0, self.sigma)
+
     @property
     def is_measured(self) -> bool:
         """Whether there were transits to look at."""

@@ -20,6 +20,7 @@ class VerdictInput:
     snr: float = 0.0  #: joint
     p_artefact: float = 0.0
     consistency_p: float = math.nan  #: of the sectors; NaN for fewer than two
+    spoilt: bool = False  #: a flare or an asteroid may be the dip in every sector
     at_edge: bool = False  #: the dip is within a pixel of the stamp's edge in every sector
     p_target: float = 0.0  #: of the target itself
     p_target_group: float = 0.0  #: with the stars that cannot be told from it
@@ -35,6 +36,7 @@ def decide(given: VerdictInput) -> tuple[Verdict, tuple[str, ...]]:
         Flag.LOW_SNR: given.n_sectors > 0 and not given.snr >= LEAST_SNR,
         Flag.ARTEFACT: given.p_artefact > 0.5,
         Flag.SECTORS_INCONSISTENT: given.consistency_p < LEAST_CONSISTENCY,
+        Flag.SPOILT_DIP: given.spoilt,
         Flag.SOURCE_AT_EDGE: given.at_edge,
     }
     flags = tuple(flag for flag, present in obstacles.items() if present)
