@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
@@ -148,15 +148,15 @@ _COLUMNS = (
 )
 
 
-def print_matrix(report: Sequence[dict[str, Any]]) -> None:
-    """The rows as a table, with a line that says what the columns are."""
+def print_matrix(report: Iterable[dict[str, Any]]) -> None:
+    """The rows as a table, each as soon as it is known, with a line that says what the columns are."""
     print(f"{'row':24s} {'prf':9s} " + " ".join(f"{head:>{len(form.format(0))}s}" for _, head, form in _COLUMNS))
     for figures in report:
         cells = [
             form.format(figures[name]) if np.isfinite(figures[name]) else "-".rjust(len(form.format(0)))
             for name, _, form in _COLUMNS
         ]
-        print(f"{figures['row']:24s} {figures['prf']:9s} " + " ".join(cells))
+        print(f"{figures['row']:24s} {figures['prf']:9s} " + " ".join(cells), flush=True)
     print(
         "hosts: named rightly, of dips on stars that can be named; clear: of those that one who knows PRF and noise\n"
         "tells apart; sure: right, of hosts with P >= 0.95; sure/all: of the stars so named, dips on unlisted stars\n"

@@ -43,8 +43,8 @@ def main() -> int:
     options = _arguments()
     if options.matrix:
         rows = rows_named(options.rows)
-        report = list(run_matrix(rows, options.prf, options.prf_directory, options.seed, options.scenes, options.jobs))
-        print(json.dumps(report, indent=2)) if options.json else print_matrix(report)
+        report = run_matrix(rows, options.prf, options.prf_directory, options.seed, options.scenes, options.jobs)
+        print(json.dumps(list(report), indent=2)) if options.json else print_matrix(report)
         return 0
     found: list[Outcome] = []
     rivals: dict[str, list[bool]] = {}
