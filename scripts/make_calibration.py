@@ -7,6 +7,7 @@
 For each kind of PRF and node of the joint signal to noise the two numbers of `batchvet.science.calibration` are
 those that make the true hypotheses most probable, with a prior that keeps them near 1 and 0 where scenes are few.
 Scenes whose host no table has are simulated more often than the prior expects them, and count the less.
+With --rows the scenes are those of rows of `scripts/localization_matrix.py`, as many of each as --scenes says.
 Evaluate the result on other scenes: `scripts/score_localization.py` with another seed and another family of PRFs.
 """
 
@@ -17,20 +18,21 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from localization_matrix import Row, rows_named
 from localization_scenes import Outcome, outcomes
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from batchvet.arrays import FloatArray
 from batchvet.science.calibration import Calibration
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint import weigh
 from batchvet.science.priors import Priors
 from batchvet.simulate import SimulationSettings
-
-FloatArray = NDArray[np.float64]
 
 NODES = (5.0, 7.0, 10.0, 20.0)
 #: Where the PRF of each source is: in scenes of the simulator's own PRFs, and in scenes of the official files.
@@ -38,6 +40,7 @@ WORLDS = {
     "simulator": {"spoc": "known", "empirical": "empirical"},
     "official": {"spoc": "official", "empirical": "empirical"},
 }
+_CHUNK = 20  # scenes that a process takes at once
 _SHARPNESS_PRIOR = 0.15  # 1 sigma of ln sharpness about 0
 _CONFUSION_PRIOR = 0.01  # mean of an exponential distribution
 
@@ -48,32 +51,57 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=101, help="the scenes of official PRFs have the next one")
     parser.add_argument("--prf-directory", type=Path, required=True, help="official PRF files")
     parser.add_argument("--sectors", type=int, default=3)
+    parser.add_argument(
+        "--rows", nargs="+", default=[], metavar="NAME", help="axes or rows of the matrix that scenes are drawn from"
+    )
+    parser.add_argument("--pointing", default="flight", choices=("flight", "rough"))
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--version", required=True, help="name that is stored with every probability")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    found: dict[str, list[Outcome]] = {"spoc": [], "empirical": []}
-    for number, (world, kinds) in enumerate(WORLDS.items()):
-        settings = SimulationSettings(
-            seed=options.seed + number,
-            sectors=tuple(range(1, options.sectors + 1)),
-            prf_directory=options.prf_directory if world == "official" else None,
-        )
-        for source, prf in kinds.items():
-            for count, (_, _, outcome) in enumerate(outcomes(settings, range(options.scenes), prf), start=1):
-                found[source].append(outcome)
-                print(f"\r{world} {source} {count}/{options.scenes}", end="", file=sys.stderr)
-    print(file=sys.stderr)
+    rows = rows_named(options.rows) if options.rows else [Row("base", f"{options.sectors} sectors")]
+    if not rows:
+        parser.error(f"--rows: none of {', '.join(options.rows)} is a row of the matrix")
+    found = _judged(options, rows)
     values = calibrate(found, options.version)
     values["made_from"] = {
         "scenes": {"simulator": options.scenes, "official": options.scenes},
         "seeds": {"simulator": options.seed, "official": options.seed + 1},
         "sectors": options.sectors,
+        "rows": [row.name for row in rows],
+        "pointing": options.pointing,
         "scenario": SimulationSettings.scenario,
         "snr": list(SimulationSettings.snr_range),
     }
     options.output.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     print(options.output.read_text(encoding="utf-8"))
     return 0
+
+
+def _judged(options: argparse.Namespace, rows: Sequence[Row]) -> dict[str, list[Outcome]]:
+    """Outcomes by the kind of PRF that was used, in an order that does not depend on the number of processes."""
+    found: dict[str, list[Outcome]] = {"spoc": [], "empirical": []}
+    sectors = tuple(range(1, options.sectors + 1))
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        work = []
+        for number, (world, kinds) in enumerate(WORLDS.items()):
+            seed, directory = options.seed + number, options.prf_directory if world == "official" else None
+            common = {"seed": seed, "prf_directory": directory, "sectors": sectors, "pointing": options.pointing}
+            for row in rows:
+                settings = SimulationSettings(**common | row.options)
+                for source, prf in kinds.items():
+                    for first in range(0, math.ceil(row.share * options.scenes), _CHUNK):
+                        scenes = range(first, min(first + _CHUNK, math.ceil(row.share * options.scenes)))
+                        work.append((source, pool.submit(_some, settings, scenes, prf)))
+        for done, (source, job) in enumerate(work, start=1):
+            found[source] += job.result()
+            print(f"\r{done} of {len(work)} parts", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    return found
+
+
+def _some(settings: SimulationSettings, scenes: range, prf: str) -> list[Outcome]:
+    return list(outcomes(settings, scenes, prf))
 
 
 def calibrate(found: dict[str, Sequence[Outcome]], version: str) -> dict[str, object]:

@@ -32,6 +32,47 @@ def test_score_runs_and_reports_every_figure_that_is_promised():
             assert name in figures
 
 
+def test_matrix_has_a_row_for_each_value_that_is_asked_for_and_does_not_depend_on_the_number_of_processes():
+    found = []
+    for jobs in ("1", "2"):
+        command = [
+            sys.executable,
+            str(SCRIPTS / "score_localization.py"),
+            "--matrix",
+            "--rows",
+            "motion=table",
+            "single",
+        ]
+        done = subprocess.run(
+            [*command, "--scenes", "6", "--jobs", jobs, "--json"],
+            capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        rows = json.loads(done.stdout)
+        assert [row["row"] for row in rows] == ["single=1 transit", "motion=table"]
+        for row in rows:
+            assert row.pop("seconds") > 0
+            assert row["n"] == 6 and row["prf"] == "empirical"
+            for name in ("hosts_right", "sure_right", "wrong", "decided", "coverage_68", "coverage_95"):
+                assert name in row
+        found.append(json.dumps(rows, sort_keys=True))
+    assert found[0] == found[1]
+
+
+def test_every_row_of_the_matrix_is_a_setting_of_the_simulator_and_has_a_name_of_its_own(scripts):
+    from localization_matrix import ROWS, rows_named
+
+    from batchvet.simulate import SimulationSettings
+
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        assert SimulationSettings(**row.options) is not None
+    assert {row.axis for row in rows_named(["drift", "table=none"])} == {"drift", "table"}
+    assert len(rows_named(["table=none"])) == 1
+    axes = {row.axis for row in ROWS}
+    assert axes >= {"sectors", "cadence", "drift", "t0", "ttv", "secondary", "flares", "asteroids", "tmag", "density"}
+    assert axes >= {"motion", "table", "short", "long", "pointing"}
+
+
 def test_calibration_error_is_the_mean_gap_between_stated_and_true(scripts):
     from score_localization import expected_calibration_error
 
