@@ -79,11 +79,12 @@ def test_noise_has_no_secondary():
         assert "SECONDARY_SEEN" not in vetted(made_stamp(seed=seed, jitter=0.003, depth=0.0)).flags
 
 
-def test_another_star_s_eclipses_are_no_noise_either():
-    """Deep eclipses far from the dip, of a period that nobody knows: the dip's noise is what it is without them."""
-    ephemeris, other = Ephemeris(6.0, 1002.0, 3.0), Ephemeris(5.3, 1004.6, 4.0)
+@pytest.mark.parametrize(("period", "t0"), [(2.3, 1011.1), (1.7, 1010.85)])
+def test_another_star_s_eclipses_are_no_noise_either(period, t0):
+    """Of a period that nobody knows, never in the only transit's window: the dip is as sure as without them."""
+    ephemeris, other = Ephemeris(0.0, 1010.0, 3.0), Ephemeris(period, t0, 4.0)
     quiet = made_stamp(seed=9, jitter=0.003, ephemeris=ephemeris)
     during = np.abs(other.time_from_transit(quiet.time)) < other.duration_days / 2
     flux = quiet.flux - 0.03 * FLUX * during[:, None, None] * star(5.0, 6.3)
     eclipsed = replace(quiet, flux=flux.astype(np.float32))
-    assert snr_of(vetted(eclipsed, ephemeris), star()) > 0.85 * snr_of(vetted(quiet, ephemeris), star())
+    assert snr_of(vetted(eclipsed, ephemeris), star()) > 0.9 * snr_of(vetted(quiet, ephemeris), star())
