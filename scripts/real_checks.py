@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from batchvet.runtime.task import measure, official_prf, usable
 from real_pixels import SETTINGS, RealTarget
 
 from batchvet.arrays import FloatArray
@@ -26,11 +25,15 @@ from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.joint import CandidateVerdict, vet_candidate
-from batchvet.science.position import NoisyImage, SignificanceMap, fit_point_source
+from batchvet.science.localization import SectorLocalization
+from batchvet.science.noisy_image import NoisyImage
+from batchvet.science.position import SignificanceMap, fit_point_source
 from batchvet.science.prf import Prf
 from batchvet.science.stars import Star
 from batchvet.science.unlisted import fit_scene_with_unlisted
 from batchvet.simulate.sky import at_offset, offsets
+from batchvet.vetting.measure import Observation, measure, official_prf, usable
+from batchvet.vetting.settings import Surroundings
 
 PIECES = (1, 2, 4, 8, 16)  #: that all transits are cut into; 1 is sector 1 alone
 DIRECTIONS = {"north": (0.0, 1.0), "east": (1.0, 0.0), "south": (0.0, -1.0), "west": (-1.0, 0.0)}
@@ -86,8 +89,9 @@ def _evidence(
         for piece in _cut(stamp, target, max(1, pieces // 2)):
             number += 1
             piece = replace(piece, sector=number)
-            measured = measure(piece, usable(piece, DEFAULT), candidate, [candidate], table, known, SETTINGS)
-            if measured.localization is not None:
+            observation = Observation(piece, usable(piece, DEFAULT), known)
+            measured = measure(observation, candidate, Surroundings((candidate,), table), SETTINGS)
+            if isinstance(measured.localization, SectorLocalization):
                 yield measured.localization.evidence
 
 

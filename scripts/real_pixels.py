@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from batchvet.runtime.task import VetSettings, measure, official_prf, usable
 from localization_scenes import Outcome
 from scipy.optimize import least_squares
 
@@ -29,11 +28,14 @@ from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import read_tpf
 from batchvet.science.joint import vet_candidate
+from batchvet.science.localization import SectorLocalization
 from batchvet.simulate.prf import TabulatedPrf, spoc_table
 from batchvet.simulate.settings import stream
 from batchvet.simulate.sky import at_offset, offsets
 from batchvet.simulate.starlight import motion_basis
 from batchvet.simulate.transit import Dip, transit_weight
+from batchvet.vetting.measure import NotLocalized, Observation, measure, official_prf, usable
+from batchvet.vetting.settings import Surroundings, VetSettings
 
 OWN_LIGHT_PX, FADED_PX = 2.5, 4.5  #: radii within which light is the target's own, and beyond which none is
 DEEPEST = 0.6  #: depth of a dip on an invented star
@@ -199,11 +201,12 @@ def judge_injected(scene: Injected, index: int, prf: str) -> Outcome:
     for stamp in scene.stamps.values():
         known = official_prf(stamp, str(target.prf_directory)) if prf == "official" else None
         cadences = usable(stamp, DEFAULT)
-        measured = measure(stamp, cadences, scene.candidate, companions, scene.neighbours, known, SETTINGS)
-        if measured.columns["status"] == "error":
-            raise RuntimeError(f"{target.name}, scene {index}, sector {stamp.sector}: {measured.columns['error']}")
-        if measured.localization is not None:
-            found.append(measured.localization.evidence)
+        surroundings = Surroundings(tuple(companions), scene.neighbours)
+        located = measure(Observation(stamp, cadences, known), scene.candidate, surroundings, SETTINGS).localization
+        if isinstance(located, NotLocalized) and located.fault is not None:
+            raise RuntimeError(f"{target.name}, scene {index}, sector {stamp.sector}: {located.fault.text}")
+        if isinstance(located, SectorLocalization):
+            found.append(located.evidence)
     verdict = vet_candidate(found)
     truth, ids = np.zeros(2), {star.source_id for star in scene.neighbours}
     if scene.host is not None:

@@ -109,6 +109,7 @@ def vet_candidate(
             p_best_other=float(np.delete(p.hosts, target).max(initial=0.0)),
             offset_sigma=sigma,
             has_table=any(found.has_neighbours for found in evidence),
+            confined=_confined(evidence, position.offset, covariance),
         )
     )
     best = p.best_star
@@ -184,6 +185,13 @@ def sector_consistency(evidence: Sequence[SectorEvidence]) -> float:
     mean = np.linalg.solve(sum(inverse), sum(i @ found.offset for i, found in zip(inverse, seen, strict=True)))
     chi2 = sum((found.offset - mean) @ i @ (found.offset - mean) for i, found in zip(inverse, seen, strict=True))
     return float(gammaincc(len(seen) - 1, 0.5 * chi2))
+
+
+def _confined(evidence: Sequence[SectorEvidence], offset: FloatArray, covariance: FloatArray) -> bool:
+    """Whether the dip lies, to 3 sigma, within the target's group, and nothing speaks against the stars' places."""
+    doubtful = {Flag.ZERO_POINT_LARGE, Flag.UNLISTED_BRIGHT_STAR, Flag.TARGET_POSITION_DISAGREES, Flag.POOR_PRF_FIT}
+    reach = float(np.hypot(*offset)) + 3.0 * float(np.sqrt(np.linalg.eigvalsh(covariance)[-1]))
+    return reach < GROUP_ARCSEC and not any(doubtful & set(found.flags) for found in evidence)
 
 
 def _unresolved(hosts: Sequence[PossibleHost], target: PossibleHost) -> BoolArray:

@@ -27,6 +27,7 @@ class VerdictInput:
     p_best_other: float = 0.0  #: most probable star that is not the target
     offset_sigma: float = math.nan
     has_table: bool = True  #: whether there is a table of neighbours
+    confined: bool = True  #: whether the dip lies, to 3 sigma, where no star is told from the target
 
 
 def decide(given: VerdictInput) -> tuple[Verdict, tuple[str, ...]]:
@@ -42,7 +43,9 @@ def decide(given: VerdictInput) -> tuple[Verdict, tuple[str, ...]]:
     flags = tuple(flag for flag, present in obstacles.items() if present)
     if flags:
         return Verdict.INCONCLUSIVE, flags
-    if not given.has_table:  # a place and its error stand; whose it is cannot be said in a universe of one star
+    # Without a table a place and its error stand. They suffice where no other star could be told from the target anyhow;
+    # whose dip it is elsewhere cannot be said in a universe of one star.
+    if not given.has_table and not (given.confined and given.p_target_group >= 0.95):
         return Verdict.AMBIGUOUS, ()
     # An offset that the target cannot explain speaks for a star that no table has.
     explained = not given.offset_sigma > FAR_SIGMA
