@@ -20,7 +20,7 @@ from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.star_curves import StarCurves
 from batchvet.science.windows import Window, WindowLayout
 
-_BUMP = 5.5  # signal to noise of a bin that is no noise
+_BUMP = 6.0  # signal to noise of a bin that is no noise
 _SUSPECT = 4.0  # the same of a fit that is not robust
 _FOOT = 2.0  # and of the bins beside it that belong to the same bump
 _SIDE = 0.75  # days to either side of a transit over which the quiet light is followed

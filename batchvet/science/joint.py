@@ -29,6 +29,8 @@ CLASSICAL_FLOOR_ARCSEC = 2.5
 #: as the errors do would turn a verdict into none when better data come.
 GROUP_ARCSEC = 4.0
 
+_DOUBT = 0.15  # without a table: share of the probability that is divided between the target and any other star
+
 
 @dataclass(frozen=True)
 class HostCandidate:
@@ -94,6 +96,10 @@ def vet_candidate(
     raw = attribution.log_weight.normalised()
     p = calibration.probabilities(attribution.log_weight, position.snr, _prf_source(evidence))
     hosts, target = attribution.hosts, attribution.target
+    has_table = any(found.has_neighbours for found in evidence)
+    confined = _confined(evidence, position.offset, covariance)
+    if not has_table and not confined:
+        p = _doubted(p, target)
     group = _unresolved(hosts, hosts[target])
     consistency = sector_consistency(evidence)
     verdict, flags = decide(
@@ -108,8 +114,8 @@ def vet_candidate(
             p_target_group=float(p.hosts[group].sum()),
             p_best_other=float(np.delete(p.hosts, target).max(initial=0.0)),
             offset_sigma=sigma,
-            has_table=any(found.has_neighbours for found in evidence),
-            confined=_confined(evidence, position.offset, covariance),
+            has_table=has_table,
+            confined=confined,
         )
     )
     best = p.best_star
@@ -185,6 +191,15 @@ def sector_consistency(evidence: Sequence[SectorEvidence]) -> float:
     mean = np.linalg.solve(sum(inverse), sum(i @ found.offset for i, found in zip(inverse, seen, strict=True)))
     chi2 = sum((found.offset - mean) @ i @ (found.offset - mean) for i, found in zip(inverse, seen, strict=True))
     return float(gammaincc(len(seen) - 1, 0.5 * chi2))
+
+
+def _doubted(p: Hypotheses, target: int) -> Hypotheses:
+    """Probabilities that give way: without a table nothing has been measured of the stars that may have the dip."""
+    share = np.zeros(len(p.hosts))
+    share[target] = 0.5 * _DOUBT
+    return Hypotheses.of(
+        (1.0 - _DOUBT) * p.hosts + share, (1.0 - _DOUBT) * p.not_in_table + 0.5 * _DOUBT, (1.0 - _DOUBT) * p.artefact
+    )
 
 
 def _confined(evidence: Sequence[SectorEvidence], offset: FloatArray, covariance: FloatArray) -> bool:

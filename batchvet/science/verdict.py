@@ -43,8 +43,8 @@ def decide(given: VerdictInput) -> tuple[Verdict, tuple[str, ...]]:
     flags = tuple(flag for flag, present in obstacles.items() if present)
     if flags:
         return Verdict.INCONCLUSIVE, flags
-    # Without a table a place and its error stand. They suffice where no other star could be told from the target anyhow;
-    # whose dip it is elsewhere cannot be said in a universe of one star.
+    # Without a table a place and its error stand. They suffice where no other star could be told from the target
+    # anyhow; whose dip it is elsewhere cannot be said in a universe of one star.
     if not given.has_table and not (given.confined and given.p_target_group >= 0.95):
         return Verdict.AMBIGUOUS, ()
     # An offset that the target cannot explain speaks for a star that no table has.
