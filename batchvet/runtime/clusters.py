@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,8 +75,11 @@ def _address(settings: ClusterSettings) -> Iterator[object]:
         yield _address_in(settings.scheduler_file)
     else:
         cluster = _slurm_cluster(settings) if settings.slurm is not None else _local_cluster(settings.workers)
-        with cluster:
+        try:
             yield cluster
+        finally:
+            with suppress(TimeoutError):  # Dask waits 5 s for a worker that it kills; what is done stands, late or not
+                cluster.close()
 
 
 def _address_in(scheduler_file: Path) -> str:

@@ -138,3 +138,15 @@ def test_scheduler_that_does_not_answer_is_one_line(monkeypatch):
         open_executor(ClusterSettings(scheduler="tcp://127.0.0.1:9")),
     ):
         pass
+
+
+def test_worker_that_is_slow_to_go_does_not_cost_what_is_done(monkeypatch):
+    def late(cluster):
+        close(cluster)
+        raise TimeoutError("a nanny waits for a worker that it has killed")
+
+    close = LocalCluster.close
+    monkeypatch.setattr(LocalCluster, "close", late)
+    with open_executor(ClusterSettings(workers=1)) as executor:
+        done = list(executor.map(Square(), [2, 3], lost, 1))
+    assert done == [(2, 4), (3, 9)]
