@@ -198,26 +198,18 @@ class Flag(_Word):
         Layer.LOCALIZATION,
         "The dip has clearly another duration or ingress than the catalogue's, and was fitted so.",
     )
-    NO_POS_CORR = (
-        "NO_POS_CORR",
-        Layer.LOCALIZATION,
-        "The file has no pointing correction, so pointing jitter was not removed.",
-    )
+    NO_POS_CORR = "NO_POS_CORR", Layer.LOCALIZATION, "The file has no pointing correction: jitter was not removed."
     TRANSITS_DISAGREE = (
         "TRANSITS_DISAGREE",
         Layer.LOCALIZATION,
-        "The transits' difference images differ by more than their errors.",
+        "The transits' images differ by more than their errors.",
     )
     EPHEMERIS_OFF = (
         "EPHEMERIS_OFF",
         Layer.LOCALIZATION,
         "The dips come 3 sigma earlier or later than the ephemeris says; they were measured where they are.",
     )
-    SECONDARY_SEEN = (
-        "SECONDARY_SEEN",
-        Layer.LOCALIZATION,
-        "There is a dip at another phase of the same period, as of an eclipsing binary.",
-    )
+    SECONDARY_SEEN = "SECONDARY_SEEN", Layer.LOCALIZATION, "There is a dip at another phase, as of an eclipsing binary."
     FLARE_OR_ASTEROID = (
         "FLARE_OR_ASTEROID",
         Layer.LOCALIZATION,

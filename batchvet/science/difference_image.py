@@ -70,7 +70,9 @@ class DifferenceImage:
     flags: tuple[str, ...]  #: what to know about it, in the vocabulary's words
 
 
-def difference_image(stamp: Stamp, transits: Transits, bitmask: int, settings: DifferenceSettings) -> DifferenceImage:
+def difference_image(  # house: one result of many parts
+    stamp: Stamp, transits: Transits, bitmask: int, settings: DifferenceSettings
+) -> DifferenceImage:
     """Fit every transit, measure the noise and combine (method: difference images; method: noise).
 
     Parameters

@@ -74,7 +74,7 @@ class CandidateVerdict:
     calibration_version: str = ""
 
 
-def vet_candidate(
+def vet_candidate(  # house: one row of many columns
     evidence: Sequence[SectorEvidence], calibration: Calibration = DEFAULT, priors: Priors = Priors()
 ) -> CandidateVerdict:
     """Judge a candidate by all its sectors (method: all sectors; method: hosts; method: verdict).

@@ -84,7 +84,7 @@ class SectorLocalization:
     evidence: SectorEvidence
 
 
-def localize(
+def localize(  # house: a chain of steps, each of them named
     stamp: Stamp,
     transits: Transits,
     star_field: StarField = StarField(),

@@ -7,25 +7,23 @@ which the noise is measured (method: noise). A secondary eclipse is found by fol
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray, IndexArray
-from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.robust import spread
 from batchvet.science.star_curves import StarCurves
+from batchvet.science.timeline import Transits
 from batchvet.science.windows import WindowLayout
 
 _LEAST_BINS = 2  # inside, and on each side
-_STRANGE = 8.0  # signal to noise of a single dip that is no noise
+_STRANGE = 6.0  # signal to noise of a single dip that is no noise
 _BEYOND = 2.0  # times the highest rise of the same curve
 _SECONDARY = 7.0  # signal to noise of a folded dip anywhere in phase and on the stamp
 _PHASES = 4.0  # a duration
 _LEAST_OCCASIONS = 2  # of a secondary eclipse in a sector
 _TINY = 1e-12  # of weights, where there are none
-_CLEAR = 1.25  # durations from the primary at which a secondary may be looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,20 +75,19 @@ def strange_times(series: DipSeries, known: BoolArray) -> FloatArray:
     return np.asarray(series.time[(significance > limit).any(axis=1)])
 
 
-def find_secondary(
-    series: DipSeries, ephemeris: Ephemeris, others: Sequence[Ephemeris], shift: float = 0.0
-) -> float | None:
+def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, shift: float = 0.0) -> float | None:
     """Phase of the strongest dip beside the candidate's own; None when there is none, or no period."""
+    ephemeris = transits.ephemeris
     if ephemeris.is_single:
         return None
     period, duration = ephemeris.period_days, ephemeris.duration_days
-    clear = _CLEAR * duration / period
+    clear = (layout.outer + 0.5 * duration) / period  # nearer, the primary lies in the baseline of what is looked for
     n = math.floor((1.0 - 2.0 * clear) * period * _PHASES / duration)
     if n < 1:
         return None
     phases = clear + (np.arange(n) + 0.5) * (1.0 - 2.0 * clear) / n
     usable = np.isfinite(series.depth[:, 0])
-    for other in others:
+    for other in transits.others:
         usable &= np.abs(other.time_from_transit(series.time)) > 0.5 * (duration + other.duration_days)
     if not usable.any():
         return None

@@ -94,7 +94,7 @@ def first_look(pixels: SectorPixels, found: SectorFits, transits: Transits, sett
     if len(mid_times) == 1 and regions:  # one transit with a flare or an asteroid beside it does not tell the time
         timing = timing.unshifted()
     series = dip_series(quiet, layout)
-    phase = find_secondary(series, ephemeris, transits.others, timing.common)
+    phase = find_secondary(series, transits, layout, timing.common)
     secondary = None
     if phase is not None:
         start = ephemeris.t0_btjd + timing.common + phase * ephemeris.period_days

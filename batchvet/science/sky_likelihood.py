@@ -124,8 +124,27 @@ class JointPosition:
 def joint_log_likelihood(sectors: Sequence[SectorSky], offsets: FloatArray) -> FloatArray:
     """Of a dip of one flux at `offsets` [..., 2] in all sectors, the flux profiled; [...]."""
     dips = [sector.dip(offsets) for sector in sectors]
-    trust = [np.ones(offsets.shape[:-1]) for _ in sectors]
     best = np.full(offsets.shape[:-1], -np.inf)
+    for start in _starts(sectors):
+        best = np.maximum(best, _profiled(sectors, dips, start))
+    return best
+
+
+def _starts(sectors: Sequence[SectorSky]) -> list[FloatArray]:
+    """How far each sector is believed at first: all alike, and the clearest alone, as where most do not see the dip."""
+    everyone = np.ones(len(sectors))
+    if len(sectors) == 1:
+        return [everyone]
+    clearest = int(np.argmax([sector.evidence.dip.snr for sector in sectors]))
+    return [everyone, np.eye(len(sectors))[clearest]]
+
+
+def _profiled(
+    sectors: Sequence[SectorSky], dips: Sequence[tuple[FloatArray, FloatArray]], start: FloatArray
+) -> FloatArray:
+    """`joint_log_likelihood` from one start."""
+    trust = [np.full_like(snr, share) for (snr, _), share in zip(dips, start, strict=True)]
+    best = np.full_like(dips[0][0], -np.inf)
     for _ in range(3):
         # The flux is the sectors' weighted mean; a sector that is probably wrong is left out of the next one.
         score = sum(r * snr * weight for r, (snr, weight) in zip(trust, dips, strict=True))
@@ -204,11 +223,15 @@ def _joint_snr(sectors: Sequence[SectorSky], offset: FloatArray) -> float:
     """
     dips = [sector.dip(offset[None]) for sector in sectors]
     snr, weight = (np.array([float(dip[i][0]) for dip in dips]) for i in (0, 1))
-    trust = np.ones(len(sectors))
-    for _ in range(3):
-        flux = np.array([max(trust @ (snr * weight), 0.0) / max(trust @ weight**2, LEAST_INFORMATION)])
-        each = [s.log_likelihood(*dip, flux) for s, dip in zip(sectors, dips, strict=True)]
-        trust = np.array([float(s.trust(value)[0]) for s, value in zip(sectors, each, strict=True)])
+    found = -np.inf, np.ones(len(sectors))
+    for trust in _starts(sectors):
+        for _ in range(3):
+            flux = np.array([max(trust @ (snr * weight), 0.0) / max(trust @ weight**2, LEAST_INFORMATION)])
+            each = [s.log_likelihood(*dip, flux) for s, dip in zip(sectors, dips, strict=True)]
+            trust = np.array([float(s.trust(value)[0]) for s, value in zip(sectors, each, strict=True)])
+            total = sum(float(s.mixed(value)[0]) for s, value in zip(sectors, each, strict=True))
+        found = max(found, (total, trust), key=lambda one: one[0])
+    trust = found[1]
     score = float(trust @ (snr * weight)) / max(float(np.sqrt(trust @ weight**2)), LEAST_INFORMATION)
     price = float(trust @ np.array([sector.evidence.timing_price for sector in sectors]))
     return float(np.sqrt(max(score**2 - 2.0 * price, 0.0))) if score > 0 else score

@@ -53,8 +53,10 @@ class StarLikelihoods:
         each = np.where(self.present, own / np.maximum(power, LEAST_INFORMATION), np.nan)
         with np.errstate(invalid="ignore"):
             middle = np.nanmedian(each, axis=1)
+        # Where most sectors do not see the dip, the one that sees it best tells how deep it is.
+        clearest = int(np.argmax([sector.evidence.dip.snr for sector in self.sectors]))
         best = np.full(len(own), -np.inf)
-        for depth in (pooled, middle):
+        for depth in (pooled, middle, np.where(self.present[:, clearest], each[:, clearest], pooled)):
             for _ in range(3):
                 depth = np.clip(depth, 0.0, DEEPEST)
                 value, trust = self._shared(depth, floor_arcsec)

@@ -24,7 +24,7 @@ class MadeSector:
 
     @property
     def evidence(self):
-        return SimpleNamespace(timing_price=self.price)
+        return SimpleNamespace(timing_price=self.price, dip=SimpleNamespace(snr=10.0))
 
     def mixed(self, log_likelihood):
         seen = np.log(1 - WRONG - UNSEEN) + log_likelihood
