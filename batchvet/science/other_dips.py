@@ -19,7 +19,7 @@ from batchvet.science.windows import WindowLayout
 
 _LEAST_BINS = 2  # inside, and on each side
 _STRANGE = 6.0  # signal to noise of a single dip that is no noise
-_BEYOND = 2.0  # times the highest rise of the same curve
+_BEYOND = 1.75  # times the highest rise of the same curve
 _SECONDARY = 7.0  # signal to noise of a folded dip anywhere in phase and on the stamp
 _PHASES = 4.0  # a duration
 _LEAST_OCCASIONS = 2  # of a secondary eclipse in a sector
