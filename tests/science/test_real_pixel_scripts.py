@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batchvet.runtime.task import official_prf
+
+from batchvet.vetting.measure import official_prf
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
