@@ -103,7 +103,7 @@ def judge(scene: Scene, stamps: Iterable[tuple[int, Stamp]], prf: str) -> Outcom
         in_table=in_table,
         separation=float(np.hypot(*truth)),
         delta_mag=math.nan if host is None else float(scene.stars.tmag[host] - scene.stars.tmag[0]),
-        snr=math.hypot(*snr.values()),
+        snr=scene.joint_snr(dip.toi),
         delta_chi2=math.nan if information is None else distance_to_imitator(scene, information, host),
         ideal=ideal_accuracy(scene, information, host) if in_table and information is not None else math.nan,
         prf=prf,

@@ -82,9 +82,15 @@ def wasp126(data: Path) -> RealTarget:
 
 
 def toi5807(data: Path) -> RealTarget:
-    """TOI-5807 in sector 83: no POS_CORR, and no PRF files of its CCD."""
+    """TOI-5807 in sector 83."""
+    ephemeris, stamp = Ephemeris(14.2423724, 3540.26317, 4.046), toi5807_stamp(data)
+    return _placed(RealTarget("TOI-5807", stamp.tic, 6.75, ephemeris, {83: stamp}, None, (0.25, 0.5), {}, {}))
+
+
+def toi5807_stamp(data: Path) -> Stamp:
+    """Its pixels: no POS_CORR, and no camera and CCD, so no PRF files."""
     with np.load(data / "toi5807" / "sector83_tpf.npz", allow_pickle=True) as file:
-        stamp = Stamp(
+        return Stamp(
             tic=188646744,
             sector=83,
             camera=0,
@@ -98,8 +104,6 @@ def toi5807(data: Path) -> RealTarget:
             wcs_header=file["wcs_header"].item(),
             flux_err=file["flux_err"].astype(np.float32),
         )
-    ephemeris = Ephemeris(14.2423724, 3540.26317, 4.046)
-    return _placed(RealTarget("TOI-5807", 188646744, 6.75, ephemeris, {83: stamp}, None, (0.25, 0.5), {}, {}))
 
 
 def _placed(target: RealTarget) -> RealTarget:

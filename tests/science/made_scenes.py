@@ -9,6 +9,9 @@ from batchvet.science.prf import TabulatedPrf
 from batchvet.science.stars import StarField, TargetPosition
 from batchvet.science.timeline import Transits
 
+#: Every target with one planet that transits more than once, and stars that do not vary.
+STEADY = {"single_fraction": 0.0, "multi_fraction": 0.0, "variable_fraction": 0.0}
+
 
 def simulated_prf(scene, sector):
     """The very PRF of the simulation."""

@@ -6,8 +6,11 @@ import numpy as np
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.pixels.stamp import Stamp
+from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
+from batchvet.science.timeline import Transits
 
 EPHEMERIS = Ephemeris(4.0, 1002.0, 3.0)
+BITMASK = 175
 FLUX, DEPTH, SIGMA = 20000.0, 0.01, 0.9
 ROWS, COLS = np.indices((11, 11))
 HEADER = {
@@ -47,6 +50,11 @@ def made_stamp(
         flux_err=np.full(flux.shape, max(noise, 1e-6), dtype=np.float32), pos_corr=pos.astype(np.float32),
         column=400, row=900,
     )  # fmt: skip
+
+
+def vetted(stamp, ephemeris=EPHEMERIS, others=()) -> DifferenceImage:
+    """The sector's difference image, by the defaults."""
+    return difference_image(stamp, Transits(ephemeris, tuple(others)), BITMASK, DifferenceSettings())
 
 
 def snr_of(difference, image):

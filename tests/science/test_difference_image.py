@@ -6,17 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_stamps import COLS, DEPTH, EPHEMERIS, FLUX, ROWS, dip_image, made_stamp, star
+from made_stamps import COLS, DEPTH, EPHEMERIS, FLUX, ROWS, dip_image, made_stamp, star, vetted
 
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
-from batchvet.science.timeline import Transits
-
-BITMASK = 175
-
-
-def vetted(stamp, ephemeris=EPHEMERIS, others=()) -> DifferenceImage:
-    return difference_image(stamp, Transits(ephemeris, tuple(others)), BITMASK, DifferenceSettings())
 
 
 def covariance(difference):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_scenes import located
+from made_scenes import STEADY, located
 
 from batchvet.science.hosts import DEEPEST
 from batchvet.simulate import SimulationSettings, draw_scene, simulate_stamp
@@ -19,10 +19,8 @@ CROWDED = SimulationSettings(
     crowd_range=(80, 100),
     density_range=(0.5, 0.6),
     tmag_range=(11.0, 12.0),
-    single_fraction=0.0,
-    multi_fraction=0.0,
-    variable_fraction=0.0,
     period_range=(1.5, 3.0),
+    **STEADY,
 )
 
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_scenes import located
+from made_scenes import STEADY, located
 
 from batchvet.catalog.candidate import Ephemeris, Neighbour
 from batchvet.errors import InsufficientData
 from batchvet.pixels.prf_files import find_prf
-from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import read_tpf
 from batchvet.science.joint import vet_candidate
 from batchvet.science.localization import localize
@@ -27,10 +26,8 @@ CLEAN = SimulationSettings(
     scattered_light=0.0,
     flags=False,
     snr_range=(40.0, 60.0),
-    single_fraction=0.0,
-    multi_fraction=0.0,
-    variable_fraction=0.0,
     period_range=(2.0, 5.0),
+    **STEADY,
 )
 
 
@@ -159,22 +156,8 @@ def test_place_beside_wasp126_declared_the_target_is_off_target_by_that_much(sha
 
 
 @pytest.mark.real_data
-def test_toi5807_is_on_target_without_pointing_prf_files_or_a_table(shared_data):
-    with np.load(shared_data / "toi5807" / "sector83_tpf.npz", allow_pickle=True) as data:
-        stamp = Stamp(
-            tic=188646744,
-            sector=83,
-            camera=0,
-            ccd=0,
-            cadence_s=120.0,
-            time=data["time"],
-            flux=data["flux"].astype(np.float32),
-            quality=data["quality"].astype(np.int32),
-            cadenceno=np.arange(len(data["time"]), dtype=np.int32),
-            aperture=data["aperture_mask"].astype(np.int32),
-            wcs_header=data["wcs_header"].item(),
-            flux_err=data["flux_err"].astype(np.float32),
-        )
+def test_toi5807_is_on_target_without_pointing_prf_files_or_a_table(pixels, shared_data):
+    stamp = pixels.toi5807_stamp(shared_data)
     ephemeris = Ephemeris(14.2423724, 3540.26317, 4.046)
     found = localize(stamp, Transits(ephemeris), StarField(TargetPosition(188646744)))
     assert {"NO_POS_CORR", "NO_NEIGHBOUR_TABLE"} <= set(found.localization_flags)

@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_scenes import located
-from made_stamps import FLUX, made_stamp, snr_of, star
+from made_scenes import STEADY, located
+from made_stamps import FLUX, made_stamp, snr_of, star, vetted
 
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.difference_image import DifferenceSettings, difference_image
-from batchvet.science.timeline import Transits
 from batchvet.simulate import SimulationSettings, draw_scene, simulate_stamp
 
 BINARY = Ephemeris(2.5, 1001.2, 4.0)
@@ -21,14 +19,8 @@ SCENES = SimulationSettings(
     scenario="on_target",
     snr_range=(150.0, 200.0),
     period_range=(1.5, 4.0),
-    single_fraction=0.0,
-    multi_fraction=0.0,
-    variable_fraction=0.0,
+    **STEADY,
 )
-
-
-def vetted(stamp, ephemeris=BINARY):
-    return difference_image(stamp, Transits(ephemeris), 175, DifferenceSettings())
 
 
 def eclipsing(seed, phase, depth, noise):
@@ -44,7 +36,7 @@ def eclipsing(seed, phase, depth, noise):
 @pytest.mark.parametrize("phase", [0.5, 0.37])
 @pytest.mark.parametrize(("depth", "noise"), [(0.02, 10.0), (0.3, 200.0)])
 def test_binary_keeps_its_signal_to_noise_beside_its_secondary(phase, depth, noise):
-    both, alone = (vetted(stamp) for stamp in eclipsing(1, phase, depth, noise))
+    both, alone = (vetted(stamp, BINARY) for stamp in eclipsing(1, phase, depth, noise))
     assert snr_of(both, star()) == pytest.approx(snr_of(alone, star()), rel=0.15)
     assert "SECONDARY_SEEN" in both.flags
     assert "SECONDARY_SEEN" not in alone.flags
@@ -53,7 +45,7 @@ def test_binary_keeps_its_signal_to_noise_beside_its_secondary(phase, depth, noi
 
 def test_very_deep_eclipse_is_not_its_own_secondary():
     """At a signal to noise of 2000, 1.4 durations from the primary; a third of the signal to noise is left."""
-    alone = vetted(eclipsing(1, 0.5, 0.3, 10.0)[1])
+    alone = vetted(eclipsing(1, 0.5, 0.3, 10.0)[1], BINARY)
     assert "SECONDARY_SEEN" not in alone.flags
     assert snr_of(alone, star()) > 1500
 
@@ -73,7 +65,7 @@ def test_simulated_binary_keeps_its_signal_to_noise(index):
 
 def test_noise_has_no_secondary():
     for seed in range(4, 10):
-        assert "SECONDARY_SEEN" not in vetted(made_stamp(seed=seed, jitter=0.003, depth=0.0)).flags
+        assert "SECONDARY_SEEN" not in vetted(made_stamp(seed=seed, jitter=0.003, depth=0.0), BINARY).flags
 
 
 @pytest.mark.parametrize(("period", "t0"), [(2.3, 1011.1), (1.7, 1010.85)])

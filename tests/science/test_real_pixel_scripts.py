@@ -6,24 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from batchvet.vetting.measure import official_prf
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
 pytestmark = pytest.mark.real_data
-
-
-@pytest.fixture()
-def pixels(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import real_pixels
-
-    return real_pixels
 
 
 def scene_of_kind(pixels, target, kind, seed=3):
@@ -128,8 +117,8 @@ def test_a_dv_report_is_read_as_it_was_published(pixels, shared_data):
 
 
 @pytest.mark.slow
-def test_the_script_reports_every_figure_that_is_promised(shared_data):
-    command = [sys.executable, str(SCRIPTS / "inject_real.py"), "--data", str(shared_data), "--scenes", "2", "--json"]
+def test_the_script_reports_every_figure_that_is_promised(scripts, shared_data):
+    command = [sys.executable, str(scripts / "inject_real.py"), "--data", str(shared_data), "--scenes", "2", "--json"]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )

@@ -7,7 +7,6 @@ import pytest
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.pixels.prf_files import find_prf
-from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.tpf import read_tpf
 from batchvet.science.difference_image import DifferenceSettings, difference_image
 from batchvet.science.prf import TabulatedPrf, spoc_prf
@@ -94,15 +93,8 @@ def test_zero_point_of_the_official_prf_is_small(wasp126, shared_data):
     assert np.hypot(scene.delta_row, scene.delta_col) < 0.12
 
 
-def test_toi5807_dip_lies_near_the_target(shared_data):
-    with np.load(shared_data / "toi5807" / "sector83_tpf.npz", allow_pickle=True) as data:
-        stamp = Stamp(
-            tic=188646744, sector=83, camera=0, ccd=0, cadence_s=120.0, time=data["time"],
-            flux=data["flux"].astype(np.float32), quality=data["quality"].astype(np.int32),
-            cadenceno=np.arange(len(data["time"]), dtype=np.int32),
-            aperture=data["aperture_mask"].astype(np.int32), wcs_header=data["wcs_header"].item(),
-            flux_err=data["flux_err"].astype(np.float32),
-        )  # fmt: skip
+def test_toi5807_dip_lies_near_the_target(pixels, shared_data):
+    stamp = pixels.toi5807_stamp(shared_data)
     difference = difference_image(stamp, Transits(TOI5807), BITMASK, DifferenceSettings())
     assert "NO_POS_CORR" in difference.flags
     stars = place_stars(stamp, TargetPosition(188646744).at_mid_sector(stamp), None)

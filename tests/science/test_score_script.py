@@ -6,21 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
-
-@pytest.fixture()
-def scripts(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-
-
-def test_score_runs_and_reports_every_figure_that_is_promised():
-    command = [sys.executable, str(SCRIPTS / "score_localization.py"), "--scenes", "2", "--sectors", "1", "--json"]
+def test_score_runs_and_reports_every_figure_that_is_promised(scripts):
+    command = [sys.executable, str(scripts / "score_localization.py"), "--scenes", "2", "--sectors", "1", "--json"]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -32,12 +24,12 @@ def test_score_runs_and_reports_every_figure_that_is_promised():
             assert name in figures
 
 
-def test_matrix_has_a_row_for_each_value_that_is_asked_for_and_does_not_depend_on_the_number_of_processes():
+def test_matrix_has_a_row_for_each_value_that_is_asked_for_and_does_not_depend_on_the_number_of_processes(scripts):
     found = []
     for jobs in ("1", "2"):
         command = [
             sys.executable,
-            str(SCRIPTS / "score_localization.py"),
+            str(scripts / "score_localization.py"),
             "--matrix",
             "--rows",
             "motion=table",

@@ -6,28 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_stamps import DEPTH, EPHEMERIS, FLUX, made_stamp, snr_of, star
+from made_scenes import STEADY
+from made_stamps import DEPTH, EPHEMERIS, FLUX, made_stamp, snr_of, star, vetted
 
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.difference_image import DifferenceSettings, difference_image
-from batchvet.science.timeline import Transits
 from batchvet.simulate import SimulationSettings, draw_scene, simulate_stamp
 
-BITMASK = 175
 QUIET = SimulationSettings(
     seed=21,
     sectors=(1,),
     scenario="on_target",
     snr_range=(30.0, 40.0),
     period_range=(2.0, 6.0),
-    single_fraction=0.0,
-    multi_fraction=0.0,
-    variable_fraction=0.0,
+    **STEADY,
 )
-
-
-def vetted(stamp, ephemeris):
-    return difference_image(stamp, Transits(ephemeris), BITMASK, DifferenceSettings())
 
 
 @pytest.mark.parametrize("late", [-0.5, 0.5])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_stamps import EPHEMERIS, dip_image, made_stamp
+from made_stamps import BITMASK, EPHEMERIS, dip_image, made_stamp, vetted
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
@@ -15,8 +15,6 @@ from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.timeline import Transits
 from batchvet.science.transit_images import transit_image
 from batchvet.science.windows import WindowSettings, transit_windows
-
-BITMASK = 175
 
 
 def windows(stamp, ephemeris=EPHEMERIS):
@@ -67,7 +65,7 @@ def test_pointing_columns_remove_the_jitter_of_a_bright_star():
     stamp = made_stamp(seed=3, jitter=0.02)
     without = replace(stamp, pos_corr=None)
     error = [
-        np.sqrt(np.max(difference_image(s, Transits(EPHEMERIS), BITMASK, DifferenceSettings()).transits[0].variance))
+        np.sqrt(np.max(vetted(s).transits[0].variance))
         for s in (replace(stamp, flux_err=None), replace(without, flux_err=None))
     ]
     assert error[1] > 4.0 * error[0]  # 58 e-/s of jitter on the steepest pixel against 10 of noise
@@ -77,7 +75,7 @@ def test_pointing_columns_remove_the_jitter_of_a_bright_star():
 def test_missing_pointing_is_carried_by_the_covariance(pos_corr):
     stamp = made_stamp(seed=4, jitter=0.02)
     stamp = replace(stamp, pos_corr=None if pos_corr == "absent" else np.zeros_like(stamp.pos_corr))
-    difference = difference_image(stamp, Transits(EPHEMERIS), BITMASK, DifferenceSettings())
+    difference = vetted(stamp)
     assert "NO_POS_CORR" in difference.flags
     residual = (difference.flux - dip_image()).ravel()
     covariance = np.diag(difference.variance.ravel())
@@ -90,7 +88,7 @@ def test_missing_pointing_is_carried_by_the_covariance(pos_corr):
 def test_flux_units_do_not_matter():
     stamp = made_stamp(seed=5, jitter=0.005)
     scaled = replace(stamp, flux=stamp.flux * np.float32(1024), flux_err=stamp.flux_err * np.float32(1024))
-    one, other = (difference_image(s, Transits(EPHEMERIS), BITMASK, DifferenceSettings()) for s in (stamp, scaled))
+    one, other = (vetted(s) for s in (stamp, scaled))
     assert other.flux / 1024 == pytest.approx(one.flux, rel=1e-6, abs=1e-9)
     assert np.sqrt(other.variance) / 1024 == pytest.approx(np.sqrt(one.variance), rel=1e-6)
     total = [d.shapes @ d.shape_cov @ d.shapes.T for d in (one, other)]
@@ -105,7 +103,7 @@ def test_dead_pixels_are_nan_and_occasional_nan_cadences_do_not_count():
     flux[:, 0, 0] = np.nan
     flux[:, 10, :] = 0.0  # beyond the edge of the CCD
     flux[::50, 4, 4] = np.nan
-    difference = difference_image(replace(stamp, flux=flux), Transits(EPHEMERIS), BITMASK, DifferenceSettings())
+    difference = vetted(replace(stamp, flux=flux))
     dead = np.zeros((11, 11), dtype=bool)
     dead[0, 0] = dead[10] = True
     assert (np.isnan(difference.flux) == dead).all()
@@ -116,7 +114,7 @@ def test_dead_pixels_are_nan_and_occasional_nan_cadences_do_not_count():
 def test_no_usable_transit_is_an_error_with_its_reason():
     stamp = made_stamp(seed=7)
     with pytest.raises(InsufficientData, match="no transit falls into the sector") as caught:
-        difference_image(stamp, Transits(Ephemeris(0.0, 5000.0, 3.0)), BITMASK, DifferenceSettings())
+        vetted(stamp, Ephemeris(0.0, 5000.0, 3.0))
     assert caught.value.kind == "no_transit"
     quality = np.where(np.abs(stamp.time - 1010.0) < 0.2, 1, 0).astype(np.int32)
     with pytest.raises(InsufficientData, match=r"cadences in transit") as caught:
@@ -125,7 +123,5 @@ def test_no_usable_transit_is_an_error_with_its_reason():
         )
     assert caught.value.kind == "gap"
     with pytest.raises(InsufficientData) as caught:
-        difference_image(
-            replace(stamp, flux=np.full_like(stamp.flux, np.nan)), Transits(EPHEMERIS), BITMASK, DifferenceSettings()
-        )
+        vetted(replace(stamp, flux=np.full_like(stamp.flux, np.nan)))
     assert caught.value.kind == "no_pixels"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io import fits
+from quiet import QUIET
 from scipy.ndimage import median_filter
 
 from batchvet.catalog.candidate import move
@@ -17,14 +18,7 @@ from batchvet.simulate.timeline import sector_start, timeline
 
 #: One star, nothing but its dip: pixels that can be worked out by hand.
 BARE = {
-    "noise": False,
-    "flags": False,
-    "jitter": 0.0,
-    "scattered_light": 0.0,
-    "variable_fraction": 0.0,
-    "multi_fraction": 0.0,
-    "single_fraction": 0.0,
-    "wcs_error_px": 0.0,
+    **QUIET,
     "density_range": (1e-6, 1e-6),
     "close_neighbour_fraction": 0.0,
     "scenario": "on_target",

@@ -6,22 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from quiet import QUIET
 
 from batchvet.simulate import KINDS, SimulationSettings, draw_scene, simulate_stamp
 from batchvet.simulate.detector import FULL_WELL, bleed, expose
 from batchvet.simulate.timeline import timeline
 
 EMPTY = (1e-6, 1e-6)  #: no field stars
-QUIET = {
-    "noise": False,
-    "flags": False,
-    "jitter": 0.0,
-    "scattered_light": 0.0,
-    "variable_fraction": 0.0,
-    "multi_fraction": 0.0,
-    "single_fraction": 0.0,
-    "wcs_error_px": 0.0,
-}
 
 
 def settings(**options):
