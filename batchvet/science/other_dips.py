@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray, IndexArray
+from batchvet.science.floors import LEAST_WEIGHT
 from batchvet.science.robust import spread
 from batchvet.science.star_curves import StarCurves
 from batchvet.science.timeline import Transits
@@ -23,7 +24,6 @@ _BEYOND = 1.75  # times the highest rise of the same curve
 _SECONDARY = 7.0  # signal to noise of a folded dip anywhere in phase and on the stamp
 _PHASES = 4.0  # a duration
 _LEAST_OCCASIONS = 2  # of a secondary eclipse in a sector
-_TINY = 1e-12  # of weights, where there are none
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +103,10 @@ def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, 
     total = weight.sum(axis=0)
     part = weight[:, :, None] * depth[place]
     # Without its strongest: what happens once is no secondary eclipse.
-    folded = (part.sum(axis=0) - part.max(axis=0)) / np.sqrt(np.maximum(total - weight.max(axis=0), _TINY))[:, None]
-    folded *= np.sqrt(total / np.maximum(total - weight.max(axis=0), _TINY))[:, None] / series.noise
+    folded = (part.sum(axis=0) - part.max(axis=0)) / np.sqrt(np.maximum(total - weight.max(axis=0), LEAST_WEIGHT))[
+        :, None
+    ]
+    folded *= np.sqrt(total / np.maximum(total - weight.max(axis=0), LEAST_WEIGHT))[:, None] / series.noise
     folded[(weight > 0).sum(axis=0) < _LEAST_OCCASIONS] = 0.0
     best = folded.max(axis=1)
     return float(phases[best.argmax()]) if best.max() > _SECONDARY else None

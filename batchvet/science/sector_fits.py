@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from batchvet.arrays import FloatArray
-from batchvet.science.floors import LEAST_INFORMATION, LEAST_NOISE
+from batchvet.science.floors import LEAST_NOISE
 from batchvet.science.null_epochs import LEAST_EPOCHS, common_shapes, orthonormal
 from batchvet.science.robust import spread
 from batchvet.science.sector_pixels import SectorPixels
@@ -178,14 +178,15 @@ def _best_template(score: FloatArray, information: FloatArray, trust: FloatArray
     seen = np.all(information > _LEAST_SEEN * information[:, :1], axis=0)
     trust = trust[:, None] / trust.max()
     score, information = trust * score, trust * information
-    chi2 = np.where(seen, _chi2(score.sum(axis=0), information.sum(axis=0)), -np.inf)
+    chi2 = np.where(seen, dip_chi2(score.sum(axis=0), information.sum(axis=0)), -np.inf)
     best, n = int(np.argmax(chi2)), len(score)
-    without = _chi2(score.sum(axis=0) - score, information.sum(axis=0) - information)
+    without = dip_chi2(score.sum(axis=0) - score, information.sum(axis=0) - information)
     remains = np.min(without[:, best] - without[:, 0]) if n > 1 else np.inf
     unclear = chi2[best] - chi2[0] < _TEMPLATE_GAIN or remains < 0.5 * _TEMPLATE_GAIN * (n - 1) / n
     return 0 if unclear else best
 
 
-def _chi2(score: FloatArray, information: FloatArray) -> FloatArray:
-    """What a dip of the best positive depth takes from chi²."""
-    return np.maximum(score, 0.0) ** 2 / np.maximum(information, LEAST_INFORMATION)
+def dip_chi2(score: FloatArray, information: FloatArray) -> FloatArray:
+    """What a dip of the best positive depth takes from chi²: nothing where nothing tells of it."""
+    told = information > 0
+    return np.asarray(np.where(told, np.maximum(score, 0.0) ** 2 / np.where(told, information, 1.0), 0.0))

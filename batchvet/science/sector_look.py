@@ -86,7 +86,8 @@ def first_look(pixels: SectorPixels, found: SectorFits, transits: Transits, sett
     curves = replace(curves, noise=np.maximum(curves.noise, noise))
     layout = WindowLayout.of(ephemeris, 0.0, timeline.exposure_days, settings)
     reach = 0.5 * ephemeris.duration_days
-    mid_times = ephemeris.mid_times(curves.time[0] - reach, curves.time[-1] + reach)
+    seen = timeline.time[timeline.usable]
+    mid_times = ephemeris.mid_times(seen.min() - reach, seen.max() + reach)
     sigma = max((ephemeris.mid_time_error(t) for t in mid_times), default=0.0)
     searched = search_reach(ephemeris, sigma, layout)
     quiet, regions = without_bumps_in_curves(curves, mid_times, layout, searched)

@@ -47,11 +47,10 @@ class SectorTimeline:
         """Cadences that see any part of a transit of one of these, with 2 sigma of its mid-times, [cadence]."""
         inside = np.zeros(len(self.time), dtype=bool)
         known = self.time[np.isfinite(self.time)]
+        if known.size == 0:
+            return inside
         for each in ephemerides:
-            margin = 2.0 * max(
-                (each.mid_time_error(t) for t in each.mid_times(known.min(initial=0.0), known.max(initial=0.0))),
-                default=each.t0_err_days,
-            )
+            margin = 2.0 * max(each.mid_time_error(float(t)) for t in (known.min(), known.max()))
             reach = 0.5 * (each.duration_days + self.exposure_days) + margin
             inside |= np.abs(each.time_from_transit(self.time)) < reach
         return inside

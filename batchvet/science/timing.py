@@ -13,6 +13,8 @@ import numpy as np
 
 from batchvet.arrays import FloatArray
 from batchvet.catalog.candidate import Ephemeris
+from batchvet.science.floors import LEAST_WEIGHT
+from batchvet.science.sector_fits import dip_chi2
 from batchvet.science.star_curves import StarCurves
 from batchvet.science.windows import WindowLayout, trapezoid
 
@@ -27,7 +29,6 @@ _GAIN = 12.0  # in chi², beyond the prior's price, of a time that is believed: 
 _OF_ITS_OWN = 7.0  # signal to noise of a transit that may have a time of its own
 _LEAST_BASELINE = 2  # bins
 _ALIKE = 0.7  # in the log of the depth: transits that may have times of their own are as deep as the others
-_TINY = 1e-12  # of depths and weights, where there are none
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,14 +133,15 @@ def find_timing(curves: StarCurves, mid_times: FloatArray, sigma: float, reach: 
         common = 0.0
     shift, errors = np.full(n, common), np.full(n, error)
     price = 0.0 if best == own else _price(log_prior[best], error, step)
-    each = _chi2(scan.score[:, :, place], scan.information[:, :, place])
+    each = dip_chi2(scan.score[:, :, place], scan.information[:, :, place])
     local = each + 2.0 * _near(shifts - common, layout.duration)
     peak = local.argmax(axis=1)
     rows = np.arange(n)
     gain = local[rows, peak] - local[:, best]
-    depth = scan.score[:, :, place] / np.maximum(scan.information[:, :, place], _TINY)
-    usual = np.median(depth[:, best][scan.information[:, best, place] > 0]) if n > 1 else depth[0, peak[0]]
-    alike = np.abs(np.log(np.maximum(depth[rows, peak], _TINY) / max(usual, _TINY))) < _ALIKE
+    depth = scan.score[:, :, place] / np.maximum(scan.information[:, :, place], LEAST_WEIGHT)
+    measured = depth[:, best][scan.information[:, best, place] > 0]
+    usual = np.median(measured) if n > 1 and measured.size else depth[0, peak[0]]
+    alike = np.abs(np.log(np.maximum(depth[rows, peak], LEAST_WEIGHT) / max(usual, LEAST_WEIGHT))) < _ALIKE
     alone = alike & (each[rows, peak] >= _OF_ITS_OWN**2)
     if np.sum(gain[alone]) > _GAIN + 2.0 * np.count_nonzero(alone):
         for j in np.flatnonzero(alone):
@@ -170,13 +172,6 @@ def _price(log_density: float, error: float, step: float) -> float:
     return max(-(log_density + math.log(width * math.sqrt(2 * math.pi))), 0.0)
 
 
-def _chi2(score: FloatArray, information: FloatArray) -> FloatArray:
-    """What a dip of the best positive depth takes from chi²."""
-    return np.asarray(
-        np.where(information > 0, np.maximum(score, 0.0) ** 2 / np.where(information > 0, information, 1.0), 0.0)
-    )
-
-
 def _without_any_one(scan: _Scan) -> FloatArray:
     """chi² that the transits take together, at least without any one of them if there are several, [shift, image].
 
@@ -185,11 +180,12 @@ def _without_any_one(scan: _Scan) -> FloatArray:
     score, information = scan.score.sum(axis=0), scan.information.sum(axis=0)
     n = len(scan.score)
     if n == 1:
-        return _chi2(score, information)
+        return dip_chi2(score, information)
     least = np.min(
-        [_chi2(score - one, information - own) for one, own in zip(scan.score, scan.information, strict=True)], axis=0
+        [dip_chi2(score - one, information - own) for one, own in zip(scan.score, scan.information, strict=True)],
+        axis=0,
     )
-    return np.asarray(np.minimum(_chi2(score, information), least * n / (n - 1)))
+    return np.asarray(np.minimum(dip_chi2(score, information), least * n / (n - 1)))
 
 
 def _refined(shifts: FloatArray, chi2: FloatArray, best: int) -> tuple[float, float]:
@@ -237,10 +233,10 @@ def _without_line(
     u: FloatArray, weight: FloatArray, template: FloatArray, flux: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Products of the template, a line taken out, with the light [shift, image] and with itself [shift]."""
-    total = np.maximum(weight.sum(axis=0), 1e-12)
+    total = np.maximum(weight.sum(axis=0), LEAST_WEIGHT)
     mean_u = (weight * u).sum(axis=0) / total
     centred = u - mean_u
-    spread = np.maximum((weight * centred**2).sum(axis=0), 1e-12)
+    spread = np.maximum((weight * centred**2).sum(axis=0), LEAST_WEIGHT)
     mean = (weight * template).sum(axis=0) / total
     slope = (weight * template * centred).sum(axis=0) / spread
     column = weight * (template - mean - slope * centred)
