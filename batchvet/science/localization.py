@@ -128,11 +128,11 @@ def localize(  # house: a chain of steps, each of them named
     grid = SignificanceMap.of_stamp(image, scene.prf, settings.grid_step)
     source = fit_point_source(image, grid, scene.prf)
     has_neighbours = star_field.neighbours is not None
-    scene = trusted_zero_point(scene, has_neighbours)
+    fitted, scene = scene, trusted_zero_point(scene, has_neighbours)
     frame = SkyFrame.at(stamp, target.ra, target.dec).shifted(scene.delta_row, scene.delta_col)
     price = difference.timing.price
     dip = dip_position(source, frame, scene, settings.wcs_error_arcsec, price)
-    flags = _flags(difference, scene, source, unlisted)
+    flags = _flags(difference, fitted, source, unlisted)
     if found_target.disagrees:
         flags = (*flags, Flag.TARGET_POSITION_DISAGREES)
     if not has_neighbours:

@@ -18,6 +18,9 @@ from batchvet.science.stars import Star, relative_fluxes, saturated_pixels
 #: unknown.
 _ZERO_POINT_PRIOR = {SPOC: 0.2, EMPIRICAL: 0.5}
 _MAGNITUDE_PRIOR = 0.2  # mag: what a catalogue's magnitude and the passband leave open
+#: Of the brightest star's flux: what may shine at a declared place that no catalogue tells of. Wider, it would take the
+#: light of the star beside it, which then stood elsewhere.
+_UNLISTED_PRIOR = 0.05
 _PRF_ERROR = {SPOC: 0.02, EMPIRICAL: 0.01}  # of a pixel's flux: what a PRF that is not perfect leaves
 _PLANE_ERROR = 0.002  # of the brightest pixel: faint stars that no table has
 _ROBUST_SIGMAS = 4.0  # a pixel beyond counts as a star that the table lacks
@@ -175,6 +178,7 @@ class _SceneProblem:
         total = np.sum(self.expected * state.flux) / np.sum(self.expected**2)
         centre = np.maximum(total, _LEAST_EXPECTED_FLUX) * self.expected
         width = 0.4 * np.log(10.0) * _MAGNITUDE_PRIOR * np.maximum(centre, _LEAST_EXPECTED_FLUX)
+        width[[not star.is_listed for star in self.stars]] = _UNLISTED_PRIOR * centre.max()
         weight = 1.0 / width**2
         index = np.arange(2, 2 + len(self.stars))
         normal[index, index] += weight

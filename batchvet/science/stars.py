@@ -12,15 +12,18 @@ from scipy.ndimage import binary_dilation
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.catalog.candidate import Neighbour, move
 from batchvet.pixels.stamp import Stamp
+from batchvet.science.floors import LEAST_WEIGHT
 from batchvet.science.sky import stamp_places, tangent_plane
 
 _SAME_STAR_ARCSEC = 2.0  # between the target's own position and its entry in the table
 _ON_ITS_PATH_ARCSEC = 3.0  # between a catalogue's position and where its entry of that name has been since 1990
+_PATH_YEARS = 1990.0, 2035.0  # epochs of catalogues, and of TESS
 _DISAGREE_ARCSEC = 1.0  # between the table's place for the target and the catalogue's or the file's
 _SAME_STAR_MAG = 2.0  # and in magnitude, when both are known
 _FAR_DEG = 0.1  # in declination: farther than any star moves in our time
-_ZERO_POINT = 20.44  # TESS magnitude of 1 e-/s (TESS Instrument Handbook)
 _FULL_PIXEL = 8e4  # e-/s at which a pixel fills in its 2 s exposure (full well about 2e5 e-)
+#: TESS magnitude of 1 e-/s (TESS Instrument Handbook).
+ZERO_POINT = 20.44
 #: Tmag; a fainter star fills no pixel.
 FAINTEST_SATURATED = 7.5
 
@@ -36,6 +39,9 @@ class Star:
     is_target: bool  #: whether it is the declared target
     east: float = 0.0  #: from the declared target, right ascension times cos(dec), arcsec
     north: float = 0.0  #: from the declared target, arcsec
+    is_listed: bool = (
+        True  #: whether any catalogue tells its brightness; not that of a place beside the star of its name
+    )
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,10 @@ class TargetPosition:
             ra, dec = move(self.ra, self.dec, self.pmra, self.pmdec, stamp.epoch - 2000.0)
         else:
             ra, dec = stamp.target_position()
-        tmag = self.tmag if math.isfinite(self.tmag) else stamp.tmag
-        return Neighbour(str(self.tic or stamp.tic), ra, dec, tmag, epoch=stamp.epoch)
+        there = Neighbour(str(self.tic or stamp.tic), ra, dec, self.tmag, epoch=stamp.epoch)
+        if math.isfinite(self.tmag) or _apart(there, *stamp.target_position()) > _ON_ITS_PATH_ARCSEC:
+            return there
+        return replace(there, tmag=stamp.tmag)
 
 
 @dataclass(frozen=True)
@@ -95,14 +103,16 @@ def find_target(stamp: Stamp, star_field: StarField) -> FoundTarget:
 
     Its own entry is the star of its name, if the declared place lies where that star has been since 1990: catalogues
     give positions of different epochs. A place beside that star is a target of its own, and the star a neighbour.
-    Without such an entry, the nearest star within 2" (and 2 mag) at epoch 2000 or at mid-sector is the target.
+    Without such an entry, the nearest star within 2" (and 2 mag) of it in the same sense is the target.
     """
     declared = star_field.target.at_mid_sector(stamp)
     in_file = stamp.target_position()
     entry = _own_entry(stamp, star_field, declared)
     if entry is None:
-        named = any(star.source_id == declared.source_id for star in star_field.neighbours or ())
-        place = replace(declared, source_id=f"{declared.source_id} as declared") if named else declared
+        named = any(_is_named(star, declared.source_id) for star in star_field.neighbours or ())
+        if named:  # the magnitude of that name is the star's, which stands elsewhere
+            declared = replace(declared, source_id=f"{declared.source_id} as declared", tmag=math.nan)
+        place = declared
         return FoundTarget(place, _apart(place, *in_file) > _DISAGREE_ARCSEC or named)
     if entry.pmra == 0.0 == entry.pmdec:  # a table without motions: the catalogue's or the file's is taken
         pmra, pmdec = star_field.target.motion(stamp)
@@ -115,21 +125,37 @@ def find_target(stamp: Stamp, star_field: StarField) -> FoundTarget:
 
 
 def _own_entry(stamp: Stamp, star_field: StarField, declared: Neighbour) -> Neighbour | None:
-    """The target's entry of the table."""
-    start = star_field.target.at_epoch_2000(stamp)
+    """The target's entry of the table: the same one in every sector, whatever its epoch."""
+    pmra, pmdec = star_field.target.motion(stamp)
+    target = replace(star_field.target.at_epoch_2000(stamp), pmra=pmra, pmdec=pmdec)
     for star in star_field.neighbours or ():
-        if star.source_id == declared.source_id:
-            path = [star.at(float(epoch)) for epoch in np.linspace(1990.0, stamp.epoch, 9)]
-            apart = [min(_apart(start, ra, dec), _apart(declared, ra, dec)) for ra, dec in path]
-            return star if min(apart) <= _ON_ITS_PATH_ARCSEC else None
+        if _is_named(star, declared.source_id):
+            return star if _apart_ever(target, star) <= _ON_ITS_PATH_ARCSEC else None
     nearest, least = None, _SAME_STAR_ARCSEC
     for star in star_field.neighbours or ():
         if abs(star.dec - declared.dec) > _FAR_DEG or abs(star.tmag - declared.tmag) > _SAME_STAR_MAG:
             continue
-        apart_from = min(_apart(start, *star.at(2000.0)), _apart(declared, *star.at(stamp.epoch)))
-        if apart_from <= least:
-            nearest, least = star, apart_from
+        apart = _apart_ever(target, star)
+        if apart <= least:
+            nearest, least = star, apart
     return nearest
+
+
+def _is_named(star: Neighbour, tic: str) -> bool:
+    """Whether a star of the table has that number, with or without TIC before it."""
+    return star.source_id.lower().removeprefix("tic").lstrip(" -") == tic
+
+
+def _apart_ever(target: Neighbour, star: Neighbour) -> float:
+    """Arcsec between the target's stated place and the star's path, or between the two at the star's own epoch.
+
+    The first where a catalogue has positions of another epoch than it says, the second where a table has no motions.
+    """
+    (ra, dec), (ra_end, dec_end) = (star.at(epoch) for epoch in _PATH_YEARS)
+    east, north = tangent_plane(np.array([ra, ra_end]), np.array([dec, dec_end]), target.ra, target.dec)
+    start, along = np.array([east[0], north[0]]), np.array([east[1] - east[0], north[1] - north[0]])
+    share = float(np.clip(-(start @ along) / max(along @ along, LEAST_WEIGHT), 0.0, 1.0))
+    return min(float(np.hypot(*(start + share * along))), _apart(star, *target.at(star.epoch)))
 
 
 def _apart(star: Neighbour, ra: float, dec: float) -> float:
@@ -179,6 +205,8 @@ def place_stars(
         entry = neighbours[own]
         known = entry.tmag if math.isfinite(entry.tmag) else target.tmag
         declared = replace(declared, source_id=entry.source_id, tmag=known)
+    elif not math.isfinite(target.tmag):
+        declared = replace(declared, is_listed=False)
     others.sort(key=lambda star: (not math.isfinite(star.tmag), star.tmag, star.source_id))
     return (declared, *others)
 
@@ -186,14 +214,16 @@ def place_stars(
 def relative_fluxes(stars: Sequence[Star]) -> FloatArray:
     """Fluxes that the magnitudes tell, the brightest being 1.
 
-    Of the stars without a magnitude the target counts as the brightest known, another as the faintest known.
+    Of the stars without a magnitude the target counts as the brightest known, another as the faintest known; a place
+    that no catalogue tells of has no light that is expected.
     """
     tmag = np.array([star.tmag for star in stars], dtype=np.float64)
     known = tmag[np.isfinite(tmag)]
     brightest, faintest = (known.min(), known.max()) if known.size else (0.0, 0.0)
     target = np.array([star.is_target for star in stars])
     tmag = np.where(np.isfinite(tmag), tmag, np.where(target, brightest, faintest))
-    return 10.0 ** (-0.4 * (tmag - brightest))
+    listed = np.array([star.is_listed for star in stars])
+    return np.where(listed, 10.0 ** (-0.4 * (tmag - brightest)), 0.0)
 
 
 def saturated_pixels(image: FloatArray, stars: Sequence[Star]) -> BoolArray:
@@ -205,7 +235,7 @@ def saturated_pixels(image: FloatArray, stars: Sequence[Star]) -> BoolArray:
     bright = [star.tmag for star in stars if star.tmag < FAINTEST_SATURATED]
     if not bright:
         return np.zeros(image.shape, dtype=bool)
-    expected = sum(10.0 ** (0.4 * (_ZERO_POINT - star.tmag)) for star in stars if math.isfinite(star.tmag))
+    expected = sum(10.0 ** (0.4 * (ZERO_POINT - star.tmag)) for star in stars if math.isfinite(star.tmag))
     unit = np.nansum(image) / expected
     unit = 1.0 if 0.3 < unit < 3.0 else unit
     full = np.nan_to_num(image) > _FULL_PIXEL * unit
