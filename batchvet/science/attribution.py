@@ -13,8 +13,8 @@ from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.priors import Priors, aperture_weight, log_priors
 from batchvet.science.sky_likelihood import JointPosition, SectorSky
 from batchvet.science.star_likelihoods import StarLikelihoods
+from batchvet.science.stars import ZERO_POINT
 
-_SHALLOWEST = 1e-6  # dip over the target's light, for how faint a star may be that mimics it
 _LEAST_SNR = 0.1  # a sector without any dip counts as one of this signal to noise
 
 
@@ -76,21 +76,27 @@ def attribute(
     weight = aperture_weight(np.array([host.east for host in hosts]), np.array([host.north for host in hosts]))
     is_target = np.array([host.is_target for host in hosts])
     able = np.array([host.depth <= 1.5 * DEEPEST for host in hosts])
-    of_hosts, not_in_table = log_priors(weight, is_target, able, _unlisted(sectors, hosts[0]), priors)
+    of_hosts, not_in_table = log_priors(weight, is_target, able, _unlisted(sectors), priors)
     return Attribution(
         tuple(hosts), log_likelihood, Hypotheses.of(of_hosts, not_in_table, float(np.log(priors.artefact)))
     )
 
 
-def _unlisted(sectors: Sequence[SectorSky], target: PossibleHost) -> float:
+def _unlisted(sectors: Sequence[SectorSky]) -> float:
     """Expected weight of stars bright enough for the dip that the table does not go deep enough for."""
-    if not np.isfinite(target.tmag):
-        return 0.0
     evidence = [sector.evidence for sector in sectors]
     trust = np.array([max(found.dip.snr, _LEAST_SNR) ** 2 for found in evidence])
-    depth = np.array([found.dip.flux / float(found.hosts.flux[found.hosts.is_target][0]) for found in evidence])
-    able_tmag = target.tmag - 2.5 * float(np.log10(np.clip(trust @ depth / trust.sum(), _SHALLOWEST, 1.0)))
+    lost = np.array([found.dip.flux * 10.0 ** (-0.4 * _zero_point(found.hosts)) for found in evidence])
+    able_tmag = -2.5 * float(np.log10(trust @ lost / trust.sum()))
     return float(np.mean([found.table.unlisted(able_tmag) for found in evidence]))
+
+
+def _zero_point(hosts: HostEvidence) -> float:
+    """TESS magnitude of 1 e-/s on the scale of the stars whose magnitudes are known."""
+    known = np.isfinite(hosts.tmag)
+    if not known.any():
+        return ZERO_POINT
+    return float(np.median(hosts.tmag[known] + 2.5 * np.log10(hosts.flux[known])))
 
 
 def _hosts(sectors: Sequence[SectorSky], floor_arcsec: float) -> list[PossibleHost]:

@@ -16,7 +16,7 @@ from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.prf import EMPIRICAL
 from batchvet.science.priors import Priors
-from batchvet.science.sky_likelihood import JointPosition, SectorSky, locate_jointly
+from batchvet.science.sky_likelihood import JointPosition, all_sectors, locate_jointly
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 from batchvet.vocabulary import Flag, Verdict
 
@@ -30,6 +30,7 @@ CLASSICAL_FLOOR_ARCSEC = 2.5
 GROUP_ARCSEC = 4.0
 
 _DOUBT = 0.15  # without a table: share of the probability that is divided between the target and any other star
+_PIXEL_ARCSEC = 21.0  # farther than stars that no table has could pull the target's place
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def vet_candidate(  # house: one row of many columns
         verdict, flags = decide(VerdictInput(n_sectors=0))
         return CandidateVerdict(0, verdict, flags=flags, calibration_version=calibration.version)
     position, attribution = weigh(evidence, priors)
-    covariance = position.covariance + np.eye(2) * POSITION_FLOOR_ARCSEC**2
+    covariance = position.covariance + np.eye(2) * shared_error(evidence) ** 2
     sigma = math.sqrt(position.offset @ np.linalg.solve(covariance, position.offset))
     raw = attribution.log_weight.normalised()
     p = calibration.probabilities(attribution.log_weight, position.snr, _prf_source(evidence))
@@ -99,7 +100,7 @@ def vet_candidate(  # house: one row of many columns
     has_table = any(found.has_neighbours for found in evidence)
     confined = _confined(evidence, position.offset, covariance)
     if not has_table and not confined:
-        p = _doubted(p, target)
+        p = _doubted(p, target, far=np.hypot(*position.offset) > _PIXEL_ARCSEC)
     group = _unresolved(hosts, hosts[target])
     consistency = sector_consistency(evidence)
     verdict, flags = decide(
@@ -153,9 +154,22 @@ def weigh(evidence: Sequence[SectorEvidence], priors: Priors = Priors()) -> tupl
 
     From at least one sector.
     """
-    sectors = [SectorSky(found, alone=len(evidence) == 1) for found in evidence]
+    sectors = all_sectors(evidence)
     position = locate_jointly(sectors)
-    return position, attribute(sectors, position, POSITION_FLOOR_ARCSEC, priors)
+    return position, attribute(sectors, position, shared_error(evidence), priors)
+
+
+def shared_error(evidence: Sequence[SectorEvidence]) -> float:
+    """Error of all positions that all sectors have in common, arcsec, 1 sigma per axis.
+
+    Where most sectors' stars stand farther off than the WCS can err, something unlisted pulls them, in every sector
+    the same way on the sky: their systematic error does not average down.
+    """
+    pulled = [found for found in evidence if Flag.ZERO_POINT_LARGE in found.flags]
+    if 2 * len(pulled) <= len(evidence):
+        return POSITION_FLOOR_ARCSEC
+    variance = [0.5 * np.trace(found.dip.systematic) * found.frame.pixel_area for found in pulled]
+    return math.hypot(POSITION_FLOOR_ARCSEC, math.sqrt(float(np.median(variance))))
 
 
 def _prf_source(evidence: Sequence[SectorEvidence]) -> str:
@@ -193,13 +207,15 @@ def sector_consistency(evidence: Sequence[SectorEvidence]) -> float:
     return float(gammaincc(len(seen) - 1, 0.5 * chi2))
 
 
-def _doubted(p: Hypotheses, target: int) -> Hypotheses:
-    """Probabilities that give way: without a table nothing has been measured of the stars that may have the dip."""
+def _doubted(p: Hypotheses, target: int, far: bool) -> Hypotheses:
+    """Probabilities that give way: without a table nothing has been measured of the stars that may have the dip.
+
+    A dip far from the target is not the target's all the same.
+    """
     share = np.zeros(len(p.hosts))
-    share[target] = 0.5 * _DOUBT
-    return Hypotheses.of(
-        (1.0 - _DOUBT) * p.hosts + share, (1.0 - _DOUBT) * p.not_in_table + 0.5 * _DOUBT, (1.0 - _DOUBT) * p.artefact
-    )
+    share[target] = 0.0 if far else 0.5 * _DOUBT
+    kept = (1.0 - _DOUBT) * p.hosts + share, (1.0 - _DOUBT) * p.artefact
+    return Hypotheses.of(kept[0], 1.0 - float(kept[0].sum()) - kept[1], kept[1])
 
 
 def _confined(evidence: Sequence[SectorEvidence], offset: FloatArray, covariance: FloatArray) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,8 +18,10 @@ from batchvet.science.priors import APERTURE_ARCSEC
 
 #: Where others can outvote it, a sector is wrong about the dip's place with this probability (method: all sectors).
 WRONG = 0.05
-#: And does not see the dip at all, as when the ephemeris has drifted, with this one.
-UNSEEN = 0.05
+#: And does not see the dip at all, as when the ephemeris has drifted, with one of these, the same in all sectors of a
+#: candidate: few sectors, as a rule, but most of them where the dip is seen in a few of many.
+UNSEEN = (0.05, 0.5, 0.9)
+_UNSEEN_PRIOR = (0.9, 0.07, 0.03)
 #: Sectors agree on the dip's flux to this fraction: cameras, apertures and templates differ.
 FLUX_SCATTER = 0.03
 #: Share of unlisted stars that are anywhere on the stamp.
@@ -35,6 +38,7 @@ class SectorSky:
 
     evidence: SectorEvidence
     alone: bool = False  #: one sector has nobody to outvote it
+    unseen: float = UNSEEN[0]  #: probability that it does not see the dip at all
 
     @cached_property
     def _pixel_from_sky(self) -> FloatArray:
@@ -97,18 +101,23 @@ class SectorSky:
         """With the possibilities that this sector is wrong about the place, or does not see the dip."""
         if self.alone:
             return log_likelihood
-        return np.asarray(np.logaddexp(np.log1p(-WRONG - UNSEEN) + log_likelihood, self._otherwise))
+        return np.asarray(np.logaddexp(self._log_right + log_likelihood, self._otherwise))
 
     def trust(self, log_likelihood: FloatArray) -> FloatArray:
         """Probability that this sector sees the dip where the dip has that likelihood."""
         if self.alone:
             return np.ones_like(log_likelihood)
-        return np.asarray(np.exp(np.log1p(-WRONG - UNSEEN) + log_likelihood - self.mixed(log_likelihood)))
+        return np.asarray(np.exp(self._log_right + log_likelihood - self.mixed(log_likelihood)))
+
+    @cached_property
+    def _log_right(self) -> float:
+        return math.log((1.0 - WRONG) * (1.0 - self.unseen))
 
     @cached_property
     def _otherwise(self) -> float:
         """Log likelihood, with its prior, of a sector that is wrong or sees nothing."""
-        return float(np.logaddexp(np.log(WRONG) + self.broad_log_likelihood, np.log(UNSEEN)))
+        wrong = np.log(WRONG * (1.0 - self.unseen))
+        return float(np.logaddexp(wrong + self.broad_log_likelihood, np.log(self.unseen)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +128,21 @@ class JointPosition:
     covariance: FloatArray  #: arcsec²
     snr: float  #: of the dip there, all sectors
     log_evidence: float  #: of a dip on a star that is in no table, anywhere on the stamps, against no dip
+
+
+def all_sectors(evidence: Sequence[SectorEvidence]) -> list[SectorSky]:
+    """The sectors, with that share of them which sees nothing that explains them best at the place of any of them."""
+    sectors = [SectorSky(found, alone=len(evidence) == 1) for found in evidence]
+    if len(sectors) == 1:
+        return sectors
+    places = np.array([found.offset for found in evidence])
+    best, most = sectors, -np.inf
+    for unseen, prior in zip(UNSEEN, _UNSEEN_PRIOR, strict=True):
+        tried = [replace(sector, unseen=unseen) for sector in sectors]
+        value = float(joint_log_likelihood(tried, places).max()) + np.log(prior)
+        if value > most:
+            best, most = tried, value
+    return best
 
 
 def joint_log_likelihood(sectors: Sequence[SectorSky], offsets: FloatArray) -> FloatArray:

@@ -27,11 +27,11 @@ class MadeSector:
         return SimpleNamespace(timing_price=self.price, dip=SimpleNamespace(snr=10.0))
 
     def mixed(self, log_likelihood):
-        seen = np.log(1 - WRONG - UNSEEN) + log_likelihood
-        return np.logaddexp(seen, np.log(WRONG * np.exp(self.broad) + UNSEEN))
+        seen = np.log((1 - WRONG) * (1 - UNSEEN[0])) + log_likelihood
+        return np.logaddexp(seen, np.log(WRONG * (1 - UNSEEN[0]) * np.exp(self.broad) + UNSEEN[0]))
 
     def trust(self, log_likelihood):
-        return (1 - WRONG - UNSEEN) * np.exp(log_likelihood - self.mixed(log_likelihood))
+        return (1 - WRONG) * (1 - UNSEEN[0]) * np.exp(log_likelihood - self.mixed(log_likelihood))
 
 
 def made_quadratics():
