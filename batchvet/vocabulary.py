@@ -1,3 +1,4 @@
+# house: the one registry of words, in one list
 """Every word that a table, a log or a page may hold: verdicts, statuses, flags and kinds of failure.
 
 One registry: those who raise a word, the report and the documentation all take it from here. A word is a string, so it
@@ -257,6 +258,16 @@ class Flag(_Word):
         "HOST_NOT_IN_TABLE",
         Layer.CANDIDATE,
         "The dip is where the table of neighbours has no star.",
+    )
+    ODD_EVEN_DIFFER = (
+        "ODD_EVEN_DIFFER",
+        Layer.CANDIDATE,
+        "Odd and even transits differ in depth or place, as the two eclipses of a binary with twice the period.",
+    )
+    SECONDARY_ELSEWHERE = (
+        "SECONDARY_ELSEWHERE",
+        Layer.CANDIDATE,
+        "The dip at another phase comes from another place than the candidate's own.",
     )
     WORKER_KILLED = (
         "WORKER_KILLED",

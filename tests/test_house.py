@@ -12,7 +12,7 @@ PACKAGE = Path(batchvet.__file__).parent
 MOST_LINES_A_FILE = 350
 MOST_LINES_A_FUNCTION = 60
 MOST_PARAMETERS = 6
-REASON = "# house: "  #: on the line of the `def`, followed by why this function may be longer
+REASON = "# house: "  #: on the line of the `def`, or a file's first, followed by why it may be longer
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef, str]]:
@@ -28,7 +28,8 @@ def test_files_are_read_in_one_sitting():
     long = {
         str(path.relative_to(PACKAGE)): n
         for path in PACKAGE.rglob("*.py")
-        if (n := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES_A_FILE
+        if (n := len(lines := path.read_text(encoding="utf-8").splitlines())) > MOST_LINES_A_FILE
+        and REASON not in lines[0]
     }
     assert not long
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
-from batchvet.science.evidence import DipMaps, DipPosition, HostEvidence, SectorEvidence
+from batchvet.science.evidence import DipMaps, DipPosition, HostEvidence, Part, PartDip, SectorEvidence
 from batchvet.science.likelihood_map import LikelihoodMap
 from batchvet.science.priors import TableDepth
 from batchvet.science.sky import SkyFrame
@@ -75,7 +75,18 @@ COLUMNS = """
     star_flux | floats | e-/s | stars, flux out of transit
     star_score | floats | | derivatives of the log likelihood at no dip, [star, 3]
     star_information | floats | | Fisher information of dip, row, column, [star, 3, 3]
+    part | strings | | which were measured by themselves: odd, even, secondary
+    part_n_dips | ints | | parts, dips in each
+    part_mid_time | doubles | d | parts, mid-time of the first dip, BTJD
+    part_phase | doubles | | parts, phase of the candidate's period
+    part_phase_error | doubles | | parts, its error
+    part_flux | doubles | e-/s | parts, flux lost
+    part_flux_error | doubles | e-/s | parts, its error
+    part_place | doubles | pixel | parts, row and column of each, [part, 2]
+    part_covariance | doubles | pixel2 | parts, covariance of these from the noise, [part, 2, 2]
     """
+
+_OF_A_PART = ("n_dips", "mid_time", "phase", "phase_error", "flux", "flux_error")
 
 
 def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
@@ -104,6 +115,7 @@ def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
         "flags": list(evidence.flags),
         **_map_columns(evidence.maps),
         **_host_columns(evidence.hosts),
+        **_part_columns(evidence.parts),
     }
 
 
@@ -144,6 +156,7 @@ def evidence_of_row(row: Mapping[str, Any]) -> SectorEvidence:
         prf_source=str(row["prf_source"]),
         has_neighbours=bool(row["has_neighbours"]),
         flags=tuple(str(flag) for flag in row["flags"]),
+        parts=_parts_of(row),
     )
 
 
@@ -229,6 +242,33 @@ def _hosts_of(row: Mapping[str, Any]) -> HostEvidence:
         flux=_floats(row["star_flux"]),
         score=_floats(row["star_score"]).reshape(len(source_id), 3),
         information=_floats(row["star_information"]).reshape(len(source_id), 3, 3),
+    )
+
+
+def _part_columns(parts: Sequence[PartDip]) -> dict[str, Any]:
+    return {
+        "part": [str(part.part) for part in parts],
+        **{f"part_{name}": [getattr(part, name) for part in parts] for name in _OF_A_PART},
+        "part_place": np.array([part.place for part in parts], dtype=np.float64).ravel(),
+        "part_covariance": np.array([part.covariance for part in parts], dtype=np.float64).ravel(),
+    }
+
+
+def _parts_of(row: Mapping[str, Any]) -> tuple[PartDip, ...]:
+    kinds = [Part(str(name)) for name in row["part"]]
+    places = _floats(row["part_place"]).reshape(len(kinds), 2)
+    covariances = _floats(row["part_covariance"]).reshape(len(kinds), 2, 2)
+    n_dips = [int(n) for n in row["part_n_dips"]]
+    figures = {name: [float(x) for x in row[f"part_{name}"]] for name in _OF_A_PART[1:]}
+    return tuple(
+        PartDip(
+            part=kind,
+            n_dips=n_dips[i],
+            place=places[i],
+            covariance=covariances[i],
+            **{name: values[i] for name, values in figures.items()},
+        )
+        for i, kind in enumerate(kinds)
     )
 
 

@@ -12,7 +12,7 @@ from batchvet.results import evidence_rows
 from batchvet.science import aperture_dependence, centroid_shift, depth_map
 from batchvet.science.metric import Metric
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _ARROW = {
     "str": pa.string(),
@@ -156,6 +156,30 @@ CANDIDATES = _columns(
     dv_offset_arcsec | float | arcsec | Weighted mean of the sectors' offsets, as in SPOC Data Validation.
     dv_significance_sigma | float | sigma | The same over its error with 2.5 arcsec added in quadrature.
     sector_consistency_p | float | | Chance of sectors that differ this much; null for fewer than two.
+    odd_n_dips | int | | Transits an odd number of periods from t0, in the difference images.
+    odd_time_btjd | float | d | Mid-time of the first of them, BTJD.
+    odd_depth_ppm | float | ppm | Light lost at the dip's place, of the target's light.
+    odd_depth_error_ppm | float | ppm | Its error, from the noise.
+    odd_offset_arcsec | float | arcsec | Their dip minus target, length; null where it is too faint to locate.
+    odd_significance_sigma | float | sigma | That offset over its error.
+    even_n_dips | int | | Transits an even number of periods from t0, in the difference images.
+    even_time_btjd | float | d | Mid-time of the first of them, BTJD.
+    even_depth_ppm | float | ppm | Light lost at the dip's place, of the target's light.
+    even_depth_error_ppm | float | ppm | Its error, from the noise.
+    even_offset_arcsec | float | arcsec | Their dip minus target, length; null where it is too faint to locate.
+    even_significance_sigma | float | sigma | That offset over its error.
+    odd_even_depth_sigma | float | sigma | Difference of odd and even depth over its error.
+    odd_even_offset_arcsec | float | arcsec | Between the places of odd and even.
+    odd_even_offset_sigma | float | sigma | The same over its error.
+    secondary_n_dips | int | | Dips at another phase, where such are seen.
+    secondary_phase | float | | Their phase, in periods after the candidate's dips.
+    secondary_time_btjd | float | d | Mid-time of the first of them, BTJD.
+    secondary_depth_ppm | float | ppm | Light lost at their own place, of the target's light.
+    secondary_depth_error_ppm | float | ppm | Its error, from the noise.
+    secondary_offset_arcsec | float | arcsec | Their dip minus target, length.
+    secondary_significance_sigma | float | sigma | That offset over its error.
+    secondary_from_dip_arcsec | float | arcsec | Between their place and that of the candidate's dip.
+    secondary_from_dip_sigma | float | sigma | The same over its error.
     flags | strings | | What to know about the candidate.
     calibration_version | str | | Of the probabilities' calibration.
     """

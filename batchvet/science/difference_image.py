@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg import block_diag, solve_triangular
 from scipy.ndimage import uniform_filter
 from scipy.special import chdtrc
 
 from batchvet.arrays import FloatArray
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.bumps import pattern_noise, pixel_variance
+from batchvet.science.combination import DipImage, combine
+from batchvet.science.dip_parts import PartImage, odd_and_even, secondary_dips
 from batchvet.science.first_fit import FirstFit
 from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, NoiseSettings, measure_noise
 from batchvet.science.sector_fits import SectorFits, best_baseline, with_best_template
@@ -30,7 +30,6 @@ from batchvet.science.transit_images import (
 from batchvet.science.windows import Window, WindowSettings, transit_windows
 from batchvet.vocabulary import ErrorKind, Flag
 
-_ITERATIONS_PER_TRANSIT = 3
 _DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
 
 
@@ -43,17 +42,9 @@ class DifferenceSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class DifferenceImage:
-    """The difference image of one candidate in one sector.
+class DifferenceImage(DipImage):
+    """The difference image of one candidate in one sector, all transits together."""
 
-    Its covariance over the pixels (flat, row by row) is ``diag(variance) + shapes shape_cov shapes'``. A pixel
-    without data is NaN in `flux` and `variance` and 0 in `shapes`.
-    """
-
-    flux: FloatArray  #: out minus in transit, all transits together, e-/s, [row, col]
-    variance: FloatArray  #: of each pixel alone, (e-/s)², [row, col]
-    shapes: FloatArray  #: T: noise that pixels share, first 1, row, col, dI/drow, dI/dcol; [pixel, k]
-    shape_cov: FloatArray  #: covariance of the amplitudes of `shapes`, [k, k]
     out_of_transit: FloatArray  #: the stamp beside the transits, e-/s, [row, col]
     out_of_transit_error: FloatArray  #: 1 sigma of it, photons and scatter only, e-/s, [row, col]
     n_transits: int  #: transits used
@@ -62,10 +53,10 @@ class DifferenceImage:
     transit_dof: int  #: degrees of freedom of that
     max_leave_one_out_shift_pixels: float  #: photocentre without any one transit; NaN for a single one
     n_null_epochs: int  #: transit-free epochs that the noise was measured on
-    bump_height: FloatArray  #: of flares and asteroids that were left out, as they would weigh in, e-/s, [row, col]
     timing: Timing  #: how far the transits are off the ephemeris
     n_outlier_cadences: int  #: in whose windows a flare or an asteroid was left out of some pixels
     transits: tuple[TransitImage, ...]  #: one by one
+    parts: tuple[PartImage, ...]  #: the odd transits, the even ones and the secondary eclipses, where there are any
     left_out: tuple[str, ...]  #: why other transits of the sector are not used
     flags: tuple[str, ...]  #: what to know about it, in the vocabulary's words
 
@@ -112,22 +103,16 @@ def difference_image(  # house: one result of many parts
         Flag.FLARE_OR_ASTEROID: any(window.bump is not None for window in windows),
         Flag.TRANSITS_DISAGREE: bool(dof and chdtrc(dof, combined.chi2) < _DISAGREEMENT),
     }
-    patterns = [
-        weight * pattern_noise(window.bump, window)
-        for weight, window in zip(combined.weights, windows, strict=True)
-        if window.bump is not None
-    ]
-    hidden, height = np.zeros(pixels.live.size), np.zeros(pixels.live.size)
-    for weight, window in zip(combined.weights, windows, strict=True):
-        if window.bump is not None:
-            hidden += weight**2 * pixel_variance(window.bump, window)
-            height += weight * window.bump.height
-    shapes = np.column_stack([noise.shapes, *patterns])
+    parts = odd_and_even(pixels, windows, fits, noise, transits.ephemeris)
+    if look is not None and look.secondary is not None:
+        secondary = Transits(look.secondary, (*transits.others, transits.ephemeris))
+        parts += secondary_dips(pixels, secondary, found, noise, settings.windows)
+    whole = DipImage.of(pixels, windows, noise, combined)
     return DifferenceImage(
-        flux=pixels.image(combined.flux),
-        variance=pixels.image(noise.variance * combined.leverage + hidden),
-        shapes=_of_all_pixels(pixels, shapes),
-        shape_cov=block_diag(noise.shape_cov * combined.leverage, np.eye(shapes.shape[1] - noise.shapes.shape[1])),
+        flux=whole.flux,
+        variance=whole.variance,
+        shapes=whole.shapes,
+        shape_cov=whole.shape_cov,
         out_of_transit=pixels.image(fits.mean(fits.baseline)),
         out_of_transit_error=pixels.image(_baseline_error(fits, windows)),
         n_transits=len(fits),
@@ -136,70 +121,14 @@ def difference_image(  # house: one result of many parts
         transit_dof=dof,
         max_leave_one_out_shift_pixels=_leave_one_out_shift(pixels, fits, combined.weights),
         n_null_epochs=noise.n_epochs,
-        bump_height=np.nan_to_num(pixels.image(height)),
+        bump_height=whole.bump_height,
         timing=Timing.none() if look is None else look.timing,
         n_outlier_cadences=sum(window.n_spoilt for window in windows),
         transits=as_images(pixels, windows, fits, combined.weights),
+        parts=parts,
         left_out=tuple(left_out),
         flags=tuple(flag for flag, present in raised.items() if present),
     )
-
-
-def _of_all_pixels(pixels: SectorPixels, live: FloatArray) -> FloatArray:
-    """Columns [live pixel, k] with zeros where there is no data, [pixel, k]."""
-    columns = np.zeros((pixels.shape[0] * pixels.shape[1], live.shape[1]))
-    columns[pixels.live] = live
-    return columns
-
-
-@dataclass(frozen=True, eq=False)
-class Combination:
-    """Transits weighted by the inverse of their covariance."""
-
-    flux: FloatArray  #: e-/s, [live pixel]
-    leverage: float  #: of the combination: its covariance is this times the noise model's
-    weights: FloatArray  #: of the transits, sum 1
-    chi2: float  #: of the transits about the combination, before any was weighted down
-
-
-def combine(fits: DipFits, noise: NoiseModel) -> Combination:
-    """Weighted mean of the transits' images; one that disagrees counts less.
-
-    All transits share one covariance up to a factor, the leverage times the scatter of that transit over the
-    sector's, so that inverse covariance weights are numbers. While the chi² of a transit about the mean exceeds what
-    noise gives in the 5 sigma tail, the worst one has its factor raised by its reduced chi²: it alone, as it has
-    pulled the mean away from the others too.
-    """
-    factors = fits.leverage * np.median(fits.scatter / noise.scatter, axis=1)
-    n, n_pixels = fits.flux.shape
-    white, limit = _whitened(fits.flux, noise), n_pixels + 5.0 * np.sqrt(2.0 * n_pixels)
-    first_chi2 = 0.0
-    for iteration in range(_ITERATIONS_PER_TRANSIT * (n - 1)):
-        each, expected = _disagreement(white, factors)
-        if iteration == 0:
-            first_chi2 = float(np.sum(each * expected / factors))
-        if each.max() <= limit:
-            break
-        worst = each > 0.99 * each.max()  # two that disagree blame each other alike
-        factors[worst] *= each[worst] / n_pixels
-    weights = (1.0 / factors) / np.sum(1.0 / factors)
-    return Combination(weights @ fits.flux, float(1.0 / np.sum(1.0 / factors)), weights, first_chi2)
-
-
-def _disagreement(white: FloatArray, factors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """chi² of each transit about the mean, over its expected variance there; and that variance."""
-    total = np.sum(1.0 / factors)
-    expected = factors - 1.0 / total
-    return np.sum((white - (1.0 / factors) @ white / total) ** 2, axis=1) / expected, expected
-
-
-def _whitened(images: FloatArray, noise: NoiseModel) -> FloatArray:
-    """Images [n, live pixel] turned into ones of unit covariance, per unit of leverage."""
-    covariance = np.diag(noise.variance) + noise.shapes @ noise.shape_cov @ noise.shapes.T
-    deviation = np.sqrt(np.diag(covariance))
-    factor = np.linalg.cholesky(covariance / np.outer(deviation, deviation))
-    white: FloatArray = solve_triangular(factor, (images / deviation).T, lower=True).T
-    return white
 
 
 def _looked_at(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum, unique
 
 import numpy as np
 
@@ -60,6 +61,35 @@ class HostEvidence:
     information: FloatArray  #: Fisher information of the same, [star, 3, 3]
 
 
+@unique
+class Part(StrEnum):
+    """Dips of one kind, that are measured and located by themselves (method: odd, even, secondary)."""
+
+    ODD = "odd"  # an odd number of periods from t0
+    EVEN = "even"
+    SECONDARY = "secondary"  # at another phase
+
+
+@dataclass(frozen=True, eq=False)
+class PartDip:
+    """The odd transits of a sector, the even ones or its secondary eclipses, measured and located by themselves."""
+
+    part: Part
+    n_dips: int  #: that were seen
+    mid_time: float  #: of the first, BTJD, days
+    phase: float  #: of the candidate's period
+    phase_error: float  #: 1 sigma
+    flux: float  #: lost at the place of the sector's dip, a secondary eclipse's at its own; e-/s
+    flux_error: float  #: 1 sigma, e-/s
+    place: FloatArray  #: where it is, pixels of the stamp (row, col), [2]
+    covariance: FloatArray  #: of the place, from the noise, pixel², [2, 2]
+
+    @property
+    def snr(self) -> float:
+        """Signal to noise of the flux."""
+        return self.flux / self.flux_error
+
+
 @dataclass(frozen=True, eq=False)
 class SectorEvidence:
     """One sector's likelihood of the dip's position, and of each star as its host.
@@ -82,6 +112,7 @@ class SectorEvidence:
     prf_source: str  #: spoc or empirical
     has_neighbours: bool  #: whether a neighbour table was given
     flags: tuple[str, ...]  #: what to know about this sector
+    parts: tuple[PartDip, ...] = ()  #: odd, even and secondary, where they were seen
 
     @property
     def offset(self) -> FloatArray:

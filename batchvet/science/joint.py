@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import gammaincc
@@ -14,6 +14,7 @@ from batchvet.science.attribution import Attribution, PossibleHost, attribute
 from batchvet.science.calibration import DEFAULT, Calibration
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hypotheses import Hypotheses
+from batchvet.science.joint_parts import JointParts
 from batchvet.science.prf import EMPIRICAL
 from batchvet.science.priors import Priors
 from batchvet.science.sky_likelihood import JointPosition, all_sectors, locate_jointly
@@ -71,6 +72,7 @@ class CandidateVerdict:
     dv_offset_arcsec: float = math.nan  #: weighted mean of the sectors' offsets, as SPOC's data validation has it
     dv_significance_sigma: float = math.nan  #: of it, with 2.5" added to the error in quadrature
     sector_consistency_p: float = math.nan  #: chance of sectors that differ this much; NaN for fewer than two
+    parts: JointParts = field(default_factory=JointParts)  #: odd and even transits, secondary eclipses
     flags: tuple[str, ...] = ()
     calibration_version: str = ""
 
@@ -120,6 +122,7 @@ def vet_candidate(  # house: one row of many columns
         )
     )
     best = p.best_star
+    parts = JointParts.of(evidence, position.offset, position.covariance, shared_error(evidence))
     dv_offset, dv_sigma = classical_offset(evidence)
     return CandidateVerdict(
         n_sectors_used=len(evidence),
@@ -144,7 +147,8 @@ def vet_candidate(  # house: one row of many columns
         dv_offset_arcsec=dv_offset,
         dv_significance_sigma=dv_sigma,
         sector_consistency_p=consistency,
-        flags=_flags(evidence, flags, p, group),
+        parts=parts,
+        flags=(*_flags(evidence, flags, p, group), *parts.flags),
         calibration_version=calibration.version,
     )
 

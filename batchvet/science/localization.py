@@ -13,6 +13,7 @@ from batchvet.catalog.candidate import Neighbour
 from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
+from batchvet.science.dip_parts import measure_part
 from batchvet.science.evidence import DipMaps, DipPosition, SectorEvidence, symmetric
 from batchvet.science.hosts import host_evidence
 from batchvet.science.noisy_image import NoisyImage
@@ -151,6 +152,9 @@ def localize(  # house: a chain of steps, each of them named
         prf_source=scene.prf.name,
         has_neighbours=has_neighbours,
         flags=flags,
+        parts=tuple(
+            measure_part(part, scene.saturated, scene.prf, source, settings.grid_step) for part in difference.parts
+        ),
     )
     east, north = evidence.offset
     return _result(difference, scene, evidence, from_tangent_plane(east, north, target.ra, target.dec))

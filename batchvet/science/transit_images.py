@@ -95,6 +95,10 @@ class DipFits:
     def __len__(self) -> int:
         return len(self.leverage)
 
+    def of(self, chosen: BoolArray) -> DipFits:
+        """Those of some of the windows."""
+        return DipFits(*(getattr(self, item.name)[chosen] for item in fields(self)))
+
     def mean(self, values: FloatArray) -> FloatArray:
         """Mean over the windows of values [window, live pixel], each counting as it tells of its dip."""
         weights = 1.0 / self.leverage

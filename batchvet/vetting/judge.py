@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from batchvet.results.evidence_rows import evidence_of_row
 from batchvet.science.calibration import DEFAULT
+from batchvet.science.evidence import Part
 from batchvet.science.joint import CandidateVerdict, vet_candidate
+from batchvet.science.joint_parts import JointParts, PartTogether
 from batchvet.science.priors import Priors
 from batchvet.vocabulary import Flag, Status, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd  # for the client only: workers judge without it
+
+_OF_A_PART = ("n_dips", "time_btjd", "depth_ppm", "depth_error_ppm", "significance_sigma")
+_OF_TWO_PARTS = tuple(item.name for item in fields(JointParts) if item.name not in set(Part))
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,19 @@ def judgement_lost(judgement: Judgement) -> dict[str, Any]:
 
 
 def _row(judgement: Judgement, verdict: CandidateVerdict) -> dict[str, Any]:
-    row = {"toi": judgement.toi, "tic": judgement.tic, "n_sectors": judgement.n_sectors}
-    for item in fields(verdict):
-        value = getattr(verdict, item.name)
-        row[item.name] = None if isinstance(value, float) and math.isnan(value) else value
+    row: dict[str, Any] = {"toi": judgement.toi, "tic": judgement.tic, "n_sectors": judgement.n_sectors}
+    row |= {item.name: getattr(verdict, item.name) for item in fields(verdict) if item.name != "parts"}
+    row |= _part_columns(verdict.parts)
     row["host_candidates"] = [asdict(host) for host in verdict.host_candidates]
-    return row
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+
+
+def _part_columns(parts: JointParts) -> dict[str, Any]:
+    """Figures of odd, even and secondary, and of how they differ."""
+    columns: dict[str, Any] = {}
+    for part in Part:
+        found: PartTogether = getattr(parts, part)
+        columns |= {f"{part}_{name}": getattr(found, name) for name in _OF_A_PART}
+        columns[f"{part}_offset_arcsec"] = math.nan if found.offset is None else float(math.hypot(*found.offset))
+    columns["secondary_phase"] = parts.secondary.phase
+    return columns | {name: getattr(parts, name) for name in _OF_TWO_PARTS}

@@ -23,6 +23,7 @@ TITLES = {
     "scene and prf",
     "position",
     "all sectors",
+    "odd, even, secondary",
     "hosts",
     "verdict",
     "calibration",
