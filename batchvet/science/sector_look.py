@@ -13,6 +13,7 @@ from batchvet.science.bump_search import Region, bump_of, bumps_near, without_bu
 from batchvet.science.other_dips import dip_series, find_secondary, strange_times
 from batchvet.science.sector_fits import SectorFits, star_weights
 from batchvet.science.sector_pixels import SectorPixels
+from batchvet.science.slow_light import without_slow_light
 from batchvet.science.star_curves import StarCurves
 from batchvet.science.timeline import Transits
 from batchvet.science.timing import Timing, find_timing, search_reach
@@ -91,6 +92,7 @@ def first_look(pixels: SectorPixels, found: SectorFits, transits: Transits, sett
     sigma = max((ephemeris.mid_time_error(t) for t in mid_times), default=0.0)
     searched = search_reach(ephemeris, sigma, layout)
     quiet, regions = without_bumps_in_curves(curves, mid_times, layout, searched)
+    quiet = without_slow_light(quiet, layout)
     timing = find_timing(quiet, mid_times, sigma, searched, layout)
     if len(mid_times) == 1 and regions:  # one transit with a flare or an asteroid beside it does not tell the time
         timing = timing.unshifted()

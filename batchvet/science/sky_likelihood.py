@@ -52,9 +52,10 @@ class SectorSky:
 
     @cached_property
     def broad_log_likelihood(self) -> float:
-        """Of a sector that is wrong: the dip is anywhere on its stamp."""
+        """Of a sector that is wrong: the dip is anywhere on its stamp, at the time that was found."""
         squared = np.maximum(self.evidence.maps.stamp.values, 0.0) ** 2 / self.evidence.noise_scale
-        return float(np.logaddexp.reduce(0.5 * squared, axis=None) - np.log(squared.size))
+        anywhere = float(np.logaddexp.reduce(0.5 * squared, axis=None) - np.log(squared.size))
+        return anywhere - self.evidence.timing_price
 
     @cached_property
     def _widening(self) -> tuple[float, float]:

@@ -30,7 +30,8 @@ class StarCurves:
     count: FloatArray  #: cadences in a bin, [bin]
     stretch: IndexArray  #: of undisturbed pointing, [bin]
     flux: FloatArray  #: weighted light, mean over the bin, [bin, image]
-    noise: FloatArray  #: 1 sigma of one cadence, from what neighbouring bins differ by, [image]
+    noise: FloatArray  #: 1 sigma of one cadence, as dips see it, [image]
+    white_noise: FloatArray  #: the same from what neighbouring bins differ by, [image]
     pixels: FloatArray  #: the pixels' own light without pointing motion, e-/s, [bin, live pixel]
     pixel_noise: FloatArray  #: 1 sigma of one cadence, e-/s, [live pixel]
 
@@ -68,7 +69,8 @@ class StarCurves:
         if pixels.pointing is not None:
             binned -= np.concatenate([_means(pixels.pointing, run, size) for run in runs]) @ response
         flux = binned @ weights.T
-        return cls(middle, count, names, flux, _noise(flux, count), binned, _noise(binned, count))
+        white = _noise(flux, count)
+        return cls(middle, count, names, flux, white, white, binned, _noise(binned, count))
 
 
 def _means(values: NDArray[Any], run: IndexArray, size: int) -> FloatArray:

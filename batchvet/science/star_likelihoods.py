@@ -12,6 +12,9 @@ from batchvet.science.floors import LEAST_INFORMATION
 from batchvet.science.hosts import DEEPEST
 from batchvet.science.sky_likelihood import FLUX_SCATTER, SectorSky
 
+#: Pixels: a sector whose systematic error is larger is read off its maps, as no image is linear so far from its place.
+_LINEAR = 0.15
+
 
 @dataclass(frozen=True, eq=False)
 class StarLikelihoods:
@@ -26,6 +29,8 @@ class StarLikelihoods:
     information: FloatArray  #: of (depth, row, col), [star, sector, 3, 3]
     nuisance: FloatArray  #: prior covariance of (relative flux error, row, col), a sector's own, [sector, 3, 3]
     shift: FloatArray  #: (flux error, row, col) for a shift (east, north) of all stars, [sector, 3, 2]
+    offset: FloatArray  #: of the stars from the target, arcsec (east, north), [star, sector, 2]
+    light: FloatArray  #: of the stars out of transit, e-/s, [star, sector]
 
     @classmethod
     def of(cls, sectors: Sequence[SectorSky], names: Sequence[str]) -> StarLikelihoods:
@@ -33,6 +38,7 @@ class StarLikelihoods:
         number = {name: i for i, name in enumerate(names)}
         present, score, information = np.zeros((n, m), dtype=bool), np.zeros((n, m, 3)), np.zeros((n, m, 3, 3))
         nuisance, shift = np.zeros((m, 3, 3)), np.zeros((m, 3, 2))
+        offset, light = np.zeros((n, m, 2)), np.zeros((n, m))
         for j, sector in enumerate(sectors):
             found, scale = sector.evidence, sector.evidence.noise_scale
             rows = [number[name] for name in found.hosts.source_id]
@@ -43,7 +49,14 @@ class StarLikelihoods:
             nuisance[j, 0, 0] = FLUX_SCATTER**2
             nuisance[j, 1:, 1:] = found.dip.systematic
             shift[j, 1:] = np.linalg.inv(found.frame.sky_from_pixel)
-        return cls(sectors, present, score, information, nuisance, shift)
+            offset[rows, j] = np.column_stack([found.hosts.east, found.hosts.north])
+            light[rows, j] = found.hosts.flux
+        return cls(sectors, present, score, information, nuisance, shift, offset, light)
+
+    @property
+    def _by_map(self) -> BoolArray:
+        """Which sectors are read off their maps, [sector]."""
+        return np.asarray(0.5 * np.trace(self.nuisance[:, 1:, 1:], axis1=1, axis2=2) > _LINEAR**2)
 
     def best(self, floor_arcsec: float) -> tuple[FloatArray, FloatArray]:
         """Every star's best depth and the log likelihood of that, the shared shift marginalised, each [star]."""
@@ -67,16 +80,17 @@ class StarLikelihoods:
     def _shared(self, depth: FloatArray, floor: float) -> tuple[FloatArray, FloatArray]:
         """Log likelihood of those depths [star], and how far each sector is believed to see it [star, sector]."""
         constant, slope, curvature = self._of_shift(depth)
+        slope[:, self._by_map], curvature[:, self._by_map] = 0.0, 0.0
         trust = self.present.astype(float)
         for _ in range(3):
             precision = np.eye(2) / floor**2 + np.einsum("is,isab->iab", trust, curvature)
             mean = np.linalg.solve(precision, np.einsum("is,isa->ia", trust, slope)[..., None])[..., 0]
-            there = self._at(constant, slope, curvature, mean[:, None])[:, 0]
+            there = self._at(depth, (constant, slope, curvature), mean[:, None])[:, 0]
             trust = np.where(self.present, self._mixed(there)[1], 0.0)
         root = np.linalg.cholesky(np.linalg.inv(precision))
         nodes = np.einsum("iab,nb->ina", root, _HERMITE_NODES) + mean[:, None]
         log_prior = -0.5 * np.sum(nodes**2, axis=-1) / floor**2 - np.log(2 * np.pi * floor**2)
-        total = self._mixed(self._at(constant, slope, curvature, nodes))[0].sum(axis=-1) + log_prior
+        total = self._mixed(self._at(depth, (constant, slope, curvature), nodes))[0].sum(axis=-1) + log_prior
         volume = np.log(np.linalg.det(root))
         return np.asarray(volume + np.logaddexp.reduce(total + _LOG_HERMITE_WEIGHTS, axis=-1)), trust
 
@@ -99,13 +113,17 @@ class StarLikelihoods:
         turn = np.swapaxes(self.shift, -1, -2)
         return constant, np.einsum("sab,isb->isa", turn, slope), turn @ curvature @ self.shift
 
-    @staticmethod
-    def _at(constant: FloatArray, slope: FloatArray, curvature: FloatArray, shift: FloatArray) -> FloatArray:
-        """The quadratic at shifts [star, node, 2], [star, node, sector]."""
+    def _at(self, depth: FloatArray, of_shift: tuple[FloatArray, ...], shift: FloatArray) -> FloatArray:
+        """Log likelihood of those depths [star] at shifts [star, node, 2], [star, node, sector]."""
+        constant, slope, curvature = of_shift
         linear = np.einsum("isa,ina->ins", slope, shift)
-        return np.asarray(
+        value = np.asarray(
             constant[:, None] + linear - 0.5 * np.einsum("ina,isab,inb->ins", shift, curvature, shift, optimize=True)
         )
+        for j in map(int, np.flatnonzero(self._by_map)):
+            snr, weight = self.sectors[j].dip(self.offset[:, None, j] + shift)
+            value[..., j] = self.sectors[j].log_likelihood(snr, weight, (depth * self.light[:, j])[:, None])
+        return value
 
     def _mixed(self, value: FloatArray) -> tuple[FloatArray, FloatArray]:
         """With the possibility that the sector is wrong; and how far it is believed; [..., sector] each.

@@ -50,7 +50,8 @@ def made_quadratics():
     nuisance = np.array([np.diag([0.03, 0.02, 0.025]) ** 2, np.diag([0.03, 0.03, 0.015]) ** 2])
     sectors = [MadeSector(price, broad) for price, broad in zip(PRICES, BROAD, strict=True)]
     present = np.array([[True, True], [True, False]])
-    return StarLikelihoods(sectors, present, score, information, nuisance, shift)
+    nowhere = np.zeros((2, 2, 2)), np.zeros((2, 2))  # no systematic error here is too large for the quadratics
+    return StarLikelihoods(sectors, present, score, information, nuisance, shift, *nowhere)
 
 
 def by_brute_force(made, star, depth):
