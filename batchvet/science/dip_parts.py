@@ -15,7 +15,6 @@ from batchvet.arrays import BoolArray
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.combination import DipImage, combine
 from batchvet.science.evidence import Part, PartDip, symmetric
-from batchvet.science.likelihood_map import noise_scale
 from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.null_epochs import NoiseModel
 from batchvet.science.position import PointSource, SignificanceMap, fit_point_source
@@ -117,8 +116,8 @@ def measure_part(image: PartImage, saturated: BoolArray, prf: Prf, dip: PointSou
     found = fit_point_source(noisy, SignificanceMap.of_stamp(noisy, prf, grid_step), prf)
     row, col = (found.row, found.col) if image.part == Part.SECONDARY else (dip.row, dip.col)
     there = prf.image(row, col, image.flux.shape)[None]
-    information = float(noisy.information(there)[0, 0]) / noise_scale(found.chi2_reduced, noisy.n_pixels - 3)
-    score = float(noisy.score(there)[0]) / noise_scale(found.chi2_reduced, noisy.n_pixels - 3)
+    information = float(noisy.information(there)[0, 0]) / found.noise_scale
+    score = float(noisy.score(there)[0]) / found.noise_scale
     seen = information > 0
     return PartDip(
         part=image.part,

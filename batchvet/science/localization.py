@@ -32,6 +32,8 @@ from batchvet.vocabulary import Flag
 POOR_CHI2 = 2.0
 #: Pixels, by kind of PRF: a zero point beyond is not the WCS's error. An empirical PRF has no centre of its own.
 LARGE_ZERO_POINT = {SPOC: 0.25, EMPIRICAL: 0.5}
+#: Pixels per axis of a place's error, for a misfit as large as the dip itself; and the most that is added.
+MISFIT_ERROR, _MOST_MISFIT = 0.5, 1.0
 #: Error of a place that the wings and the bleed of a saturated star tell, pixels per axis.
 SATURATED_ERROR = 0.1
 
@@ -146,7 +148,7 @@ def localize(  # house: a chain of steps, each of them named
         dip=dip,
         maps=dip_maps(grid, source),
         hosts=host_evidence(scene, image, dip, settings.max_stars),
-        artefact=_artefact(difference, variance, image, settings.artefact_spread),
+        artefact=_artefact(difference, variance, image, settings.artefact_spread) / source.noise_scale,
         timing_price=price,
         table=_table_depth(stamp, target, star_field.neighbours),
         prf_source=scene.prf.name,
@@ -190,6 +192,7 @@ def dip_position(
     """Where the dip is, with what the noise and what the stamp's astrometry leave open."""
     wcs_error = wcs_error_arcsec / math.sqrt(frame.pixel_area)
     independent = scene.prf.position_error_pixels**2 + wcs_error**2
+    independent += misfit_error(source) ** 2
     if _is_saturated(scene, source):
         independent += SATURATED_ERROR**2
     return DipPosition(
@@ -200,6 +203,15 @@ def dip_position(
         flux=max(source.flux, source.flux_error),  # the unit of the stars' likelihoods: never zero
         chi2_reduced=source.chi2_reduced,
     )
+
+
+def misfit_error(source: PointSource) -> float:
+    """Error of a place (pixels per axis) where the PRF does not fit: what is left, over the dip, moves it.
+
+    The likelihood's own scale takes what is left for noise, of which little looks like a shift; a wrong PRF does.
+    """
+    left = source.n_pixels * max(source.chi2_reduced - POOR_CHI2, 0.0)
+    return min(MISFIT_ERROR * math.sqrt(left) / max(source.snr, 1.0), _MOST_MISFIT)
 
 
 def dip_maps(grid: SignificanceMap, source: PointSource) -> DipMaps:

@@ -59,8 +59,14 @@ class PointSource:
     flux_error: float  #: 1 sigma, e-/s
     snr: float
     chi2_reduced: float
+    n_pixels: int  #: with data
     near: SignificanceMap  #: the likelihood within `_REACH` pixels of the map's best maximum
     peak: SignificanceMap  #: the likelihood around the position, finely
+
+    @property
+    def noise_scale(self) -> float:
+        """What chi² is divided by where the fit is worse than the noise allows."""
+        return noise_scale(self.chi2_reduced, max(self.n_pixels - 3, 1))
 
 
 def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> PointSource:
@@ -96,4 +102,15 @@ def fit_point_source(image: NoisyImage, grid: SignificanceMap, prf: Prf) -> Poin
     best = np.unravel_index(np.argmax(peak.values), peak.values.shape)
     snr, error = float(peak.values[best]), max(float(peak.information[best]), LEAST_INFORMATION) ** -0.5
     flux = max(snr, 0.0) * error
-    return PointSource(float(mean[0]), float(mean[1]), covariance, flux, error, snr, float(chi2_reduced), near, peak)
+    return PointSource(
+        row=float(mean[0]),
+        col=float(mean[1]),
+        covariance=covariance,
+        flux=flux,
+        flux_error=error,
+        snr=snr,
+        chi2_reduced=float(chi2_reduced),
+        n_pixels=image.n_pixels,
+        near=near,
+        peak=peak,
+    )

@@ -22,8 +22,8 @@ WRONG = 0.05
 #: candidate: few sectors, as a rule, but most of them where the dip is seen in a few of many.
 UNSEEN = (0.05, 0.5, 0.9)
 _UNSEEN_PRIOR = (0.9, 0.07, 0.03)
-#: Sectors agree on the dip's flux to this fraction: cameras, apertures and templates differ.
-FLUX_SCATTER = 0.03
+#: Sectors agree on the dip's flux to this fraction: cameras differ, and templates, of eclipses above all.
+FLUX_SCATTER = 0.1
 #: Share of unlisted stars that are anywhere on the stamp.
 ANYWHERE = 0.2
 
