@@ -121,6 +121,12 @@ def test_fast_star_of_another_name_has_one_identity_in_every_sector(rate, known_
         assert apart(found.place, *move(RA, DEC, *moves, year - 2000.0)) < 0.02
 
 
+def test_magnitude_in_the_file_is_not_that_of_a_place_beside_its_star():
+    place = beside("", 10.0)
+    assert find_target(stamp_of(), StarField(TargetPosition(TIC, RA, DEC))).place.tmag == 11.0
+    assert math.isnan(find_target(stamp_of(), StarField(TargetPosition(TIC, place.ra, place.dec))).place.tmag)
+
+
 def beside(name, arcsec, tmag=11.0):
     """A star that far east of the target and that stands still."""
     return Neighbour(name, (RA + arcsec / 3600 / math.cos(math.radians(DEC))) % 360.0, DEC, tmag)

@@ -156,7 +156,7 @@ def test_place_beside_wasp126_declared_the_target_is_off_target_by_that_much(sha
 
 
 @pytest.mark.real_data
-def test_toi5807_is_on_target_without_pointing_prf_files_or_a_table(pixels, shared_data):
+def test_toi5807_lies_within_3_sigma_of_its_target_and_is_ambiguous_without_a_table(pixels, shared_data):
     stamp = pixels.toi5807_stamp(shared_data)
     ephemeris = Ephemeris(14.2423724, 3540.26317, 4.046)
     found = localize(stamp, Transits(ephemeris), StarField(TargetPosition(188646744)))

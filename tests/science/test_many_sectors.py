@@ -9,6 +9,7 @@ import pytest
 from made_evidence import SCALE, made_evidence
 
 from batchvet.science.joint import POSITION_FLOOR_ARCSEC, shared_error, vet_candidate
+from batchvet.science.sky_likelihood import all_sectors
 
 STARS = [(0.0, 0.0, 11.0), (30.0, 20.0, 12.5)]  # the target and a neighbour that could have the dip
 DIP = 25.0  # e-/s: a signal to noise of 8 a sector
@@ -58,6 +59,12 @@ def test_probability_of_the_true_host_does_not_fall_as_sectors_are_added(pulled,
     p = [vet_candidate(found[:count]).p_target for count in COUNTS]
     assert np.all(np.diff(p) > -2e-3)
     assert p[-1] > 0.99
+
+
+@pytest.mark.parametrize(("seen", "blind", "share"), [(8, 0, 0.05), (4, 4, 0.5), (3, 37, 0.9)])
+def test_share_of_sectors_that_see_nothing_is_the_one_that_explains_them(seen, blind, share):
+    found = [*sectors(1, seen, dip=1.6 * DIP), *sectors(101, blind, dip=0.0)]
+    assert {one.unseen for one in all_sectors(found)} == {share}
 
 
 @pytest.mark.parametrize(("seen", "blind", "dip"), [(3, 37, DIP), (1, 4, 1.6 * DIP)])
