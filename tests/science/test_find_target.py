@@ -127,6 +127,16 @@ def test_magnitude_in_the_file_is_not_that_of_a_place_beside_its_star():
     assert math.isnan(find_target(stamp_of(), StarField(TargetPosition(TIC, place.ra, place.dec))).place.tmag)
 
 
+@pytest.mark.xfail(strict=True, reason="places are compared at mid-sector, to which one of them does not move it")
+@pytest.mark.parametrize("known_by", ["file", "catalogue"])
+def test_magnitude_in_the_file_is_that_of_its_star_where_only_one_of_them_knows_how_it_moves(known_by):
+    """Both have it at one place in 2000. Without a magnitude no pixel of a bright star would count as full."""
+    motion = PMRA, PMDEC
+    stamp = stamp_of(tmag=6.0, **(dict(zip(("pmra", "pmdec"), motion, strict=True)) if known_by == "file" else {}))
+    target = TargetPosition(TIC, RA, DEC, *(motion if known_by == "catalogue" else ()))
+    assert find_target(stamp, StarField(target)).place.tmag == 6.0
+
+
 def beside(name, arcsec, tmag=11.0):
     """A star that far east of the target and that stands still."""
     return Neighbour(name, (RA + arcsec / 3600 / math.cos(math.radians(DEC))) % 360.0, DEC, tmag)

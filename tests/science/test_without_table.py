@@ -24,6 +24,15 @@ def blind(host, dip, *, sectors=1, flags=()):
     return [replace(one, has_neighbours=False, table=nothing, flags=flags) for one in found]
 
 
+@pytest.mark.parametrize("place", [(0.0, 0.0), (40.0, 30.0)])
+def test_without_a_neighbour_table_a_place_stands_but_no_verdict(place):
+    """Every dip would be on the one star or off it: neither may be said."""
+    verdict = vet_candidate(blind(place, FAINT))
+    assert verdict.verdict == "AMBIGUOUS"
+    assert "NO_NEIGHBOUR_TABLE" in verdict.flags
+    assert (verdict.offset_ra_arcsec, verdict.offset_dec_arcsec) == pytest.approx(place, abs=4)
+
+
 @pytest.mark.parametrize("sectors", [1, 3])
 def test_target_of_a_dip_that_is_near_but_not_confined_keeps_some_doubt(sectors):
     verdict = vet_candidate(blind((0.0, 0.0), FAINT, sectors=sectors))
