@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,19 @@ def test_dip_of_a_made_star_is_not_of_the_place_beside_it(made, apart, prf):
         found = localize(stamp, Transits(scene.candidates[0].ephemeris), StarField(target, table), known)
         is_the_stars(vet_candidate([found.evidence]), name, east, north)
         assert "TARGET_POSITION_DISAGREES" in found.localization_flags
+
+
+@pytest.mark.parametrize("prf", ["known", "empirical"])
+def test_place_without_a_magnitude_beside_a_star_of_another_name_is_not_that_star(made, prf):
+    """A table of Gaia's names: that the place has no light of its own follows from where it lies."""
+    scene, stamp = made
+    star = (float(x[0]) for x in scene.stars.at(stamp.epoch))
+    ra, dec = (float(x) for x in at_offset(6.0, 8.0, *star))
+    table = [replace(one, source_id=f"Gaia {one.source_id}") for one in scene.neighbours()]
+    known = simulated_prf(scene, 1) if prf == "known" else None
+    field = StarField(TargetPosition(scene.tic, ra, dec, 0.0, 0.0), table)
+    found = localize(stamp, Transits(scene.candidates[0].ephemeris), field, known)
+    is_the_stars(vet_candidate([found.evidence]), f"Gaia {scene.tic}", 6.0, 8.0)
 
 
 @pytest.mark.real_data
