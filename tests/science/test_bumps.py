@@ -83,6 +83,25 @@ def test_asteroid_that_crosses_the_stamp_does_not_turn_the_verdict(index, when):
     undisturbed(*of(replace(scene, asteroids=(asteroid,))), *of(scene))
 
 
+@pytest.mark.parametrize("when", [-0.4, 0.0, 0.4])
+@pytest.mark.parametrize(("index", "own"), [(0, False), (1, True)])
+def test_flare_over_the_only_transit_leaves_a_spoilt_dip_and_no_verdict(index, own, when):
+    """Eight times the dip's light at once, of a star a pixel away or of the target, `when` durations from mid-transit.
+
+    What is left beside the neighbour's flare has a signal to noise over 10, on the target: it may be the flare's end.
+    """
+    scene = draw_scene(SINGLE, index)
+    dip = scene.dips[0].ephemeris
+    host = 0 if own else neighbour(scene)
+    flare = Flare(host, dip.t0_btjd + when * dip.duration_days, 8.0 * lost(scene), 1.0 / 24)
+    found, verdict = of(replace(scene, flares=(flare,)))
+    assert {Flag.SPOILT_DIP, Flag.FLARE_OR_ASTEROID} <= set(found.localization_flags)
+    assert verdict.verdict == Verdict.INCONCLUSIVE
+    assert Flag.SPOILT_DIP in verdict.flags
+    if not own:
+        assert verdict.flags == (Flag.SPOILT_DIP,) and found.difference_snr > 10.0
+
+
 @pytest.mark.parametrize("index", range(6))
 def test_quiet_stamp_has_neither(index):
     found, _ = of(draw_scene(SINGLE, index))

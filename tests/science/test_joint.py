@@ -11,7 +11,7 @@ from made_evidence import made_evidence
 
 from batchvet.results.evidence_rows import evidence_of_row, evidence_row
 from batchvet.results.schema import EVIDENCE
-from batchvet.science.joint import classical_offset, sector_consistency, vet_candidate
+from batchvet.science.joint import classical_offset, sector_consistency, vet_candidate, weigh
 from batchvet.science.priors import TableDepth
 from batchvet.science.sky import SkyFrame
 
@@ -55,17 +55,6 @@ def test_dip_where_no_star_of_the_table_is_is_off_target_without_a_host():
     assert "HOST_NOT_IN_TABLE" in verdict.flags
 
 
-@pytest.mark.parametrize("place", [(0.0, 0.0), (40.0, 30.0)])
-def test_without_a_neighbour_table_a_place_stands_but_no_verdict(place):
-    """In a universe of one star every dip is on it or off it: neither may be said."""
-    found = made_evidence(np.random.default_rng(5), [TARGET], place, 25.0, sectors=1)
-    blind = TableDepth(-math.inf, 0.0, 60.0)
-    verdict = vet_candidate([replace(one, has_neighbours=False, table=blind) for one in found])
-    assert verdict.verdict == "AMBIGUOUS"
-    assert "NO_NEIGHBOUR_TABLE" in verdict.flags
-    assert (verdict.offset_ra_arcsec, verdict.offset_dec_arcsec) == pytest.approx(place, abs=4)
-
-
 def test_shallow_table_makes_unlisted_stars_likelier():
     """Three magnitudes less deep: the stars that the field must have down to a total eclipse's are not in it."""
     found = made_evidence(np.random.default_rng(5), [TARGET], (0, 0), 8.0, sectors=1)
@@ -75,6 +64,23 @@ def test_shallow_table_makes_unlisted_stars_likelier():
     assert deep.prior_not_in_table == pytest.approx(0.01, abs=1e-3)
     assert shallow.prior_not_in_table > 0.3
     assert shallow.p_target < deep.p_target
+
+
+@pytest.mark.parametrize("table", [TableDepth(14.0, 3e-4, 20.0), TableDepth(-math.inf, 0.0, 60.0)])
+def test_target_whose_magnitude_nobody_knows_has_as_many_unlisted_rivals(table):
+    """How faint a star may be that has the dip follows from the light lost, not from the target's share of its own."""
+    found = made_evidence(np.random.default_rng(5), [TARGET, (30.0, 20.0, 12.5)], (0, 0), 8.0, sectors=2)
+
+    def prior(tmag, share):
+        """With that magnitude of the target, and that share of its own light."""
+        hosts = [replace(o.hosts, tmag=np.array([tmag, 12.5]), flux=o.hosts.flux * [share, 1.0]) for o in found]
+        changed = [replace(one, hosts=each, table=table) for one, each in zip(found, hosts, strict=True)]
+        return vet_candidate(changed).prior_not_in_table
+
+    known = prior(TARGET[2], 1.0)
+    assert known > 0.05
+    assert prior(math.nan, 1.0) == pytest.approx(known, rel=1e-6)
+    assert prior(math.nan, 1e-3) == pytest.approx(known, rel=0.1)  # a place without any light of its own
 
 
 def test_star_that_cannot_be_told_from_the_target_is_flagged_and_grouped():
@@ -155,6 +161,25 @@ def test_faint_dips_of_many_sectors_add_up():
     verdict = vet_candidate(found)
     assert verdict.best_host_id == "1"
     assert verdict.offset_ra_arcsec == pytest.approx(45, abs=8)
+
+
+HIGH_PRICES = pytest.param(
+    (10.0, 10.0, 10.0),
+    marks=pytest.mark.xfail(strict=True, reason="a sector's chance to be wrong does not pay the price of its times"),
+)
+
+
+@pytest.mark.parametrize("prices", [(6.0,), (0.0, 1.0, 4.0), HIGH_PRICES])
+def test_price_of_times_that_were_looked_for_lowers_the_squared_joint_snr_by_twice_as_much(prices):
+    found = made_evidence(np.random.default_rng(16), [TARGET], (0, 0), 60.0, sectors=len(prices))
+    paid = [replace(one, timing_price=price) for one, price in zip(found, prices, strict=True)]
+    before, after = weigh(found)[0].snr, weigh(paid)[0].snr
+    assert before**2 - after**2 == pytest.approx(2 * sum(prices), rel=0.01)
+
+
+def test_price_beyond_the_signal_leaves_no_signal_to_noise():
+    found = made_evidence(np.random.default_rng(17), [TARGET], (0, 0), 10.0, sectors=1)
+    assert weigh([replace(found[0], timing_price=1e3)])[0].snr == 0.0
 
 
 def test_classical_offset_is_the_weighted_mean_with_its_floor():

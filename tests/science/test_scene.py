@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,6 +90,17 @@ def test_pair_that_pixels_cannot_separate_follows_the_magnitudes():
     scene = fit_scene(image_of(stars=pair, fluxes=fluxes, noise=20.0), np.full(SHAPE, 20.0), pair, TRUE)
     assert scene.flux == pytest.approx(fluxes, rel=0.15)
     assert scene.flux_err[1] > 0.05 * scene.flux[1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03])
+def test_declared_place_beside_a_star_has_the_light_that_the_pixels_show_there(share):
+    """No catalogue tells of any at a place a pixel off the star: little may be there, and the star does not move."""
+    place = Star("a as declared", 5.1, 5.8, math.nan, True, is_listed=False)
+    pair = (place, replace(STARS[0], is_target=False))
+    image = image_of(stars=pair, fluxes=[share * FLUXES[0], FLUXES[0]])
+    scene = fit_scene(image, np.full(SHAPE, 1.0), pair, TRUE)
+    assert scene.flux[0] == pytest.approx(share * FLUXES[0], abs=0.002 * FLUXES[0])
+    assert (scene.delta_row, scene.delta_col) == pytest.approx((0.12, -0.07), abs=2e-3)
 
 
 def test_fluxes_are_never_negative():

@@ -41,6 +41,7 @@ def test_probable_target_is_on_target():
         ({"snr": math.nan}, "LOW_SNR"),
         ({"p_artefact": 0.6}, "ARTEFACT"),
         ({"consistency_p": 1e-4}, "SECTORS_INCONSISTENT"),
+        ({"spoilt": True}, "SPOILT_DIP"),
         ({"at_edge": True}, "SOURCE_AT_EDGE"),
     ],
 )
@@ -66,6 +67,23 @@ def test_neither_probable_nor_improbable_is_ambiguous():
 
 def test_offset_that_the_target_cannot_explain_is_not_on_target():
     assert verdict_of(offset_sigma=3.5) == "AMBIGUOUS"
+
+
+def test_without_a_table_only_a_confined_and_probable_dip_is_on_target():
+    assert verdict_of(has_table=False, confined=True) == "ON_TARGET"
+    assert verdict_of(has_table=False, confined=False) == "AMBIGUOUS"
+    assert verdict_of(has_table=False, confined=True, p_target=0.94, p_target_group=0.94) == "AMBIGUOUS"
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_without_a_table_nothing_is_off_target(confined):
+    off = {"p_target": 1e-6, "p_target_group": 1e-6, "p_best_other": 0.0, "offset_sigma": 40.0}
+    assert verdict_of(**off) == "OFF_TARGET"
+    assert verdict_of(**off, has_table=False, confined=confined) == "AMBIGUOUS"
+
+
+def test_with_a_table_a_dip_need_not_be_confined():
+    assert verdict_of(confined=False) == "ON_TARGET"
 
 
 def test_calibration_keeps_the_order_and_the_sum():
