@@ -22,6 +22,7 @@ _DISAGREE_ARCSEC = 1.0  # between the table's place for the target and the catal
 _SAME_STAR_MAG = 2.0  # and in magnitude, when both are known
 _FAR_DEG = 0.1  # in declination: farther than any star moves in our time
 _FULL_PIXEL = 8e4  # e-/s at which a pixel fills in its 2 s exposure (full well about 2e5 e-)
+_AS_DECLARED = " as declared"  # after the name of a place beside the star of that name
 #: TESS magnitude of 1 e-/s (TESS Instrument Handbook).
 ZERO_POINT = 20.44
 #: Tmag; a fainter star fills no pixel.
@@ -77,9 +78,16 @@ class TargetPosition:
         else:
             ra, dec = stamp.target_position()
         there = Neighbour(str(self.tic or stamp.tic), ra, dec, self.tmag, epoch=stamp.epoch)
-        if math.isfinite(self.tmag) or _apart(there, *stamp.target_position()) > _ON_ITS_PATH_ARCSEC:
+        if math.isfinite(self.tmag) or self._is_beside(stamp, there):
             return there
         return replace(there, tmag=stamp.tmag)
+
+    def _is_beside(self, stamp: Stamp, there: Neighbour) -> bool:
+        """Whether it lies beside the file's star at mid-sector, and at epoch 2000 where both say where they were."""
+        apart = [_apart(there, *stamp.target_position())]
+        if math.isfinite(self.ra) and math.isfinite(self.dec) and math.isfinite(stamp.ra) and math.isfinite(stamp.dec):
+            apart.append(_apart(Neighbour("", self.ra, self.dec, math.nan), stamp.ra, stamp.dec))
+        return min(apart) > _ON_ITS_PATH_ARCSEC
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ def find_target(stamp: Stamp, star_field: StarField) -> FoundTarget:
     if entry is None:
         named = any(_is_named(star, declared.source_id) for star in star_field.neighbours or ())
         if named:  # the magnitude of that name is the star's, which stands elsewhere
-            declared = replace(declared, source_id=f"{declared.source_id} as declared", tmag=math.nan)
+            declared = replace(declared, source_id=declared.source_id + _AS_DECLARED, tmag=math.nan)
         place = declared
         return FoundTarget(place, _apart(place, *in_file) > _DISAGREE_ARCSEC or named)
     if entry.pmra == 0.0 == entry.pmdec:  # a table without motions: the catalogue's or the file's is taken
@@ -205,10 +213,16 @@ def place_stars(
         entry = neighbours[own]
         known = entry.tmag if math.isfinite(entry.tmag) else target.tmag
         declared = replace(declared, source_id=entry.source_id, tmag=known)
-    elif not math.isfinite(target.tmag):
+    elif not math.isfinite(target.tmag) and _is_no_star(stamp, target):
         declared = replace(declared, is_listed=False)
     others.sort(key=lambda star: (not math.isfinite(star.tmag), star.tmag, star.source_id))
     return (declared, *others)
+
+
+def _is_no_star(stamp: Stamp, target: Neighbour) -> bool:
+    """Whether a declared place is known to be beside the star: of its own number, or that the file was made for."""
+    apart = _apart(target, *stamp.target_position())
+    return target.source_id.endswith(_AS_DECLARED) or apart > _ON_ITS_PATH_ARCSEC
 
 
 def relative_fluxes(stars: Sequence[Star]) -> FloatArray:

@@ -127,7 +127,6 @@ def test_magnitude_in_the_file_is_not_that_of_a_place_beside_its_star():
     assert math.isnan(find_target(stamp_of(), StarField(TargetPosition(TIC, place.ra, place.dec))).place.tmag)
 
 
-@pytest.mark.xfail(strict=True, reason="places are compared at mid-sector, to which one of them does not move it")
 @pytest.mark.parametrize("known_by", ["file", "catalogue"])
 def test_magnitude_in_the_file_is_that_of_its_star_where_only_one_of_them_knows_how_it_moves(known_by):
     """Both have it at one place in 2000. Without a magnitude no pixel of a bright star would count as full."""

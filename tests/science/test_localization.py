@@ -93,7 +93,6 @@ def test_without_a_table_position_and_error_stand_and_a_flag_says_so():
     assert found.evidence.hosts.source_id == (str(scene.tic),)
 
 
-@pytest.mark.xfail(strict=True, reason="whoever is in no table and has no magnitude counts as a place without light")
 @pytest.mark.parametrize("prf", ["known", "empirical"])
 def test_target_that_the_table_leaves_out_and_whose_magnitude_nobody_states_shines_all_the_same(prf):
     """A table of the neighbours alone, a catalogue and a file without magnitudes: the light is in the pixels."""

@@ -97,7 +97,6 @@ def test_transits_with_times_of_their_own():
     assert np.max(np.abs(pulls)) < 4.0
 
 
-@pytest.mark.xfail(strict=True, reason="a sector's chance to be wrong does not pay the price of its times")
 def test_transits_with_times_of_their_own_add_up_over_sectors():
     """Each sector has a signal to noise of 65 after a price of about 25, and is on target by itself."""
     found = [localize(with_times_of_their_own(seed)[0], Transits(EPHEMERIS)).evidence for seed in range(3)]
