@@ -115,7 +115,7 @@ def make_plan(config: RunConfig, *, keep_going: bool = False, asking: Asking = A
     catalog = read_catalog(config.catalog, keep_going=keep_going, rejects=rejects)
     targets = catalog.by_target()
     cache = Cache(config.cache)
-    stars = stars_around(config.neighbours, targets, cache.storage, asking)
+    stars = stars_around(config.neighbours, targets, cache.storage, asking, keep_going=keep_going)
     entries = list(cache.index().values())
     sources = [settings.open(cache.storage, asking) for settings in config.sources]
     pixels = find_pixels(entries, sources, targets, config.listed_sectors)
@@ -130,7 +130,7 @@ def make_plan(config: RunConfig, *, keep_going: bool = False, asking: Asking = A
         n_workers=config.cluster.expected_workers,
         not_asked=pixels.not_asked,
         neighbours_not_asked=stars.not_asked,
-        note="; ".join(filter(None, (pixels.note, prf_files.note))),
+        note="; ".join(filter(None, (stars.table.note if stars.table else "", pixels.note, prf_files.note))),
     )
 
 

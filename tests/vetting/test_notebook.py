@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import units as u
+from astropy.table import Table
+from astropy.time import Time
 
 import batchvet
 from batchvet.api import run
-from batchvet.catalog.candidate import Ephemeris
+from batchvet.catalog.candidate import Ephemeris, Neighbour
 from batchvet.errors import ConfigError, StampError
 from batchvet.pixels.tpf import read_tpf
 from batchvet.sample import DIRECTORY
@@ -88,19 +93,55 @@ def test_single_transit_and_companions_are_understood(sample):
     assert shadowed.verdict.verdict == "INCONCLUSIVE"
 
 
+STAR = {"source_id": "s", "ra": 308.5, "dec": 43.3, "tmag": 12.0}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"duration_hours": 0.0}, "duration_hours > 0"),
-        ({"t0_btjd": np.nan}, "t0_btjd"),
+        ({"duration_hours": 0.0}, "duration_hours is 0, it must be positive"),
+        ({"duration_hours": 400.0}, "not shorter than the period"),
+        ({"period_days": -1.0}, 'period_days is "-1.0", outside'),
+        ({"t0_btjd": np.nan}, "t0_btjd is missing"),
+        ({"t0_btjd": 60540.0}, "looks like an MJD: subtract 56999.5"),
+        ({"t0_btjd": 10540.26}, "looks like BJD - 2450000: subtract 7000"),
+        ({"t0_err": -1.0}, "t0_err"),
+        ({"ra": 308.57}, "ra is given without the dec"),
+        ({"ra": 400.0, "dec": 1.0}, "ra is .* outside 0 to 360"),
+        ({"others": [Ephemeris(3.0, 58000.0, 2.0)]}, r"others\[0\]: t0_btjd .* MJD"),
+        ({"prf": "/nosuch"}, "prf: /nosuch is not a directory"),
+        ({"period_days": 3.0 * u.m}, "period_days: 3.0 m cannot be had in d"),
         ({"checks": ["V99"]}, "V99"),
         ({"quality_bitmask": "soft"}, "soft"),
-        ({"neighbours": [{"ra": 1.0}]}, "source_id"),
+        ({"neighbours": [{"ra": 1.0}]}, "there is no source_id"),
+        ({"neighbours": [STAR | {"ra": np.nan}]}, r"neighbours\[0\]: ra is missing"),
+        ({"neighbours": [STAR, STAR | {"tmag": -5.0, "source_id": "t"}]}, r"neighbours\[1\]: tmag is .* outside -3"),
+        ({"neighbours": [STAR | {"source_id": 4.6e18}]}, "floating-point"),
+        ({"neighbours": [STAR, STAR]}, "the source s is there twice"),
+        ({"neighbours": [Neighbour("s", np.nan, 1.0, 9.0)]}, "ra is missing"),
     ],
 )
 def test_mistakes_are_named(sample, changes, message):
     with pytest.raises(ConfigError, match=message):
         batchvet.vet(sample, **(TOI_5807 | changes))
+
+
+def test_bjd_quantities_and_times_mean_the_same_as_btjd(sample):
+    written = (
+        {"t0_btjd": TOI_5807["t0_btjd"] + 2457000.0},
+        {"t0_btjd": Time(TOI_5807["t0_btjd"] + 2457000.0, format="jd", scale="tdb")},
+        {"period_days": 14.2423724 * 24 * u.h, "duration_hours": 4.046 * 60 * u.min},
+    )
+    rows = [batchvet.vet(sample, **(TOI_5807 | changes), checks=["V09"]).row for changes in ({}, *written)]
+    assert {row["v09_max_depth_ppm"] for row in rows} == {224066.93494969374}
+
+
+def test_neighbours_come_from_tables_of_pandas_and_astropy(sample):
+    stars = [STAR, STAR | {"source_id": "no magnitude", "dec": 43.31, "tmag": np.nan}]
+    tables = (stars, pd.DataFrame(stars), Table(stars), [Neighbour(**star) for star in stars])
+    found = [batchvet.vet(sample, **TOI_5807, neighbours=table) for table in tables]
+    assert len({json.dumps(asdict(vetted.verdict)) for vetted in found}) == 1
+    assert "NO_NEIGHBOUR_TABLE" not in found[0].verdict.flags
 
 
 def test_something_else_than_a_stamp_is_refused():
