@@ -208,6 +208,8 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
     ------
     ConfigError
         An argument makes no sense; the same is refused as in a catalogue.
+    PositionError
+        The target cannot be where `ra` and `dec` say: off the stamp, or farther from the file's position than it moves.
     StampError
         The stamp has no usable cadence, or is not a stamp.
     """

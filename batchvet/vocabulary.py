@@ -297,6 +297,7 @@ class ErrorKind(_Word):
     # one candidate in one sector
     MISSING_TPF = "missing_tpf", Layer.ROW, "no target pixel file"
     NOT_ASKED = "not_asked", Layer.ROW, "the archive has not been asked yet"
+    POSITION = "position", Layer.ROW, "the target cannot be where the catalogue says"
     ALL_FLAGGED = "all_flagged", Layer.ROW, "every cadence is flagged"
     NO_CADENCE_IN_TRANSIT = "no_cadence_in_transit", Layer.ROW, "no cadence in transit"
     NO_CADENCE_OUT_OF_TRANSIT = "no_cadence_out_of_transit", Layer.ROW, "no cadence out of transit"

@@ -19,6 +19,7 @@ from batchvet.results.schema import PROVENANCE_NAMES, SECTORS
 from batchvet.science.joint import CandidateVerdict, vet_candidate
 from batchvet.science.localization import SectorLocalization
 from batchvet.vetting.measure import Measured, measure, observe
+from batchvet.vetting.place import check_place
 from batchvet.vetting.rows import image_columns, sector_columns
 from batchvet.vetting.settings import ALL_CHECKS, Surroundings, VetSettings
 from batchvet.vetting.threads import one_thread
@@ -71,6 +72,8 @@ def vet_stamp(
     ------
     ConfigError
         There is no check of that name.
+    PositionError
+        The target cannot be where the candidate says.
     StampError
         The stamp has no usable cadence, or is not a stamp.
     """
@@ -78,6 +81,7 @@ def vet_stamp(
     if unknown:
         raise ConfigError(f"checks: {sorted(unknown)} are not among {list(ALL_CHECKS)}")
     stamp = tpf if isinstance(tpf, Stamp) else stamp_of(tpf)
+    check_place(candidate, stamp)
     with one_thread():
         measured = measure(observe(stamp, settings), replace(candidate, tic=stamp.tic), surroundings, settings)
     located = measured.localization

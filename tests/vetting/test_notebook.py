@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,12 @@ from astropy.time import Time
 
 import batchvet
 from batchvet.api import run
-from batchvet.catalog.candidate import Ephemeris, Neighbour
-from batchvet.errors import ConfigError, StampError
+from batchvet.catalog.candidate import Candidate, Ephemeris, Neighbour
+from batchvet.errors import ConfigError, PositionError, StampError
 from batchvet.pixels.tpf import read_tpf
 from batchvet.sample import DIRECTORY
 from batchvet.vetting import measure
+from batchvet.vetting.place import check_place
 
 TOI_5807 = {"period_days": 14.2423724, "t0_btjd": 3540.26317, "duration_hours": 4.046}
 
@@ -124,6 +125,49 @@ STAR = {"source_id": "s", "ra": 308.5, "dec": 43.3, "tmag": 12.0}
 def test_mistakes_are_named(sample, changes, message):
     with pytest.raises(ConfigError, match=message):
         batchvet.vet(sample, **(TOI_5807 | changes))
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec", "said"),
+    [
+        (308.5692 / 15, 43.3623, r"given as \(20\.57128, \+43\.36\d+\), which is not on the stamp .*\(308\.567"),
+        (308.5692, 53.3623, "is not on the stamp"),
+        (128.5692, -43.3623, "is not on the stamp"),
+    ],
+)
+def test_a_place_off_the_stamp_is_refused_and_both_places_are_said(sample, ra, dec, said):
+    with pytest.raises(PositionError, match=said):
+        batchvet.vet(sample, **TOI_5807, ra=ra, dec=dec)
+
+
+def test_a_catalogue_position_that_cannot_be_is_an_error_row_that_says_both(config, survey, tmp_path):
+    catalog = pd.read_csv(survey.catalog, dtype={"toi": str})
+    first = catalog.index[0]
+    stars = pd.read_csv(survey.neighbours)
+    moved = catalog.copy()
+    moved.loc[first, "dec"] += 50.0 / 3600.0  # another star's, still on the stamp
+    moved.loc[catalog.index[1], "ra"] /= 15.0
+    moved.to_csv(tmp_path / "toi.csv", index=False)
+    rows = run(config.model_copy(update={"catalog": tmp_path / "toi.csv"})).sectors
+    wrong = rows[rows["toi"].isin(catalog["toi"][:2])]
+    assert len(wrong) and (wrong["status"] == "error").all() and (wrong["error_kind"] == "position").all()
+    assert wrong["v09_max_depth_ppm"].notna().all()  # which needs no position
+    tic = catalog.loc[first, "tic"]
+    own = stars[(stars["tic"] == tic) & (stars["source_id"].astype(str) == str(tic))].iloc[0]
+    said = wrong.loc[wrong["toi"] == catalog.loc[first, "toi"], "error"].iloc[0]
+    assert f"{own['dec']:+.3f}"[:-1] in said and "50 arcsec away" in said
+    assert (rows.loc[~rows["toi"].isin(catalog["toi"][:2]), "status"] != "error").all()
+
+
+def test_a_fast_star_may_stand_where_it_has_moved(sample):
+    here = sample.target_position()
+    years = sample.epoch - 2000.0
+    star = replace(sample, ra=here[0], dec=here[1] - 10.0 * years / 3600.0, pmra=0.0, pmdec=1e4)
+    published = Candidate("fast", 1, Ephemeris(1.0, 1.0, 1.0), ra=here[0], dec=here[1] - 90.0 / 3600.0)
+    check_place(published, star)  # of epoch 2015.8, although a catalogue's are taken to be of 2000.0
+    slow = replace(star, dec=here[1] - 0.1 * years / 3600.0, pmdec=100.0)
+    with pytest.raises(PositionError, match="away"):
+        check_place(published, slow)
 
 
 def test_bjd_quantities_and_times_mean_the_same_as_btjd(sample):
