@@ -7,13 +7,14 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 EXIT_INTERNAL, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -29,13 +30,13 @@ class Bars:
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("[red]{task.fields[failed]}"),
+            TextColumn("{task.fields[failed]}", style="red", markup=False),
             console=self._console,
             transient=True,
         )
@@ -70,7 +71,7 @@ class Bars:
             self._line()
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _begin(self, phase: str = "", total: int | None = None) -> None:
         self._phase, self._total = phase, total
@@ -98,7 +99,7 @@ class Bars:
         text += f", {self._rate()}, {duration(elapsed)}"
         if self._failed:
             text += f", {self._failed} failed"
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def print_table(rows: Sequence[dict[str, Any]], *, title: str = "") -> None:
@@ -110,12 +111,13 @@ def print_table(rows: Sequence[dict[str, Any]], *, title: str = "") -> None:
     cells = [[_cell(row[name]) for name in names] for row in rows]
     console = Console()
     if console.is_terminal:
-        table = Table(title=title or None, header_style="bold")
+        table = Table(title=Text(title) if title else None, header_style="bold")
         for name, value in zip(names, rows[0].values(), strict=True):
             numeric = isinstance(value, int | float)
-            table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+            justify: Literal["right", "left"] = "right" if numeric else "left"
+            table.add_column(Text(name), justify=justify, no_wrap=numeric, overflow="fold")
         for row in cells:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))  # never markup: units and names have brackets of their own
         console.print(table)
         return
     widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
