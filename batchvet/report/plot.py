@@ -86,11 +86,13 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     Raises
     ------
     ConfigError
-        The file name ends in something else than .png, .pdf or .svg.
+        The file name ends in something else than .png, .pdf or .svg, or its directory is not there.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"{path}: a figure's name ends in {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no directory {path.parent}; make it, or name another place")
     kind = path.suffix.lower()[1:]
     name = {"png": "Software", "pdf": "Creator", "svg": "Creator"}[kind]
     content = io.BytesIO()

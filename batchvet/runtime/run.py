@@ -12,7 +12,7 @@ from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
 from batchvet.results.directory import (
     is_whole,
-    refuse_other_format,
+    refuse_other_directory,
     sole_writer,
     withdraw_success,
     write_plan,
@@ -68,8 +68,8 @@ def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progres
     progress = progress or Silent()
     directory = config.output
     judge = Judge(config.priors())
+    refuse_other_directory(directory)
     with sole_writer(directory):
-        refuse_other_format(directory)
         recover(directory)
         plan = planned(config, options, progress)
         if options.only is not None and options.only not in {(task.tic, task.sector) for task in plan.tasks}:

@@ -102,6 +102,28 @@ def test_bad_catalogue_lists_every_row_and_keep_going_drops_them(survey, tmp_pat
     assert "1.01" in (tmp_path / "run" / "rejects.csv").read_text()
 
 
+def test_a_directory_of_somebody_else_is_never_run_in(survey, tmp_path):
+    """Not even when its files have the names of a run's."""
+    contents = {"plan.json": '{"holiday": "July"}', "candidates.parquet": "of the mayor", "images/cat.jpg": "meow"}
+    for names in (list(contents), ["candidates.parquet"], ["images/cat.jpg"]):
+        place = tmp_path / str(len(names)) / names[0].replace("/", "-")
+        for name in names:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(contents[name])
+        done = batchvet("run", survey.config, "--output", place)
+        assert done.returncode == 2
+        assert f"{place}: not a run" in done.stderr and names[0].split("/")[0] in done.stderr
+        left = {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
+        assert left == {name: contents[name] for name in names}
+
+
+def test_a_figure_is_not_put_where_there_is_no_directory(survey, finished, tmp_path):
+    toi = pd.read_csv(survey.catalog, dtype={"toi": str})["toi"][0]
+    done = batchvet("plot", finished, toi, "-o", tmp_path / "nosuch" / "x.png")
+    assert done.returncode == 2 and f"there is no directory {tmp_path / 'nosuch'}" in done.stderr
+    assert not (tmp_path / "nosuch").exists()
+
+
 def test_failed_task_gives_exit_3(survey, tmp_path):
     for name in ("toi.csv", "neighbours.csv", "config.yaml"):
         (tmp_path / name).write_text((survey.directory / name).read_text())
