@@ -6,9 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from batchvet.errors import RunError
+from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.sources import Asking
 from batchvet.results.directory import REJECTS
 from batchvet.results.reader import RunResults
@@ -31,7 +29,7 @@ def run_status(directory: str | Path) -> dict[str, Any]:
     run = RunResults(directory)
     try:
         config = RunConfig(**run.plan["config"]).model_copy(update={"output": directory})
-    except (ValidationError, KeyError, TypeError) as error:
+    except (ConfigError, KeyError, TypeError) as error:
         raise RunError(f"{directory}/plan.json: not a configuration; run 'batchvet run CONFIG' again") from error
     plan = make_plan(config, keep_going=(directory / REJECTS).exists(), asking=Asking(ask=False))
     sectors = run.sectors

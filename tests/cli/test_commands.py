@@ -70,7 +70,7 @@ def test_plot_and_report(survey, finished, tmp_path):
         ("catalog: toi.csv\nfrob: 1\n", "frob: unknown key"),
         ("catalog: [", "not YAML"),
         ("- 1\n", "a table of keys"),
-        ("cache: x\n", "catalog: Field required"),
+        ("cache: x\n", "catalog: is missing"),
         ("catalog: nothing.csv\n", "nothing.csv"),
         ("catalog: toi.csv\nchecks: [V99]\n", "checks"),
         ("catalog: toi.csv\ncluster: {serial: true, workers: 3}\n", "workers goes with"),
