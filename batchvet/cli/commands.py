@@ -36,7 +36,7 @@ app.add_typer(catalog_app, name="catalog")
 Config = Annotated[Path, typer.Argument(help="Configuration, YAML; configs/ has examples.", show_default=False)]
 RunDirectory = Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)]
 Toi = Annotated[str, typer.Argument(help="Such as 5807.01.", metavar="TOI", show_default=False)]
-KeepGoing = Annotated[bool, typer.Option(help="Leave bad catalogue rows out, into OUTPUT/rejects.csv.")]
+KeepGoing = Annotated[bool, typer.Option(help="Leave bad rows of catalogue and neighbours out, not refuse them.")]
 Refresh = Annotated[bool, typer.Option(help="Ask archives again, whatever is remembered of them.")]
 ExecutorName = Annotated[str | None, typer.Option(help="serial, or dask for workers on this machine.")]
 
@@ -68,7 +68,7 @@ def demo(
 
 @app.command()
 def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -> None:
-    """Say what would run: counts, cached and missing, bytes, time. Changes nothing."""
+    """Say what would run: counts, cached and missing, bytes, time. Changes nothing but the cache's index of files."""
     from batchvet.pixels.sources import Asking
     from batchvet.runtime.config import read_config
     from batchvet.runtime.plan import make_plan
@@ -94,7 +94,11 @@ def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -
     print(f"  rows done   {summary['rows_done']}, stale {summary['rows_stale']}, to do {summary['rows_to_do']}")
     print(f"  time        about {duration(summary['estimated_seconds'])}")
     if summary["rejected_candidates"]:
-        print(f"  rejected    {summary['rejected_candidates']} catalogue rows, see {made.output / 'rejects.csv'}")
+        print(
+            f"  rejected    {summary['rejected_candidates']} catalogue rows; 'batchvet run' puts them into rejects.csv"
+        )
+    if made.note:
+        print(f"  note        {made.note}")
 
 
 @app.command()

@@ -205,13 +205,15 @@ def _is_other(path: Path) -> bool:
 
 
 def _has_our_tables(directory: Path) -> bool:
-    """Whether a table in it has our footer: a run whose plan was lost."""
-    for path in (*(part for table in sorted(TABLES) for part in part_files(directory, table)), directory / CANDIDATES):
+    """Whether a table in it is one of ours: a run whose plan was lost."""
+    parts = [part for table in sorted(TABLES) for part in part_files(directory, table)]
+    for path in (*parts, directory / CANDIDATES):
         try:
-            if b"batchvet.plan" in (pq.read_schema(path).metadata or {}):
-                return True
+            schema = pq.read_schema(path)
         except (OSError, pa.ArrowException):
             continue
+        if b"batchvet.plan" in (schema.metadata or {}) or {"toi", "tic", "sector"} <= set(schema.names):
+            return True
     return False
 
 

@@ -138,7 +138,8 @@ CANDIDATES = _columns(
     n_sectors_used | int | | Sectors whose localisation counts.
     verdict | str | | ON_TARGET, OFF_TARGET, AMBIGUOUS or INCONCLUSIVE; null when localisation was not asked for.
     p_target | float | | Calibrated probability that the dip is the target's.
-    p_target_raw | float | | The same before calibration.
+    p_target_group | float | | The same of its group: with the stars within 4 arcsec, not told from it.
+    p_target_raw | float | | That of the target before calibration.
     log_likelihood_target | float | | Log likelihood that the target has the dip, against no dip.
     log_likelihood_not_in_table | float | | The same of a star that the table lacks, anywhere.
     log_likelihood_artefact | float | | The same of an artefact.
@@ -219,7 +220,7 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
     fields = [pa.field(c.name, _ARROW[c.kind], metadata={"unit": c.unit, "description": c.text}) for c in columns]
     if columns is CANDIDATES:
         text = {"unit": "", "description": "The stars that make up 95 % of the probability, the likeliest first."}
-        fields.insert(9, pa.field("host_candidates", pa.list_(_HOST), metadata=text))
+        fields.insert(10, pa.field("host_candidates", pa.list_(_HOST), metadata=text))
     return pa.schema(fields)
 
 

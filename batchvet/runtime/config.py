@@ -56,9 +56,8 @@ class RunConfig(Settings):
 
     catalog: Place  #: candidates: own columns, ExoFOP or NASA archive
     neighbours: Place | FetchedNeighbours | None = None  #: stars around the targets: a table, or where to ask
-    cache: Annotated[str, BeforeValidator(expanded), AfterValidator(_cache_location)] = (
-        "cache"  #: directory or s3:// address of the pixel cache
-    )
+    #: directory or s3:// address of the pixel cache
+    cache: Annotated[str, BeforeValidator(expanded), AfterValidator(_cache_location)] = "cache"
     sources: tuple[SourceSettings, ...] = ()  #: asked in this order for what the cache lacks
     sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"  #: all: the catalogue's, else every one with pixels
     checks: tuple[Check, ...] = ALL_CHECKS  #: which to run

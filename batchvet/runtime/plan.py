@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ from batchvet.catalog.neighbours import NeighbourTable
 from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking, Offer
-from batchvet.results.directory import REJECTS
-from batchvet.runtime.available import AvailablePixels, find_pixels
+from batchvet.runtime.available import AvailablePixels, find_pixels, is_of_same_pixels
 from batchvet.runtime.config import RunConfig
-from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows
+from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows, read_rows
 from batchvet.runtime.hashes import short_hash
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.sectors import sectors_of
@@ -94,24 +93,27 @@ class Plan:
         }
 
 
-def make_plan(config: RunConfig, *, keep_going: bool = False, asking: Asking = Asking()) -> Plan:
-    """Work out every task of `config`. Changes nothing but the indexes that speed up the next plan.
+def make_plan(
+    config: RunConfig, *, keep_going: bool = False, asking: Asking = Asking(), rejects: Path | None = None
+) -> Plan:
+    """Work out every task of `config`. Changes nothing but the indexes that speed up the next plan, and `rejects`.
 
     Parameters
     ----------
     config : RunConfig
     keep_going : bool
-        Leave bad catalogue rows out, into ``OUTPUT/rejects.csv``, instead of refusing the catalogue.
+        Leave bad catalogue rows and bad neighbours out instead of refusing the tables.
     asking : Asking
         Where archives are not asked for what is not remembered of them, the plan counts ``targets_not_asked``.
+    rejects : path, optional
+        File for the bad catalogue rows, with `keep_going`.
 
     Raises
     ------
-    CatalogError, ConfigError
+    CatalogError, ConfigError, RunError
     ArchiveError
         An archive did not answer; what it has answered is remembered.
     """
-    rejects = config.output / REJECTS if keep_going else None
     catalog = read_catalog(config.catalog, keep_going=keep_going, rejects=rejects)
     targets = catalog.by_target()
     cache = Cache(config.cache)
@@ -120,12 +122,13 @@ def make_plan(config: RunConfig, *, keep_going: bool = False, asking: Asking = A
     sources = [settings.open(cache.storage, asking) for settings in config.sources]
     pixels = find_pixels(entries, sources, targets, config.listed_sectors)
     prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=asking.ask)
-    maker = _TaskMaker(pixels, stars.table, prf_files, config.listed_sectors)
+    rows = read_rows(config.output)
+    maker = _TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows)
     tasks = tuple(task for tic, group in targets.items() for task in maker.tasks_of(tic, group))
     return Plan(
         catalog=catalog,
         tasks=tasks,
-        rows=earlier_rows(config.output, {key: task.hashes for task in tasks for key in task.keys}),
+        rows=earlier_rows(rows, {key: task.hashes for task in tasks for key in task.keys}),
         output=config.output,
         n_workers=config.cluster.expected_workers,
         not_asked=pixels.not_asked,
@@ -147,6 +150,7 @@ class _TaskMaker:
     neighbours: NeighbourTable | None
     prf_files: PrfFiles
     listed_sectors: tuple[int, ...] | None
+    rows: Mapping[RowKey, Mapping[str, Any]]  #: of an earlier run
 
     def tasks_of(self, tic: int, group: Sequence[Candidate]) -> list[Task]:
         """One task for each sector of a target."""
@@ -160,18 +164,33 @@ class _TaskMaker:
         tasks = []
         for sector in sorted({sector for several in sectors.values() for sector in several}):
             pixels = self.pixels.of(tic, sector)
-            tasks.append(
-                Task(
-                    tic=tic,
-                    sector=sector,
-                    pixels=pixels,
-                    candidates=tuple(candidate for candidate in group if sector in sectors[candidate]),
-                    surroundings=Surroundings(tuple(group), stars),
-                    settings_hash=_settings_hash(self.prf_files, sector, pixels),
-                    **hashes,
-                )
+            task = Task(
+                tic=tic,
+                sector=sector,
+                pixels=pixels,
+                candidates=tuple(candidate for candidate in group if sector in sectors[candidate]),
+                surroundings=Surroundings(tuple(group), stars),
+                settings_hash=_settings_hash(self.prf_files, sector, pixels),
+                **hashes,
             )
+            tasks.append(self._without_need(task) or task)
         return tasks
+
+    def _without_need(self, task: Task) -> Task | None:
+        """The task with the hashes of its finished rows, when all of these hold but for pixels that are not in the
+        cache any more: a finished row needs none until something else asks for them."""
+        rows = [self.rows.get(key) for key in task.keys]
+        first = rows[0]
+        if isinstance(task.pixels, Cached) or first is None or not is_of_same_pixels(task.pixels, first):
+            return None
+        camera, ccd = first["camera"] or 0, first["ccd"] or 0
+        task = replace(
+            task,
+            pixels=replace(task.pixels, stamp_hash=first["stamp_hash"]),
+            settings_hash=self.prf_files.settings_hash(task.sector, camera, ccd),
+        )
+        finished = all(row and row["source_file"] and task.hashes.items() <= row.items() for row in rows)
+        return task if finished else None
 
 
 def _settings_hash(files: PrfFiles, sector: int, pixels: Pixels) -> str:

@@ -11,6 +11,7 @@ from batchvet.errors import ConfigError
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
 from batchvet.results.directory import (
+    REJECTS,
     is_whole,
     refuse_other_directory,
     sole_writer,
@@ -88,7 +89,8 @@ def planned(config: RunConfig, options: RunOptions, progress: Progress) -> Plan:
     """The plan, made while `progress` is told of it. Raises as :func:`.plan.make_plan`."""
     progress.start("Looking at files", None)
     asking = Asking(refresh=options.refresh, progress=lambda n: progress.advance())
-    plan = make_plan(config, keep_going=options.keep_going, asking=asking)
+    rejects = config.output / REJECTS if options.keep_going else None
+    plan = make_plan(config, keep_going=options.keep_going, asking=asking, rejects=rejects)
     if plan.note:
         progress.say(plan.note)
     return plan
