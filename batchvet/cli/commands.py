@@ -257,6 +257,6 @@ def _task(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     tic, colon, sector = text.partition(":")
-    if not (colon and tic.strip().isdigit() and sector.strip().isdigit()):
+    if not (colon and tic.strip().isdecimal() and sector.strip().isdecimal()):
         raise ConfigError(f"--only: {text!r} is not TIC:SECTOR, such as 188646744:83")
     return int(tic), int(sector)

@@ -24,6 +24,7 @@ def test_a_mistake_of_the_program_as_a_process_is_one_line():
     [
         (["run", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["frobnicate"], "No such command"),
+        (["run", "nowhere.yaml", "--only", "²:1"], "is not TIC:SECTOR"),
         (["run"], "Missing argument"),
         (["show", "nowhere", "1.01"], "not a batchvet run"),
         (["status", "nowhere"], "not a batchvet run"),
