@@ -56,6 +56,7 @@ class Verdict(_Word):
     OFF_TARGET = "OFF_TARGET", Layer.CANDIDATE, "The dip comes from another place than the target."
     AMBIGUOUS = "AMBIGUOUS", Layer.CANDIDATE, "More than one star may have the dip; the likely hosts are listed."
     INCONCLUSIVE = "INCONCLUSIVE", Layer.CANDIDATE, "The pixels do not say where the dip is; the flags say why."
+    NO_DATA = "NO_DATA", Layer.CANDIDATE, "No pixels of this candidate's target are here."
 
 
 @unique

@@ -60,6 +60,7 @@ class RunConfig(Settings):
     cache: Annotated[str, BeforeValidator(expanded), AfterValidator(_cache_location)] = "cache"
     sources: tuple[SourceSettings, ...] = ()  #: asked in this order for what the cache lacks
     sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"  #: all: the catalogue's, else every one with pixels
+    only_with_pixels: bool = False  #: leave out what has no pixels anywhere, instead of rows that say so
     checks: tuple[Check, ...] = ALL_CHECKS  #: which to run
     prf: Annotated[str, BeforeValidator(expanded)] = "auto"  #: auto, empirical, or a directory of SPOC PRF files
     #: cadences to leave out: none, default, hard or hardest (lightkurve's), or a number
@@ -163,6 +164,7 @@ def configured(
     output: str | Path | None = None,
     executor: str | None = None,
     scheduler: str | None = None,
+    cached_only: bool = False,
 ) -> RunConfig:
     """A configuration with what the caller wants otherwise.
 
@@ -174,6 +176,8 @@ def configured(
         In this process, or workers on this machine.
     scheduler : str, optional
         Address of a running Dask scheduler.
+    cached_only : bool
+        Only what the cache holds: no source is asked.
 
     Raises
     ------
@@ -193,6 +197,8 @@ def configured(
             changes["cluster"] = ClusterSettings()
     elif executor is not None:
         raise ConfigError(f"executor: {executor!r} is neither serial nor dask")
+    if cached_only:
+        changes |= {"sources": (), "only_with_pixels": True}
     return config.model_copy(update=changes)
 
 

@@ -22,6 +22,7 @@ from batchvet.runtime.sectors import sectors_of
 from batchvet.runtime.star_fields import stars_around
 from batchvet.runtime.tasks import Cached, Missing, Offered, Pixels, RowKey, Task
 from batchvet.vetting.settings import Surroundings
+from batchvet.vocabulary import ErrorKind
 
 #: Where no run has measured it yet: seconds of one core for a task, by megabytes of flux, and to cache a file.
 _SECONDS_PER_TASK, _SECONDS_PER_MB = 0.06, 0.006
@@ -40,6 +41,7 @@ class Plan:
     not_asked: frozenset[int] = frozenset()  #: targets that an archive would have to be asked for
     neighbours_not_asked: frozenset[int] = frozenset()  #: targets whose stars would have to be asked for
     note: str = ""  #: what people should know of it
+    n_left_out: int = 0  #: rows without pixels, where they are not wanted
 
     @property
     def keys(self) -> set[RowKey]:
@@ -79,6 +81,7 @@ class Plan:
             "rows": len(self.keys),
             "rows_done": len(self.rows.done),
             "rows_stale": len(self.rows.stale),
+            "rows_left_out": self.n_left_out,
             "rows_to_do": sum(len(task.candidates) for task in to_do),
             "tasks_to_do": len(to_do),
             "tasks_cached": len(cached),
@@ -125,6 +128,9 @@ def make_plan(
     rows = read_rows(config.output)
     maker = _TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows)
     tasks = tuple(task for tic, group in targets.items() for task in maker.tasks_of(tic, group))
+    wanted = tuple(task for task in tasks if not (config.only_with_pixels and _is_nowhere(task.pixels)))
+    n_left_out = sum(len(task.keys) for task in tasks) - sum(len(task.keys) for task in wanted)
+    tasks = wanted
     return Plan(
         catalog=catalog,
         tasks=tasks,
@@ -133,6 +139,7 @@ def make_plan(
         n_workers=config.cluster.expected_workers,
         not_asked=pixels.not_asked,
         neighbours_not_asked=stars.not_asked,
+        n_left_out=n_left_out,
         note="; ".join(filter(None, (stars.table.note if stars.table else "", pixels.note, prf_files.note))),
     )
 
@@ -191,6 +198,10 @@ class _TaskMaker:
         )
         finished = all(row and row["source_file"] and task.hashes.items() <= row.items() for row in rows)
         return task if finished else None
+
+
+def _is_nowhere(pixels: Pixels) -> bool:
+    return isinstance(pixels, Missing) and pixels.problem.kind in (ErrorKind.MISSING_TPF, ErrorKind.NOT_ASKED)
 
 
 def _settings_hash(files: PrfFiles, sector: int, pixels: Pixels) -> str:

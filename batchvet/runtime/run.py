@@ -183,8 +183,9 @@ def _vet(tasks: Sequence[Task], work: VetTask, batch_size: int, workers: Executo
 def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> None:
     """Sort the tables, judge the candidates, and say that all is there when it is."""
     compact(output.directory, output.footer)
-    sectors = read_parts(output.directory, "sectors", ["toi", "tic", "sector", "status"]).to_pandas()
-    waiting = judgements(sectors, read_parts(output.directory, "evidence").to_pandas())
+    sectors = read_parts(output.directory, "sectors", ["toi", "tic", "sector", "status", "error_kind"]).to_pandas()
+    evidence = read_parts(output.directory, "evidence").to_pandas()
+    waiting = judgements(sectors, evidence, plan.catalog.candidates)
     output.progress.start("Judging candidates", len(waiting))
     rows = []
     for _, row in workers.map(judge, waiting, judgement_lost, _CANDIDATES_PER_BATCH):

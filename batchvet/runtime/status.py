@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from batchvet.errors import ConfigError, RunError
@@ -48,9 +49,10 @@ def run_status(directory: str | Path) -> dict[str, Any]:
 
 def next_command(status: dict[str, Any]) -> str:
     """What to type next, as a sentence."""
-    command = f"batchvet run {status['config'] or 'CONFIG'} --output {status['run']}"
+    config = quote(status["config"]) if status["config"] else "CONFIG"
+    command = f"batchvet run {config} --output {quote(status['run'])}"
     if not status["finished"]:
         return f"next: {command} goes on where it stopped"
     if status["status"].get(Status.ERROR):
         return f"finished; {command} --retry-failed tries the failed ones again"
-    return f"finished; next: batchvet report {status['run']}"
+    return f"finished; next: batchvet report {quote(status['run'])}"

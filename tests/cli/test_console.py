@@ -33,7 +33,7 @@ def test_json_has_null_for_what_could_not_be_measured_and_no_numpy(capsys):
 
 def test_a_table_in_a_pipe_is_aligned_text(capsys):
     print_table([{"TOI": "114.01", "depth": 0.5}, {"TOI": "5807.01", "depth": float("nan")}])
-    assert capsys.readouterr().out == "TOI      depth\n114.01   0.5\n5807.01  -\n"
+    assert capsys.readouterr().out == "TOI      depth\n114.01     0.5\n5807.01      -\n"
 
 
 @pytest.fixture
