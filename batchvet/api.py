@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from batchvet.catalog.candidate import Candidate, Ephemeris, Neighbour
+from batchvet.catalog.candidate import Ephemeris, Neighbour
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.report.plot import plot, plot_sector
 from batchvet.report.view import sector_view
@@ -20,7 +20,7 @@ from batchvet.runtime.config import RunConfig, configured
 from batchvet.runtime.progress import Progress
 from batchvet.runtime.run import RunOptions
 from batchvet.runtime.run import run as run_configuration
-from batchvet.vetting.notebook import VettedStamp, neighbours_of, vet_stamp
+from batchvet.vetting.notebook import VettedStamp, companion, declared, neighbours_of, prf_directory, vet_stamp
 from batchvet.vetting.settings import ALL_CHECKS, Check, Surroundings, VetSettings
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
     period_days : float
         0 for a single transit.
     t0_btjd : float
-        Mid-time of a transit, BTJD days.
+        Mid-time of a transit, BTJD days; a BJD is converted, what looks like another count of days is refused.
     duration_hours : float
         First to fourth contact.
     t0_err, period_err : float
@@ -192,11 +192,11 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
     others : sequence of Ephemeris
         Of the target's other planets, whose transits are left out.
     ra, dec : float
-        Position of the target (deg, ICRS, epoch 2000.0), where the file's is not the one to hold the dip against.
+        Position of the target (deg, ICRS, epoch 2000.0), where a better one is known than the file's.
     checks : sequence of str
         Which to run, of `batchvet.vetting.settings.ALL_CHECKS`.
     prf : path, optional
-        Directory of official PRF files; None: the PRF is fitted to the stamp.
+        Directory of official PRF files; None or "empirical": the PRF is fitted to the stamp.
     quality_bitmask : str or int
         ``none``, ``default``, ``hard``, ``hardest`` or a number.
 
@@ -207,19 +207,31 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
     Raises
     ------
     ConfigError
-        A setting makes no sense.
+        An argument makes no sense; the same is refused as in a catalogue.
+    PositionError
+        The target cannot be where `ra` and `dec` say: off the stamp, or farther from the file's position than it moves.
     StampError
         The stamp has no usable cadence, or is not a stamp.
     """
-    ephemeris = Ephemeris(period_days, t0_btjd, duration_hours, t0_err, period_err)
+    candidate = declared(
+        {
+            "period_days": period_days,
+            "t0_btjd": t0_btjd,
+            "duration_hours": duration_hours,
+            "t0_err": t0_err,
+            "period_err": period_err,
+            "ra": ra,
+            "dec": dec,
+        }
+    )
     surroundings = Surroundings(
-        companions=tuple(Candidate(f"other {n}", 0, other) for n, other in enumerate(others)),
+        companions=tuple(companion(other, number) for number, other in enumerate(others)),
         neighbours=None if neighbours is None else neighbours_of(neighbours),
     )
     settings = VetSettings(
         checks=cast("tuple[Check, ...]", tuple(checks)),  # held against the list of them in `vet_stamp`
         quality_bitmask=parse_bitmask(quality_bitmask),
-        prf_directory=None if prf is None else str(prf),
+        prf_directory=prf_directory(prf),
     )
-    found = vet_stamp(tpf, Candidate("candidate", 0, ephemeris, ra=ra, dec=dec), surroundings, settings)
+    found = vet_stamp(tpf, candidate, surroundings, settings)
     return Vetted(found.row, found.verdict, found.images)

@@ -32,6 +32,12 @@ class CatalogError(BatchvetError, ValueError):
     kind = ErrorKind.CATALOG
 
 
+class PositionError(CatalogError):
+    """A target cannot be where the catalogue says: mend its position or its TIC number. In a batch this is a row."""
+
+    kind = ErrorKind.POSITION
+
+
 class _ErrorOfKind(BatchvetError):
     """An error whose `kind` is told when it is raised; the class's own where it is not."""
 

@@ -57,6 +57,7 @@ class Verdict(_Word):
     OFF_TARGET = "OFF_TARGET", Layer.CANDIDATE, "The dip comes from another place than the target."
     AMBIGUOUS = "AMBIGUOUS", Layer.CANDIDATE, "More than one star may have the dip; the likely hosts are listed."
     INCONCLUSIVE = "INCONCLUSIVE", Layer.CANDIDATE, "The pixels do not say where the dip is; the flags say why."
+    NO_DATA = "NO_DATA", Layer.CANDIDATE, "No pixels of this candidate's target are here."
 
 
 @unique
@@ -308,6 +309,7 @@ class ErrorKind(_Word):
     # one candidate in one sector
     MISSING_TPF = "missing_tpf", Layer.ROW, "no target pixel file"
     NOT_ASKED = "not_asked", Layer.ROW, "the archive has not been asked yet"
+    POSITION = "position", Layer.ROW, "the target cannot be where the catalogue says"
     ALL_FLAGGED = "all_flagged", Layer.ROW, "every cadence is flagged"
     NO_CADENCE_IN_TRANSIT = "no_cadence_in_transit", Layer.ROW, "no cadence in transit"
     NO_CADENCE_OUT_OF_TRANSIT = "no_cadence_out_of_transit", Layer.ROW, "no cadence out of transit"

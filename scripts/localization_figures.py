@@ -145,7 +145,9 @@ def _probability_bins(p: np.ndarray) -> list[np.ndarray]:
 
 
 def expected_calibration_error(p: np.ndarray, true: np.ndarray) -> float:
-    """Mean distance of stated probability and frequency over ten bins, weighted by their content."""
+    """Mean distance of stated probability and frequency over ten bins, weighted by their content; NaN without any."""
+    if not len(p):
+        return math.nan
     return float(sum(m.sum() * abs(p[m].mean() - true[m].mean()) for m in _probability_bins(p) if m.any()) / len(p))
 
 

@@ -64,8 +64,9 @@ def main() -> int:
         parser.error(f"--rows: none of {', '.join(options.rows)} is a row of the matrix")
     found = _judged(options, rows)
     values = calibrate(found, options.version)
+    n_scenes = sum(math.ceil(row.share * options.scenes) for row in rows)
     values["made_from"] = {
-        "scenes": {"simulator": options.scenes, "official": options.scenes},
+        "scenes": {"simulator": n_scenes, "official": n_scenes},
         "seeds": {"simulator": options.seed, "official": options.seed + 1},
         "sectors": options.sectors,
         "rows": [row.name for row in rows],

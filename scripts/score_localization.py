@@ -66,6 +66,21 @@ def main() -> int:
     return 0
 
 
+#: Options of the scenes that every row of the matrix sets for itself, and of what is not made of it.
+_NOT_OF_THE_MATRIX = (
+    "sectors",
+    "cadence",
+    "family",
+    "scenario",
+    "snr",
+    "pointing",
+    "jitter_error",
+    "pos_corr",
+    "no_neighbours",
+    "compare",
+)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=100, help="number of scenes for each kind of PRF, or each row")
@@ -88,6 +103,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--compare", action="store_true", help="also run tess-vetter and exovetter")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
+    if options.matrix:
+        own = [name for name in _NOT_OF_THE_MATRIX if getattr(options, name) != parser.get_default(name)]
+        if own:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in own)
+            parser.error(f"{names}: the rows of --matrix have their own; choose rows with --rows")
+    elif options.rows:
+        parser.error("--rows goes with --matrix")
     if options.prf is None:
         options.prf = ["empirical"] if options.matrix else ["known", "empirical"]
     if "official" in options.prf and options.prf_directory is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from batchvet.catalog.cells import (
     text,
     tic_number,
 )
+from batchvet.catalog.fields import TMAG_RANGE
 from batchvet.catalog.layouts import Layout
 from batchvet.catalog.table import Table, bad_rows_error, open_table, shape_problem
 
@@ -48,14 +50,15 @@ def source_name(cell: Cell) -> str:
 _LIMITS = {
     "ra": (0.0, 360.0),
     "dec": (-90.0, 90.0),
-    "tmag": (-5.0, 40.0),
+    "tmag": TMAG_RANGE,
     "pmra": (-1e5, 1e5),
     "pmdec": (-1e5, 1e5),
     "epoch": (1900.0, 2100.0),
 }
 _NUMBERS = tuple(_LIMITS)
 _LOW, _HIGH = np.array(list(_LIMITS.values())).T
-_WHEN_EMPTY = {"pmra": 0.0, "pmdec": 0.0, "epoch": 2000.0}
+#: A star without a magnitude is fitted to the stamp.
+_WHEN_EMPTY = {"tmag": math.nan, "pmra": 0.0, "pmdec": 0.0, "epoch": 2000.0}
 _PARSERS: dict[str, Callable[[Cell], object]] = {
     **{name: number_between(*limits) for name, limits in _LIMITS.items()},
     "tic": tic_number,
@@ -76,6 +79,7 @@ class NeighbourTable:
     tic: NDArray[np.int64]  #: target of each row, ascending
     source_id: NDArray[np.object_]  #: text, unique within one target
     numbers: FloatArray  #: [row, (ra, dec, tmag, pmra, pmdec, epoch)], units as in `Neighbour`
+    note: str = ""  #: what to know of it: rows left out, stars without a magnitude
 
     def of(self, tic: int) -> tuple[Neighbour, ...] | None:
         """Neighbours of a target sorted by source_id; None when the table does not speak of the target."""
@@ -103,14 +107,16 @@ class NeighbourTable:
         return self.source_id[order], self.numbers[order]
 
 
-def read_neighbours(path: str | Path) -> NeighbourTable:
+def read_neighbours(path: str | Path, *, keep_going: bool = False) -> NeighbourTable:
     """Read and check a table of the stars around the targets.
 
     Parameters
     ----------
     path : CSV, CSV compressed by gzip, or Parquet. Columns: `tic` (the target), `source_id`, `ra`, `dec` (deg, at
         `epoch`), `tmag`; where known `pmra`, `pmdec` (mas/yr, pmra with cos(dec); 0 when empty) and `epoch` (Julian
-        year; 2000.0 when empty, Gaia DR3 has 2016.0). Further columns are not looked at
+        year; 2000.0 when empty, Gaia DR3 has 2016.0). A star whose `tmag` is empty has the light that is fitted to it.
+        Further columns are not looked at
+    keep_going : leave bad rows out, and say so in the table's `note`, instead of refusing the table
 
     Raises
     ------
@@ -128,10 +134,25 @@ def read_neighbours(path: str | Path) -> NeighbourTable:
         raise bad_rows_error(table, "neighbour table", bad, total, "")
     tic, name, numbers, line = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     bad += _duplicates(tic, name, line, table)
+    sound = ~np.isin(line, [number for number, _ in bad])
+    if bad and not (keep_going and sound.any()):
+        advice = "Mend or delete these rows" + (", or leave them out with --keep-going." if sound.any() else ".")
+        raise bad_rows_error(table, "neighbour table", sorted(bad), total, advice)
+    order = np.flatnonzero(sound)[np.argsort(tic[sound], kind="stable")]
+    note = _note(table, sorted(bad), int(np.isnan(numbers[order][:, _NUMBERS.index("tmag")]).sum()))
+    return NeighbourTable(table.path, table.sha256, tic[order], name[order], numbers[order], note)
+
+
+def _note(table: Table, bad: Sequence[tuple[int, str]], n_without_tmag: int) -> str:
+    """What people should know of a table that is used although something is wrong with it."""
+    said = []
     if bad:
-        raise bad_rows_error(table, "neighbour table", sorted(bad), total, "Mend or delete these rows.")
-    order = np.argsort(tic, kind="stable")
-    return NeighbourTable(table.path, table.sha256, tic[order], name[order], numbers[order])
+        number, reason = bad[0]
+        rows = "1 row is" if len(bad) == 1 else f"{len(bad)} rows are"
+        said.append(f"{rows} left out ({table.place} {number}: {reason}{'; ...' if len(bad) > 1 else ''})")
+    if n_without_tmag:
+        said.append(f"{n_without_tmag} without a tmag, whose light is fitted")
+    return f"{table.path}: {', '.join(said)}" if said else ""
 
 
 def _plain_block(rows: Sequence[tuple[int, Sequence[Cell]]], table: Table) -> _Block | None:
@@ -185,17 +206,30 @@ def _star(row: Sequence[Cell], table: Table) -> tuple[dict[str, object], list[st
     """Values of one row by field and everything that is wrong with it."""
     if problem := shape_problem(row, table):
         return {}, [problem]
+    cells = {ours: row[position] for ours, position in table.positions.items()}
+    return read_star(cells, {ours: table.columns[position] for ours, position in table.positions.items()})
+
+
+def read_star(cells: Mapping[str, Cell], called: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Values of a star's fields, with those that are left out as `_WHEN_EMPTY` says, and everything that is wrong.
+
+    Parameters
+    ----------
+    cells : mapping of field to what is written there; those of no use are not looked at
+    called : mapping of field to what its writer calls it, for messages
+    """
     values: dict[str, object] = dict(_WHEN_EMPTY)
     problems = []
-    for ours, position in table.positions.items():
-        cell = row[position]
+    for ours, cell in cells.items():
+        if ours not in _PARSERS:
+            continue
         if not is_missing(cell):
             try:
                 values[ours] = _PARSERS[ours](cell)
             except ValueError as problem:
-                problems.append(f"{table.columns[position]} {problem}")
-        elif ours in NEIGHBOURS.required:
-            problems.append(f"{table.columns[position]} is missing")
+                problems.append(f"{called[ours]} {problem}")
+        elif ours not in _WHEN_EMPTY:
+            problems.append(f"{called[ours]} is missing")
     return values, problems
 
 

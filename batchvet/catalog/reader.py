@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from batchvet.catalog.candidate import Candidate, Ephemeris
-from batchvet.catalog.cells import (
-    Cell,
-    btjd,
-    declination,
-    is_missing,
-    number,
-    number_between,
-    right_ascension,
-    sector_list,
-    text,
-    tic_number,
-)
+from batchvet.catalog.candidate import Candidate
+from batchvet.catalog.cells import Cell
+from batchvet.catalog.fields import candidate_of, read_fields
 from batchvet.catalog.layouts import LAYOUTS
 from batchvet.catalog.table import Table, bad_rows_error, open_table, shape_problem
 from batchvet.errors import ConfigError
-
-#: How each field is read. Upper limits only catch a value in a wrong unit or column.
-PARSERS: dict[str, Callable[[Cell], object]] = {
-    "toi": text,
-    "tic": tic_number,
-    "period_days": number_between(0.0, 1e6),
-    "t0": btjd,
-    "duration_hours": number_between(0.0, 1e4),
-    "depth_ppm": number_between(0.0, 1e7),
-    "ra": right_ascension,
-    "dec": declination,
-    "pmra": number,
-    "pmdec": number,
-    "tmag": number_between(-5.0, 40.0),
-    "sectors": sector_list,
-    "t0_err": number_between(0.0, 1e6),
-    "period_err": number_between(0.0, 1e6),
-}
 
 
 @dataclass(frozen=True)
@@ -129,61 +99,10 @@ def _candidate(row: Sequence[Cell], table: Table) -> tuple[Candidate | None, lis
     """The candidate of one row, or None and everything that is wrong with the row."""
     if problem := shape_problem(row, table):
         return None, [problem]
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for ours, position in table.positions.items():
-        cell = row[position]
-        if is_missing(cell):
-            continue
-        try:
-            values[ours] = PARSERS[ours](cell)
-        except ValueError as problem:
-            problems.append(f"{table.columns[position]} {problem}")
-            values[ours] = None
-    if table.layout.zero_is_missing and values.get("t0") == 0.0:
-        del values["t0"]
-    problems += _missing(values, table) + _contradictions(values, table)
-    return (None, problems) if problems else (_build(values), problems)
-
-
-def _missing(values: dict[str, Any], table: Table) -> list[str]:
-    def column(ours: str) -> str:
-        return table.columns[table.positions[ours]]
-
-    needed = ("toi", "tic", "t0", "duration_hours")
-    problems = [f"{column(ours)} is missing" for ours in needed if ours not in values]
-    for one, other in (("ra", "dec"), ("dec", "ra")):
-        if one in values and other not in values:
-            problems.append(f"{column(one)} is given without the {other} that belongs to it")
-    return problems
-
-
-def _contradictions(values: dict[str, Any], table: Table) -> list[str]:
-    duration, period = values.get("duration_hours"), values.get("period_days")
-    name = table.columns[table.positions["duration_hours"]]
-    if duration == 0.0:
-        return [f"{name} is 0, it must be positive"]
-    if duration and period and duration >= 24.0 * period:
-        return [f"{name} ({duration:g} h) is not shorter than the period ({period:g} d)"]
-    return []
-
-
-def _build(values: dict[str, Any]) -> Candidate:
-    names = ("ra", "dec", "pmra", "pmdec", "tmag")
-    return Candidate(
-        toi=values["toi"],
-        tic=values["tic"],
-        ephemeris=Ephemeris(
-            period_days=values.get("period_days", 0.0),
-            t0_btjd=values["t0"],
-            duration_hours=values["duration_hours"],
-            t0_err_days=values.get("t0_err", 0.0),
-            period_err_days=values.get("period_err", 0.0),
-        ),
-        depth_ppm=values.get("depth_ppm") or math.nan,
-        sectors=values.get("sectors"),
-        **{name: values.get(name, math.nan) for name in names},
-    )
+    cells = {ours: row[position] for ours, position in table.positions.items()}
+    called = {ours: table.columns[position] for ours, position in table.positions.items()}
+    values, problems = read_fields(cells, called, zero_is_missing=table.layout.zero_is_missing)
+    return (None, problems) if problems else (candidate_of(values), problems)
 
 
 def _as_written(row: Sequence[Cell], width: int) -> tuple[str, ...]:

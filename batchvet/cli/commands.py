@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,9 +36,15 @@ app.add_typer(catalog_app, name="catalog")
 
 Config = Annotated[Path, typer.Argument(help="Configuration, YAML; configs/ has examples.", show_default=False)]
 RunDirectory = Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)]
-Toi = Annotated[str, typer.Argument(help="Such as 5807.01.", metavar="TOI", show_default=False)]
-KeepGoing = Annotated[bool, typer.Option(help="Leave bad catalogue rows out, into OUTPUT/rejects.csv.")]
+Toi = Annotated[
+    str,
+    typer.Argument(
+        help="Such as 5807.01; or the TIC number of a target that has no other.", metavar="TOI", show_default=False
+    ),
+]
+KeepGoing = Annotated[bool, typer.Option(help="Leave bad rows of catalogue and neighbours out, not refuse them.")]
 Refresh = Annotated[bool, typer.Option(help="Ask archives again, whatever is remembered of them.")]
+CachedOnly = Annotated[bool, typer.Option("--cached-only", help="Only what the cache holds; ask no source.")]
 ExecutorName = Annotated[str | None, typer.Option(help="serial, or dask for workers on this machine.")]
 
 
@@ -67,16 +74,16 @@ def demo(
 
 
 @app.command()
-def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -> None:
-    """Say what would run: counts, cached and missing, bytes, time. Changes nothing."""
+def plan(config: Config, keep_going: KeepGoing = False, cached_only: CachedOnly = False, as_json: Json = False) -> None:
+    """Say what would run: counts, cached and missing, bytes, time. Changes nothing but the cache's index of files."""
     from batchvet.pixels.sources import Asking
-    from batchvet.runtime.config import read_config
+    from batchvet.runtime.config import configured
     from batchvet.runtime.plan import make_plan
 
     with Bars() as bars:
         bars.start("Looking at files", None)
         asking = Asking(ask=False, progress=lambda n: bars.advance())
-        made = make_plan(read_config(config), keep_going=keep_going, asking=asking)
+        made = make_plan(configured(config, cached_only=cached_only), keep_going=keep_going, asking=asking)
     summary = made.summary()
     if as_json:
         print_json(summary)
@@ -86,6 +93,8 @@ def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -
     print(f"  cached      {summary['tasks_cached']} tasks, {size(summary['bytes_cached'])}")
     print(f"  to ingest   {summary['tasks_to_ingest']} tasks, {size(summary['bytes_to_ingest'])}")
     print(f"  no pixels   {summary['tasks_missing']} tasks (missing or unreadable; they become rows)")
+    if summary["rows_left_out"]:
+        print(f"  left out    {summary['rows_left_out']} rows without pixels (only_with_pixels)")
     if summary["targets_not_asked"] or summary["neighbours_not_asked"]:
         unknown = (
             f"{summary['targets_not_asked']} targets' files, {summary['neighbours_not_asked']} targets' neighbours"
@@ -94,7 +103,11 @@ def plan(config: Config, keep_going: KeepGoing = False, as_json: Json = False) -
     print(f"  rows done   {summary['rows_done']}, stale {summary['rows_stale']}, to do {summary['rows_to_do']}")
     print(f"  time        about {duration(summary['estimated_seconds'])}")
     if summary["rejected_candidates"]:
-        print(f"  rejected    {summary['rejected_candidates']} catalogue rows, see {made.output / 'rejects.csv'}")
+        print(
+            f"  rejected    {summary['rejected_candidates']} catalogue rows; 'batchvet run' puts them into rejects.csv"
+        )
+    if made.note:
+        print(f"  note        {made.note}")
 
 
 @app.command()
@@ -134,6 +147,7 @@ def run(  # house: options of a command
     keep_going: KeepGoing = False,
     retry_failed: Annotated[bool, typer.Option(help="Do rows again that ended in an error.")] = False,
     refresh: Refresh = False,
+    cached_only: CachedOnly = False,
     as_json: Json = False,
 ) -> None:
     """Vet the catalogue; on an output that has rows, go on where it stopped."""
@@ -141,7 +155,7 @@ def run(  # house: options of a command
     from batchvet.runtime.run import RunOptions
 
     options = RunOptions(limit, _task(only), keep_going, retry_failed, refresh)
-    settings = configured(config, output=output, executor=executor, scheduler=scheduler)
+    settings = configured(config, output=output, executor=executor, scheduler=scheduler, cached_only=cached_only)
     _run_and_report(settings, options, as_json=as_json)
 
 
@@ -169,12 +183,17 @@ def status(run: RunDirectory, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(run: RunDirectory, toi: Toi) -> None:
-    """Print one candidate as JSON, sector by sector."""
+def show(run: RunDirectory, toi: Toi, as_json: Json = False) -> None:
+    """Print one candidate: verdict, hosts and sectors in words on a terminal, JSON sector by sector elsewhere."""
+    from batchvet.cli.candidate import print_candidate
     from batchvet.results.reader import RunResults
     from batchvet.results.views import show as shown
 
-    print_json(shown(RunResults(run), toi))
+    results = RunResults(run)
+    if as_json or not sys.stdout.isatty():
+        print_json(shown(results, toi))
+    else:
+        print_candidate(results, toi)
 
 
 @app.command()
@@ -216,7 +235,7 @@ app.command()(simulate)
 
 
 def _run_and_report(config: RunConfig, options: RunOptions, *, as_json: bool) -> None:
-    from batchvet.results.views import counts, overview
+    from batchvet.results.views import OPTIONAL_COLUMNS, counts, overview
     from batchvet.runtime.run import run as vet_catalog
 
     with Bars() as bars:
@@ -225,9 +244,9 @@ def _run_and_report(config: RunConfig, options: RunOptions, *, as_json: bool) ->
     if as_json:
         print_json(summary)
     else:
-        print_table(overview(done, _ROWS_SHOWN))
-        if summary["rows"] > _ROWS_SHOWN:
-            print(f"... and {summary['rows'] - _ROWS_SHOWN} more rows")
+        print_table(overview(done, _ROWS_SHOWN), optional=OPTIONAL_COLUMNS)
+        if summary["candidates"] > _ROWS_SHOWN:
+            print(f"... and {summary['candidates'] - _ROWS_SHOWN} more candidates")
         _print_summary(summary, done.directory)
     if summary["status"].get(Status.ERROR):
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -244,15 +263,16 @@ def _print_summary(summary: dict[str, Any], directory: Path) -> None:
     print(f"verdicts    {listed(summary['verdict'])}")
     print(f"results     {directory}")
     print(f"in pandas   pd.read_parquet({str(directory / 'sectors')!r})")
-    print(f"next        batchvet show {directory} TOI, or batchvet report {directory}")
+    where = quote(str(directory))
+    print(f"next        batchvet show {where} TOI, or batchvet report {where}")
     if not summary["finished"]:
-        print(f"not all rows are there yet: batchvet status {directory}")
+        print(f"not all rows are there yet: batchvet status {where}")
 
 
 def _task(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     tic, colon, sector = text.partition(":")
-    if not (colon and tic.strip().isdigit() and sector.strip().isdigit()):
+    if not (colon and tic.strip().isdecimal() and sector.strip().isdecimal()):
         raise ConfigError(f"--only: {text!r} is not TIC:SECTOR, such as 188646744:83")
     return int(tic), int(sector)

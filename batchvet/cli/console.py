@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.text import Text
 
 EXIT_INTERNAL, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -23,19 +23,23 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 _PLAIN_SECONDS = 10.0  #: between lines of progress where there is no terminal
 
 
+#: Columns that are shown although nothing stands in them.
+_ALWAYS = ("verdict", "P", "SNR", 'offset"', "sigma")
+
+
 class Bars:
     """Progress as a bar on a terminal, as a line now and then elsewhere; always on stderr."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("[red]{task.fields[failed]}"),
+            TextColumn("{task.fields[failed]}", style="red", markup=False),
             console=self._console,
             transient=True,
         )
@@ -70,7 +74,7 @@ class Bars:
             self._line()
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _begin(self, phase: str = "", total: int | None = None) -> None:
         self._phase, self._total = phase, total
@@ -98,41 +102,53 @@ class Bars:
         text += f", {self._rate()}, {duration(elapsed)}"
         if self._failed:
             text += f", {self._failed} failed"
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-def print_table(rows: Sequence[dict[str, Any]], *, title: str = "") -> None:
-    """A table on stdout: drawn on a terminal, tab-aligned plain text in a pipe."""
+def print_table(rows: Sequence[dict[str, Any]], *, optional: int = 0) -> None:
+    """A table on stdout, aligned, one line for each row; on a terminal lines are cut where it ends.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+    optional : int
+        So many columns at the end are left out where the screen, 80 columns in a pipe, is too narrow for them.
+    """
     if not rows:
         print("nothing to show")
         return
-    names = list(rows[0])
-    cells = [[_cell(row[name]) for name in names] for row in rows]
     console = Console()
-    if console.is_terminal:
-        table = Table(title=title or None, header_style="bold")
-        for name, value in zip(names, rows[0].values(), strict=True):
-            numeric = isinstance(value, int | float)
-            table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-        for row in cells:
-            table.add_row(*row)
-        console.print(table)
-        return
+    width = console.width
+    names = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows) or name in _ALWAYS]
+    cells = [[_cell(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
-    for row in [names, *cells]:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    needed = len([name for name in names if name in list(rows[0])[: len(rows[0]) - optional]])
+    while len(widths) > needed and sum(widths) + 2 * (len(widths) - 1) > width:
+        widths.pop()
+    numeric = [all(_is_number(row[name]) for row in rows) for name in names]
+    for number, row in enumerate([names, *cells]):
+        aligned = [
+            text.rjust(size) if is_number else text.ljust(size)
+            for text, size, is_number in zip(row, widths, numeric, strict=False)
+        ]
+        line = "  ".join(aligned).rstrip()
+        if console.is_terminal:
+            line = line if len(line) <= width else line[: width - 1] + "…"
+            console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)
+        else:
+            print(line)
 
 
 def print_json(value: Any) -> None:
-    """JSON on stdout with sorted keys; what could not be measured is null."""
-    json.dump(plain(value), sys.stdout, indent=2, sort_keys=True, allow_nan=False)
+    """JSON on stdout with sorted keys, numbers as such; what could not be measured is null."""
+    json.dump(plain(value), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
 
 
 def plain(value: Any) -> Any:
     """A value as JSON knows it: numpy types unwrapped, NaN and missing values null."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in sorted(value.items(), key=lambda pair: _order(pair[0]))}
     if isinstance(value, np.ndarray | list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
@@ -140,6 +156,15 @@ def plain(value: Any) -> Any:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value
+
+
+def _order(key: Any) -> tuple[int, int, str]:
+    written = str(key)
+    return (0, int(written), "") if written.isdecimal() and len(written) < 19 else (1, 0, written)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float | np.number) and not isinstance(value, bool))
 
 
 def duration(seconds: float) -> str:

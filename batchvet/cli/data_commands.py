@@ -87,4 +87,7 @@ def _existing_cache(location: str) -> Cache:
 
     if "://" not in location and not Path(location).is_dir():
         raise ConfigError(f"{location}: no such cache; 'batchvet ingest CONFIG' makes one")
-    return Cache(location)
+    cache = Cache(location)
+    if not cache.is_one():
+        raise ConfigError(f"{location}: not a pixel cache, there is neither an index nor a stamp in it")
+    return cache

@@ -13,6 +13,7 @@ import typer
 
 from batchvet.cli.commands import app
 from batchvet.cli.console import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE
+from batchvet.cli.streams import results_alone
 from batchvet.errors import BatchvetError, CacheError
 
 _INTERRUPTED = "interrupted; what is done is kept, the same command goes on"
@@ -36,6 +37,7 @@ _UsageError = cast(type[typer.BadParameter], typer.BadParameter.__base__)
 
 def main() -> None:
     """Run the command line; whatever users do wrong ends in one line and an exit code."""
+    results_alone()
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
             signal.signal(number, _interrupt)

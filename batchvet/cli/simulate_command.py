@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -91,7 +92,7 @@ def simulate(  # house: one parameter for each option
         print_json(summary)
         return
     print(f"{len(made.files)} files in {made.directory / 'tpfs'}, the truth in {made.truth}")
-    print(f"next: batchvet run {made.config}")
+    print(f"next: batchvet run {quote(str(made.config))}")
 
 
 def _options(context: typer.Context) -> dict[str, Any]:

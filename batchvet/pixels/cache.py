@@ -137,6 +137,10 @@ class Cache:
                 self._write_index(entries.values())
         return entries
 
+    def is_one(self) -> bool:
+        """Whether there is an index or an entry at all, as in every cache that was ever written to."""
+        return any(True for _ in self.storage.list(INDEX)) or any(True for _ in self.storage.list(SUFFIX))
+
     def reindex(self) -> dict[StampKey, CacheEntry]:
         """Forget the index file and make it anew from the entries."""
         self._write_index([])

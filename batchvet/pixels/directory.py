@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from batchvet.errors import CacheError, ConfigError, StampError, StorageError
 from batchvet.pixels.fits_file import checked_identity, identity_from_name, read_head
 from batchvet.pixels.index_file import decode_records, encode_records
+from batchvet.pixels.listing import files_below
 from batchvet.pixels.sources import SAME_TARGET_ARCSEC, Asking, Offer
 from batchvet.pixels.storage import Storage
 
@@ -96,7 +96,7 @@ class DirectorySource:
         """Every ``.fits`` and ``.fits.gz`` file; only new and changed ones are opened."""
         known = {found.path: found for found in self._read_index()}
         files, opened = [], 0
-        for number, (path, size, mtime_ns) in enumerate(_walk(self.directory, ""), start=1):
+        for number, (path, size, mtime_ns) in enumerate(_walk(self.directory), start=1):
             found = known.get(path)
             if found is None or (found.size, found.mtime_ns) != (size, mtime_ns):
                 found = _look_into(self.directory, path, size, mtime_ns)
@@ -143,29 +143,14 @@ class _NearestTarget:
         return int(self._tics[np.nanargmin(apart)])
 
 
-def _walk(
-    directory: Path, prefix: str, above: frozenset[tuple[int, int]] = frozenset()
-) -> Iterator[tuple[str, int, int]]:
-    """Path, size and mtime of every file below; a link to a directory that it lies in is not followed."""
+def _walk(directory: Path) -> Iterator[tuple[str, int, int]]:
+    """Path, size and mtime of every file below; of a link that leads nowhere its target's row says so."""
     try:
-        place = os.stat(directory)
-        entries = sorted(os.scandir(directory), key=lambda e: e.name)
+        for found in files_below(directory, _SUFFIXES):
+            yield found.path, found.size, found.mtime_ns
     except OSError as error:
-        raise ConfigError(f"sources: {directory} cannot be listed ({error.strerror}); make it readable") from error
-    here = (place.st_dev, place.st_ino)
-    if here in above:
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above | {here})
-        elif entry.name.endswith(_SUFFIXES):
-            if entry.is_file():
-                status = entry.stat()
-                yield f"{prefix}{entry.name}", status.st_size, status.st_mtime_ns
-            elif entry.is_symlink():
-                yield f"{prefix}{entry.name}", 0, 0  # leads nowhere: its target's row says so
+        place = error.filename or directory
+        raise ConfigError(f"sources: {place} cannot be listed ({error.strerror}); make it readable") from error
 
 
 def _look_into(directory: Path, path: str, size: int, mtime_ns: int) -> FoundFile:

@@ -5,6 +5,8 @@ Bits as in the TESS Science Data Products Description Document (EXP-TESS-ARC-ICD
 
 from __future__ import annotations
 
+import numpy as np
+
 from batchvet.errors import ConfigError
 
 ATTITUDE_TWEAK = 1
@@ -34,6 +36,7 @@ DEFAULT = (
 )
 HARD = DEFAULT | APERTURE_COSMIC | COLLATERAL_COSMIC | STRAY_LIGHT | STRAY_LIGHT_MODEL
 
+_MOST_DIGITS = 10  # of a number of 31 bits
 NAMED = {"none": 0, "default": DEFAULT, "hard": HARD, "hardest": 65535}
 
 
@@ -43,14 +46,12 @@ def parse_bitmask(value: str | int) -> int:
     Raises
     ------
     ConfigError
-        For another word or a negative number.
+        For another word, a number that is not whole or not one of 31 bits, or anything else.
     """
     if isinstance(value, str) and value in NAMED:
         return NAMED[value]
-    try:
-        mask = int(value)
-    except ValueError:
-        mask = -1
-    if mask < 0 or isinstance(value, bool):
-        raise ConfigError(f"quality_bitmask: {value!r} is none of {', '.join(NAMED)}, nor a number >= 0")
-    return mask
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    written = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS
+    if (whole or written) and 0 <= int(value) < 2**31:
+        return int(value)
+    raise ConfigError(f"quality_bitmask: {value!r} is none of {', '.join(NAMED)}, nor a whole number below 2^31")

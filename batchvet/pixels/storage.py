@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import BinaryIO, Protocol
 
 from batchvet.atomic import write_atomically
 from batchvet.errors import CacheError, StorageError
+from batchvet.pixels.listing import files_below
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,15 @@ class LocalStorage:
 
     def list(self, suffix: str) -> Iterator[Listed]:
         """Every file below the directory whose name ends so, hidden ones left out."""
-        yield from _scan(self.directory, "", suffix)
+        if not self.directory.exists():
+            return
+        try:
+            for found in files_below(self.directory, suffix):
+                if not found.is_lost:
+                    yield Listed(found.path, found.size, found.mtime_ns)
+        except OSError as error:
+            place = error.filename or self.directory
+            raise StorageError(f"{place}: cannot be listed ({error.strerror}); choose another cache") from error
 
     def read(self, name: str) -> bytes:
         """Bytes of an object.
@@ -83,20 +91,3 @@ class LocalStorage:
             raise
         except OSError as error:
             raise StorageError(f"{final}: cannot be written ({error.strerror})") from error
-
-
-def _scan(directory: Path, prefix: str, suffix: str) -> Iterator[Listed]:
-    try:
-        entries = sorted(os.scandir(directory), key=lambda e: e.name)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageError(f"{directory}: cannot be listed ({error.strerror}); choose another cache") from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _scan(Path(entry.path), f"{prefix}{entry.name}/", suffix)
-        elif entry.name.endswith(suffix):
-            status = entry.stat()
-            yield Listed(f"{prefix}{entry.name}", status.st_size, status.st_mtime_ns)

@@ -10,7 +10,7 @@ from typing import Any
 
 from batchvet.report.drawing import sector_drawings, sky_drawing
 from batchvet.report.view import Row, SectorView, SkyView, names, number, sector_view, sky_view, text
-from batchvet.report.words import NOTHING, display_name, plain, probability, sector_caption, shown
+from batchvet.report.words import NOTHING, depth_in_words, display_name, plain, probability, sector_caption, shown
 from batchvet.results.schema import CHECKS
 from batchvet.vocabulary import ErrorKind, base_of, explain
 
@@ -121,18 +121,10 @@ def _hosts(row: Row) -> list[dict[str, str]]:
             "source_id": host["source_id"],
             "probability": probability(host["probability"]),
             "separation": plain(host["separation_arcsec"]),
-            "depth": _depth(host["depth_required"]),
+            "depth": depth_in_words(host["depth_required"]),
         }
         for host in (() if hosts is None else hosts)
     ]
-
-
-def _depth(fraction: float | None) -> str:
-    if fraction is None or not math.isfinite(fraction):
-        return NOTHING
-    if fraction > 1.0:
-        return "more than all its light"
-    return f"{plain(100 * fraction)} %" if fraction >= 0.001 else f"{plain(1e6 * fraction)} ppm"
 
 
 def _flag(flag: str, where: list[str]) -> dict[str, str]:

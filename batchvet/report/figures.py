@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from batchvet.report.marks import OUTLINED, draw_ellipse, draw_reticle, draw_star, legend_of, mark_image
-from batchvet.report.style import INK, MISSING, PANELS, RC, SECTOR_COLOURS, SOURCE, scale
+from batchvet.report.style import INK, MISSING, PANELS, SECTOR_COLOURS, SOURCE, our_style, scale
 from batchvet.report.view import SectorView, SkyView, Star
 from batchvet.report.words import equals, plain, sector_caption, sector_title, sky_caption, sky_title
 
@@ -39,7 +39,7 @@ def sector_figure(view: SectorView, make: Callable[..., Figure] = Figure) -> Fig
     Figure
         With the reason in words where there are no images.
     """
-    with matplotlib.rc_context(RC):
+    with our_style():
         panels = [panel for panel in PANELS if panel in view.images]
         if not panels:
             figure = _figure(make, 6.4, 1.6, sector_title(view), "")
@@ -114,7 +114,7 @@ def candidate_figure(views: Sequence[SectorView], sky: SkyView, make: Callable[.
     make : callable
         Makes an empty figure, as in :func:`sector_figure`.
     """
-    with matplotlib.rc_context(RC):
+    with our_style():
         lines = 1 if len(views) <= 1 else math.ceil(math.sqrt(len(views) / 2))
         lines = max(lines, 2) if len(views) > 1 else 1
         columns = math.ceil(max(len(views), 1) / lines)

@@ -18,7 +18,7 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
 from batchvet.report.marks import aperture_edges
-from batchvet.report.style import INK, RC, SIGNED_MAP
+from batchvet.report.style import INK, SIGNED_MAP, our_style
 from batchvet.report.view import OPTIMAL_APERTURE
 from batchvet.report.words import display_name
 
@@ -48,7 +48,7 @@ def light_curves_figure(
     InsufficientData
         No transit has cadences in it and beside it.
     """
-    with matplotlib.rc_context(RC):
+    with our_style():
         rows, cols = stamp.shape
         layout = ConstrainedLayoutEngine(rect=(0.012, 0.0, 0.976, 1.0))
         figure = make(figsize=(0.72 * cols + 1.9, 0.72 * rows + 1.5), layout=layout)

@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 from typing import Any, Protocol
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,7 +16,7 @@ import batchvet
 from batchvet.atomic import write_atomically
 from batchvet.errors import ConfigError, RunError
 from batchvet.report.figures import candidate_figure, draw_panel, draw_sky, sector_figure
-from batchvet.report.style import PANELS, RC
+from batchvet.report.style import PANELS, our_style
 from batchvet.report.view import SectorView, SkyView, rows_of, sector_view, sky_view
 
 FORMATS = (".png", ".pdf", ".svg")
@@ -54,7 +53,7 @@ def plot_sector(view: SectorView, *, ax: Axes | None = None, panel: str = "diffe
     if panel not in view.images:
         reason = view.reason or f"the row has only {', '.join(view.images) or 'no images'}"
         raise RunError(f"{view.toi}, sector {view.sector}: no image {panel!r} to plot; {reason}")
-    with matplotlib.rc_context(RC):
+    with our_style():
         return draw_panel(ax, view, panel)
 
 
@@ -62,7 +61,7 @@ def plot_candidate(views: list[SectorView], sky: SkyView, *, ax: Axes | None = N
     """Draw all sectors: the sky on `ax`, or everything in a new figure. See :func:`plot`."""
     if ax is None:
         return _axes_of(candidate_figure(views, sky, _shown_figure))
-    with matplotlib.rc_context(RC):
+    with our_style():
         return draw_sky(ax, sky)
 
 
@@ -87,15 +86,17 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     Raises
     ------
     ConfigError
-        The file name ends in something else than .png, .pdf or .svg.
+        The file name ends in something else than .png, .pdf or .svg, or its directory is not there.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"{path}: a figure's name ends in {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no directory {path.parent}; make it, or name another place")
     kind = path.suffix.lower()[1:]
     name = {"png": "Software", "pdf": "Creator", "svg": "Creator"}[kind]
     content = io.BytesIO()
-    with matplotlib.rc_context(RC):
+    with our_style():
         figure.savefig(content, format=kind, metadata={name: f"batchvet {batchvet.__version__}"})
     write_atomically(path, content.getvalue())
     return path

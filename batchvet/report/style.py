@@ -8,9 +8,12 @@ on white, as on a plate.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
 import numpy as np
 
 from batchvet.arrays import FloatArray
@@ -56,6 +59,21 @@ RC: dict[Any, Any] = {
     "savefig.dpi": 150,
     "svg.hashsalt": "batchvet",
 }
+
+
+@contextmanager
+def our_style() -> Iterator[None]:
+    """Draw in our style, and leave every other setting of matplotlib as it is or becomes meanwhile.
+
+    A backend that is chosen with the first figure has settings of its own, such as `interactive`, and they stay:
+    `rc_context` would take them back.
+    """
+    before = {name: matplotlib.rcParams[name] for name in RC}
+    matplotlib.rcParams.update(RC)
+    try:
+        yield
+    finally:
+        matplotlib.rcParams.update(before)
 
 
 @dataclass(frozen=True)

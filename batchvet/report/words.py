@@ -82,6 +82,15 @@ def probability(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def depth_in_words(fraction: float | None) -> str:
+    """An eclipse that a star would need."""
+    if fraction is None or not math.isfinite(fraction):
+        return NOTHING
+    if fraction > 1.0:
+        return "more than all its light"
+    return f"{plain(100 * fraction)} %" if fraction >= 0.001 else f"{plain(1e6 * fraction)} ppm"
+
+
 def equals(value: float) -> str:
     """The same with a sign before it: "= 0.970" or "> 0.999"."""
     words = probability(value)

@@ -14,6 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 import batchvet
 from batchvet.atomic import write_atomically
 from batchvet.errors import RunError
@@ -166,23 +169,52 @@ def is_whole(directory: Path, judged_with: Mapping[str, Any]) -> bool:
     return settings == judged_with and all((directory / name).exists() for name in files)
 
 
-def refuse_other_format(directory: Path) -> None:
-    """See that a run can go on in a directory.
+def refuse_other_directory(directory: Path) -> None:
+    """See that a run can go on, or begin, in a directory: nothing of anybody else's is ever replaced.
 
     Raises
     ------
     RunError
-        Its tables were written by a program with another format.
+        Its tables were written by a program with another format, or it has files of a run's names that are none.
     """
     try:
         version = json.loads((directory / PLAN).read_bytes())["format_version"]
     except (OSError, ValueError, KeyError, TypeError):
+        foreign = [name for name in (PLAN, CANDIDATES, SUCCESS, LOG, REJECTS, *TABLES) if _is_other(directory / name)]
+        if foreign and not _has_our_tables(directory):
+            raise RunError(
+                f"{directory}: not a run, but it has files of a run's names ({', '.join(foreign)}), which are left "
+                "alone; choose another --output"
+            ) from None
         return  # no run yet, or a plan that is written anew
     if version != FORMAT_VERSION:
         raise RunError(
             f"{directory}: holds tables of format {version}, this version writes {FORMAT_VERSION}; "
             "choose another --output, or delete the directory to make them anew"
         )
+
+
+def _is_other(path: Path) -> bool:
+    """Whether there is something that a run without a plan does not leave: an empty folder, or its rejects."""
+    if path.is_dir():
+        return any(path.iterdir())
+    if path.name == REJECTS and path.is_file():
+        with path.open("rb") as file:
+            return not file.readline().startswith(b"line,reason")
+    return path.exists()
+
+
+def _has_our_tables(directory: Path) -> bool:
+    """Whether a table in it is one of ours: a run whose plan was lost."""
+    parts = [part for table in sorted(TABLES) for part in part_files(directory, table)]
+    for path in (*parts, directory / CANDIDATES):
+        try:
+            schema = pq.read_schema(path)
+        except (OSError, pa.ArrowException):
+            continue
+        if b"batchvet.plan" in (schema.metadata or {}) or {"toi", "tic", "sector"} <= set(schema.names):
+            return True
+    return False
 
 
 def now() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 
@@ -60,20 +61,26 @@ class RunResults:
         return is_finished(self.directory)
 
     def of(self, toi: str) -> pd.DataFrame:
-        """The sectors of one candidate.
+        """The sectors of one candidate, by its name or, where that target has no other, by its TIC number.
 
         Raises
         ------
         RunError
             The run has no such candidate; the message names those that look alike.
         """
-        toi = str(toi).strip().removeprefix("TOI").strip(" -")
-        rows = self.sectors[self.sectors["toi"] == toi]
-        if rows.empty:
-            alike = sorted({name for name in self.sectors["toi"] if name.split(".")[0] == toi.split(".")[0]})[:5]
-            hint = f"; it has {', '.join(alike)}" if alike else ""
-            raise RunError(f"{self.directory}: no candidate {toi!r} in this run{hint}")
-        return rows
+        written = str(toi).strip()
+        name = written.removeprefix("TOI").strip(" -")
+        rows = self.sectors[self.sectors["toi"] == name]
+        if not rows.empty:
+            return rows
+        tic = re.fullmatch(r"(?:TIC)?[ _-]*(\d+)", written, re.IGNORECASE)
+        of_target = self.sectors[self.sectors["tic"] == int(tic[1])] if tic and len(tic[1]) < 19 else rows
+        found = sorted(set(of_target["toi"]))
+        if len(found) == 1:
+            return of_target
+        alike = sorted({other for other in self.sectors["toi"] if other.split(".")[0] == name.split(".")[0]})[:5]
+        hint = f"; it has {', '.join(found or alike)}" if found or alike else ""
+        raise RunError(f"{self.directory}: no candidate {name!r} in this run{hint}")
 
     def _frame(self, table: str) -> pd.DataFrame:
         rows = read_parts(self.directory, table)

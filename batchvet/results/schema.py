@@ -134,11 +134,23 @@ CANDIDATES = _columns(
     """
     toi | str | | Name of the candidate.
     tic | int | | TESS Input Catalog number of its target.
+    period_days | float | d | Period as the catalogue has it; 0 for a single transit.
+    period_err_days | float | d | Its error; 0 when not known.
+    t0_btjd | float | d | Mid-time of one transit, BTJD = BJD - 2457000.
+    t0_err_days | float | d | Its error; 0 when not known.
+    duration_hours | float | h | From first to fourth contact.
+    depth_ppm | float | ppm | Depth as the catalogue has it.
+    tmag | float | mag | TESS magnitude of the target, as the catalogue has it.
+    ra | float | deg | Right ascension of the target, as the catalogue has it.
+    dec | float | deg | Declination of the target, as the catalogue has it.
+    pmra | float | mas/yr | Proper motion in right ascension, as the catalogue has it, with cos(dec).
+    pmdec | float | mas/yr | Proper motion in declination, as the catalogue has it.
     n_sectors | int | | Sectors that were asked for.
     n_sectors_used | int | | Sectors whose localisation counts.
-    verdict | str | | ON_TARGET, OFF_TARGET, AMBIGUOUS or INCONCLUSIVE; null when localisation was not asked for.
+    verdict | str | | ON_TARGET, OFF_TARGET, AMBIGUOUS, INCONCLUSIVE or NO_DATA.
     p_target | float | | Calibrated probability that the dip is the target's.
-    p_target_raw | float | | The same before calibration.
+    p_target_group | float | | The same of its group: with the stars within 4 arcsec, not told from it.
+    p_target_raw | float | | That of the target before calibration.
     log_likelihood_target | float | | Log likelihood that the target has the dip, against no dip.
     log_likelihood_not_in_table | float | | The same of a star that the table lacks, anywhere.
     log_likelihood_artefact | float | | The same of an artefact.
@@ -243,7 +255,10 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
     fields = [pa.field(c.name, _ARROW[c.kind], metadata={"unit": c.unit, "description": c.text}) for c in columns]
     if columns is CANDIDATES:
         text = {"unit": "", "description": "The stars that make up 95 % of the probability, the likeliest first."}
-        fields.insert(9, pa.field("host_candidates", pa.list_(_HOST), metadata=text))
+        fields.insert(
+            [column.name for column in columns].index("offset_arcsec"),
+            pa.field("host_candidates", pa.list_(_HOST), metadata=text),
+        )
     return pa.schema(fields)
 
 

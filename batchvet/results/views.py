@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+
+import pandas as pd
 
 from batchvet.results.reader import RunResults
 from batchvet.science.depth_map import METRICS
+from batchvet.vocabulary import ErrorKind, Flag, Status, Verdict
 
 #: Figures of the localisation that `show` gives next to V09's.
 _SHOWN = (
@@ -17,6 +20,21 @@ _SHOWN = (
     "difference_snr",
     "prf_source",
 )
+
+
+#: What makes a candidate inconclusive, the first that holds first.
+_OBSTACLES = (
+    Flag.WORKER_KILLED,
+    Flag.LOW_SNR,
+    Flag.ARTEFACT,
+    Flag.SECTORS_INCONSISTENT,
+    Flag.SPOILT_DIP,
+    Flag.SOURCE_AT_EDGE,
+    Flag.NO_VALID_TRANSIT,
+    Flag.NO_USABLE_SECTOR,
+)
+#: Columns at the end of the overview that a narrow screen has no room for.
+OPTIONAL_COLUMNS = 5
 
 
 def show(run: RunResults, toi: str) -> dict[str, Any]:
@@ -33,40 +51,89 @@ def show(run: RunResults, toi: str) -> dict[str, Any]:
         No such candidate.
     """
     shown = {}
-    for row in run.of(toi).to_dict("records"):
+    for row in run.of(toi).sort_values("sector").to_dict("records"):
         metrics = {name: _typed(row[f"v09_{name}"], metric.kind) for name, metric in METRICS.items()}
         metrics |= {name: row[name] for name in _SHOWN}
         shown[str(row["sector"])] = {
             "status": row["v09_status"] or row["status"],
-            "flags": list(row["v09_flags"]) if row["v09_flags"] is not None else [],
+            "flags": _listed(row["v09_flags"]),
             "metrics": metrics,
             "error": row["error"] or None,
             "error_kind": row["error_kind"] or None,
-            "localization_flags": list(row["localization_flags"]),
+            "localization_flags": _listed(row["localization_flags"]),
         }
     return shown
 
 
 def overview(run: RunResults, most: int | None = None) -> list[dict[str, Any]]:
-    """One line per candidate and sector for a table on the screen."""
-    verdicts = dict(zip(run.candidates["toi"], run.candidates["verdict"], strict=True))
-    rows = run.sectors if most is None else run.sectors.head(most)
+    """One line for each candidate, those that were looked at first: what fits a narrow screen, then more."""
+    candidates = cast("list[dict[str, Any]]", run.candidates.to_dict("records"))
+    if not candidates:  # the run has not come so far
+        named = run.sectors[["toi", "tic"]].drop_duplicates().to_dict("records")
+        candidates = [{"toi": row["toi"], "tic": row["tic"]} for row in named]
+    sectors = {toi: group for toi, group in run.sectors.groupby("toi", sort=False)}
+    lines = [(candidate, sectors.get(candidate["toi"], run.sectors.head(0))) for candidate in candidates]
+    lines.sort(key=lambda line: not (line[1]["status"] == Status.OK).any())
+    return [_line(candidate, rows) for candidate, rows in lines[:most]]
+
+
+def _line(candidate: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
+    done = int((rows["status"] == Status.OK).sum())
+    return {
+        "verdict": candidate.get("verdict"),
+        "TOI": _cut(candidate["toi"], 20),
+        "TIC": candidate["tic"],
+        "P": _probability(candidate.get("p_target")),
+        "SNR": rows["difference_snr"].max(),
+        'offset"': candidate.get("offset_arcsec"),
+        "sigma": candidate.get("significance_sigma"),
+        "sectors": f"{done}/{len(rows)}",
+        "why": _why(candidate, rows),
+        "host": candidate.get("best_host_id") or None,
+        "Tmag": candidate.get("tmag"),
+        "depth [ppm]": candidate.get("depth_ppm"),
+        "V09 depth [ppm]": rows["v09_max_depth_ppm"].max(),
+    }
+
+
+def sector_lines(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """One line for each sector of a candidate."""
     return [
         {
-            "TOI": row["toi"],
-            "TIC": row["tic"],
             "sector": row["sector"],
             "status": row["status"],
-            "V09 depth [ppm]": row["v09_max_depth_ppm"],
-            "V09": _short(row["v09_flags"]),
+            "transits": row["n_transits"],
             "SNR": row["difference_snr"],
-            "offset [arcsec]": row["target_offset_arcsec"],
+            'offset"': row["target_offset_arcsec"],
             "sigma": row["significance_sigma"],
-            "verdict": verdicts.get(row["toi"]),
-            "reason": row["error"] or "",
+            "late [min]": row["timing_offset_minutes"],
+            "V09": row["v09_status"],
+            "why": row["error"] or "",
         }
-        for row in rows.to_dict("records")
+        for row in rows.sort_values("sector").to_dict("records")
     ]
+
+
+def _why(candidate: dict[str, Any], rows: pd.DataFrame) -> str:
+    """What stands in the way: of a verdict, or of some sectors."""
+    kinds = rows.loc[rows["status"] != Status.OK, "error_kind"].dropna()
+    failed = ", ".join(dict.fromkeys(kind for kind in kinds if kind and kind != ErrorKind.MISSING_TPF))
+    if candidate.get("verdict") == Verdict.NO_DATA:
+        return failed
+    flags = candidate.get("flags")
+    obstacles = [flag for flag in (flags if flags is not None else ()) if flag in _OBSTACLES]
+    return failed or (str(obstacles[0]) if obstacles and candidate.get("verdict") == Verdict.INCONCLUSIVE else "")
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _probability(value: float | None) -> str | None:
+    """Three digits that do not pretend to be certain."""
+    if value is None or value != value:
+        return None
+    return ">.999" if value > 0.999 else "<.001" if value < 0.001 else f"{value:.3f}"
 
 
 def counts(run: RunResults) -> dict[str, Any]:
@@ -89,5 +156,6 @@ def _typed(value: Any, kind: str) -> Any:
     return int(value) if kind == "int" and value is not None and value == value else value
 
 
-def _short(flags: Any) -> str:
-    return " ".join(flag.removeprefix("DIFFIMG_") for flag in (flags if flags is not None else ()))
+def _listed(words: Any) -> list[str]:
+    """A list of words; empty where the check was not asked for."""
+    return [] if words is None else list(words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence, Set
-from pathlib import Path
+from typing import Any
 
 from batchvet.catalog.candidate import Candidate
 from batchvet.errors import Problem
@@ -119,6 +119,23 @@ def find_pixels(
     return AvailablePixels(entries, offers, not_asked, note)
 
 
+def is_of_same_pixels(pixels: Pixels, row: Mapping[str, Any]) -> bool:
+    """Whether a finished row of the table `sectors` was made from what is there now.
+
+    It was when nothing is there that could be another version, and when the file on offer is the same. A local file
+    is read for that.
+    """
+    match pixels:
+        case Cached(stamp_hash=stamp_hash):
+            return bool(stamp_hash == row["stamp_hash"])
+        case Missing(problem):
+            return problem.kind in (ErrorKind.MISSING_TPF, ErrorKind.NOT_ASKED)
+        case Offered(offer):
+            if row["source_file"] != offer.location:
+                return False
+            return not offer.mtime_ns or _sha256(offer)[:12] == row["stamp_hash"]
+
+
 def _lacking(
     wanted: Mapping[int, frozenset[int] | None], have: Set[tuple[int, int]]
 ) -> dict[int, frozenset[int] | None]:
@@ -139,7 +156,13 @@ def _same_file(entry: CacheEntry, offer: Offer) -> bool:
         return False
     if entry.source_mtime_ns == offer.mtime_ns:
         return True
+    return _sha256(offer) == entry.source_sha256
+
+
+def _sha256(offer: Offer) -> str:
+    """Of a local file; empty when it cannot be read."""
     try:
-        return hashlib.sha256(Path(offer.location).read_bytes()).hexdigest() == entry.source_sha256
+        with open(offer.location, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return False
+        return ""

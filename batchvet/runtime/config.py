@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +13,18 @@ from batchvet.errors import ConfigError
 from batchvet.network.asking import Politeness
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.storage_location import open_storage
+from batchvet.runtime.config_words import in_words, read_yaml
 from batchvet.runtime.ingest import Downloads
 from batchvet.runtime.prf_choice import PrfChoice
-from batchvet.runtime.settings import ClusterSettings, FetchedNeighbours, Settings, SourceSettings, as_value_error
+from batchvet.runtime.settings import (
+    ClusterSettings,
+    FetchedNeighbours,
+    Place,
+    Settings,
+    SourceSettings,
+    as_value_error,
+    expanded,
+)
 from batchvet.science.priors import Priors
 from batchvet.vetting.settings import ALL_CHECKS, Check, VetSettings
 
@@ -30,24 +40,43 @@ def _cache_location(value: str) -> str:
     return value
 
 
+class _Refused(ConfigError):
+    """A configuration with keys or values that cannot be, which the file that they come from may tell better."""
+
+    def __init__(self, error: ValidationError, content: Mapping[str, Any]) -> None:
+        self.error = error
+        super().__init__(_listed("", self.problems(content, {})))
+
+    def problems(self, content: Mapping[str, Any], lines: Mapping[tuple[str | int, ...], int]) -> list[str]:
+        return in_words(self.error, content, lines, RunConfig)
+
+
 class RunConfig(Settings):
     """Everything that a run needs to know. Paths in a file are relative to the file."""
 
-    catalog: Path  #: candidates: own columns, ExoFOP or NASA archive
-    neighbours: Path | FetchedNeighbours | None = None  #: stars around the targets: a table, or where to ask
-    cache: Annotated[str, AfterValidator(_cache_location)] = "cache"  #: directory or s3:// address of the pixel cache
+    catalog: Place  #: candidates: own columns, ExoFOP or NASA archive
+    neighbours: Place | FetchedNeighbours | None = None  #: stars around the targets: a table, or where to ask
+    #: directory or s3:// address of the pixel cache
+    cache: Annotated[str, BeforeValidator(expanded), AfterValidator(_cache_location)] = "cache"
     sources: tuple[SourceSettings, ...] = ()  #: asked in this order for what the cache lacks
     sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"  #: all: the catalogue's, else every one with pixels
+    only_with_pixels: bool = False  #: leave out what has no pixels anywhere, instead of rows that say so
     checks: tuple[Check, ...] = ALL_CHECKS  #: which to run
-    prf: str = "auto"  #: auto, empirical, or a directory of SPOC PRF files
+    prf: Annotated[str, BeforeValidator(expanded)] = "auto"  #: auto, empirical, or a directory of SPOC PRF files
     #: cadences to leave out: none, default, hard or hardest (lightkurve's), or a number
     quality_bitmask: Annotated[int, BeforeValidator(_bitmask)] = Field(default="default", validate_default=True)
     cluster: ClusterSettings = ClusterSettings()
     prior_target: float = Field(default=0.45, gt=0, lt=1)  #: share of candidates thought to be on target, beforehand
-    output: Path = Path("runs/toi")  #: directory of the run
+    output: Place = Path("runs/toi")  #: directory of the run
     batch_size: PositiveInt | None = None  #: tasks in a future; None: chosen from the cadence
     task_timeout_s: float = Field(default=300.0, gt=0)  #: a task that takes longer is given up
     _file: Path | None = PrivateAttr(default=None)
+
+    def __init__(self, **keys: Any) -> None:
+        try:
+            super().__init__(**keys)
+        except ValidationError as error:
+            raise _Refused(error, keys) from None
 
     @property
     def file(self) -> Path | None:
@@ -108,21 +137,22 @@ def read_config(path: str | Path) -> RunConfig:
     Raises
     ------
     ConfigError
-        The file is missing, is not YAML, or has a key or value that is not known; all problems are listed.
+        The file is missing, is not YAML, or has a key or value that is not known; all problems are listed, with lines.
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content, lines = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a configuration is a table of keys; see configs/toi.yaml for all of them")
+        raise ConfigError(f"{path}: a configuration is a table of keys; 'batchvet init' writes one with all of them")
     try:
+        content = {str(key): value for key, value in content.items()}
         config = RunConfig(**content)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_problems(error)}") from error
+    except _Refused as error:
+        raise ConfigError(_listed(f"{path}: ", error.problems(content, lines))) from error
     config = _relative_to(config, path.resolve().parent)
     config._file = path.resolve()
     return config
@@ -134,6 +164,7 @@ def configured(
     output: str | Path | None = None,
     executor: str | None = None,
     scheduler: str | None = None,
+    cached_only: bool = False,
 ) -> RunConfig:
     """A configuration with what the caller wants otherwise.
 
@@ -145,6 +176,8 @@ def configured(
         In this process, or workers on this machine.
     scheduler : str, optional
         Address of a running Dask scheduler.
+    cached_only : bool
+        Only what the cache holds: no source is asked.
 
     Raises
     ------
@@ -164,6 +197,8 @@ def configured(
             changes["cluster"] = ClusterSettings()
     elif executor is not None:
         raise ConfigError(f"executor: {executor!r} is neither serial nor dask")
+    if cached_only:
+        changes |= {"sources": (), "only_with_pixels": True}
     return config.model_copy(update=changes)
 
 
@@ -181,10 +216,6 @@ def _relative_to(config: RunConfig, base: Path) -> RunConfig:
     )
 
 
-def _problems(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        what = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{where}: {what}" if where else what)
-    return "; ".join(lines)
+def _listed(before: str, problems: Sequence[str]) -> str:
+    """One line for one problem; a list for several."""
+    return before + (problems[0] if len(problems) == 1 else "\n  ".join(["several things are wrong", *problems]))

@@ -34,23 +34,28 @@ class EarlierRows:
     seconds_per_row: float  #: that rows took, on average; NaN when there are none
 
 
-def earlier_rows(output: Path, wanted: Mapping[RowKey, Mapping[str, str]]) -> EarlierRows:
-    """Hold what is there against what is wanted.
-
-    Parameters
-    ----------
-    output : path
-        Of the run; it need not be there.
-    wanted : mapping
-        Every row to be, with its hashes by column.
+def read_rows(output: Path) -> dict[RowKey, Mapping[str, Any]]:
+    """What the table `sectors` of a run, which need not be there, says of its rows' state.
 
     Raises
     ------
     RunError
         A part of the table is damaged.
     """
-    columns = ["toi", "sector", "status", "error_kind", "seconds", *HASH_NAMES]
-    rows = {(row["toi"], row["sector"]): row for row in read_parts(output, "sectors", columns).to_pylist()}
+    columns = ["toi", "sector", "status", "error_kind", "seconds", "camera", "ccd", "source_file", *HASH_NAMES]
+    return {(row["toi"], row["sector"]): row for row in read_parts(output, "sectors", columns).to_pylist()}
+
+
+def earlier_rows(rows: Mapping[RowKey, Mapping[str, Any]], wanted: Mapping[RowKey, Mapping[str, str]]) -> EarlierRows:
+    """Hold what is there against what is wanted.
+
+    Parameters
+    ----------
+    rows : mapping
+        From :func:`read_rows`.
+    wanted : mapping
+        Every row to be, with its hashes by column.
+    """
     stale = {key: why for key in wanted.keys() & rows.keys() if (why := _changed(rows[key], wanted[key]))}
     seconds = [row["seconds"] for row in rows.values() if row["status"] == Status.OK and row["seconds"] is not None]
     return EarlierRows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,16 @@ from batchvet.catalog.neighbours import NeighbourTable
 from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking, Offer
-from batchvet.results.directory import REJECTS
-from batchvet.runtime.available import AvailablePixels, find_pixels
+from batchvet.runtime.available import AvailablePixels, find_pixels, is_of_same_pixels
 from batchvet.runtime.config import RunConfig
-from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows
+from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows, read_rows
 from batchvet.runtime.hashes import short_hash
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.sectors import sectors_of
 from batchvet.runtime.star_fields import stars_around
 from batchvet.runtime.tasks import Cached, Missing, Offered, Pixels, RowKey, Task
 from batchvet.vetting.settings import Surroundings
+from batchvet.vocabulary import ErrorKind
 
 #: Where no run has measured it yet: seconds of one core for a task, by megabytes of flux, and to cache a file.
 _SECONDS_PER_TASK, _SECONDS_PER_MB = 0.06, 0.006
@@ -41,6 +41,7 @@ class Plan:
     not_asked: frozenset[int] = frozenset()  #: targets that an archive would have to be asked for
     neighbours_not_asked: frozenset[int] = frozenset()  #: targets whose stars would have to be asked for
     note: str = ""  #: what people should know of it
+    n_left_out: int = 0  #: rows without pixels, where they are not wanted
 
     @property
     def keys(self) -> set[RowKey]:
@@ -80,6 +81,7 @@ class Plan:
             "rows": len(self.keys),
             "rows_done": len(self.rows.done),
             "rows_stale": len(self.rows.stale),
+            "rows_left_out": self.n_left_out,
             "rows_to_do": sum(len(task.candidates) for task in to_do),
             "tasks_to_do": len(to_do),
             "tasks_cached": len(cached),
@@ -94,43 +96,51 @@ class Plan:
         }
 
 
-def make_plan(config: RunConfig, *, keep_going: bool = False, asking: Asking = Asking()) -> Plan:
-    """Work out every task of `config`. Changes nothing but the indexes that speed up the next plan.
+def make_plan(
+    config: RunConfig, *, keep_going: bool = False, asking: Asking = Asking(), rejects: Path | None = None
+) -> Plan:
+    """Work out every task of `config`. Changes nothing but the indexes that speed up the next plan, and `rejects`.
 
     Parameters
     ----------
     config : RunConfig
     keep_going : bool
-        Leave bad catalogue rows out, into ``OUTPUT/rejects.csv``, instead of refusing the catalogue.
+        Leave bad catalogue rows and bad neighbours out instead of refusing the tables.
     asking : Asking
         Where archives are not asked for what is not remembered of them, the plan counts ``targets_not_asked``.
+    rejects : path, optional
+        File for the bad catalogue rows, with `keep_going`.
 
     Raises
     ------
-    CatalogError, ConfigError
+    CatalogError, ConfigError, RunError
     ArchiveError
         An archive did not answer; what it has answered is remembered.
     """
-    rejects = config.output / REJECTS if keep_going else None
     catalog = read_catalog(config.catalog, keep_going=keep_going, rejects=rejects)
     targets = catalog.by_target()
     cache = Cache(config.cache)
-    stars = stars_around(config.neighbours, targets, cache.storage, asking)
+    stars = stars_around(config.neighbours, targets, cache.storage, asking, keep_going=keep_going)
     entries = list(cache.index().values())
     sources = [settings.open(cache.storage, asking) for settings in config.sources]
     pixels = find_pixels(entries, sources, targets, config.listed_sectors)
     prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=asking.ask)
-    maker = _TaskMaker(pixels, stars.table, prf_files, config.listed_sectors)
+    rows = read_rows(config.output)
+    maker = _TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows)
     tasks = tuple(task for tic, group in targets.items() for task in maker.tasks_of(tic, group))
+    wanted = tuple(task for task in tasks if not (config.only_with_pixels and _is_nowhere(task.pixels)))
+    n_left_out = sum(len(task.keys) for task in tasks) - sum(len(task.keys) for task in wanted)
+    tasks = wanted
     return Plan(
         catalog=catalog,
         tasks=tasks,
-        rows=earlier_rows(config.output, {key: task.hashes for task in tasks for key in task.keys}),
+        rows=earlier_rows(rows, {key: task.hashes for task in tasks for key in task.keys}),
         output=config.output,
         n_workers=config.cluster.expected_workers,
         not_asked=pixels.not_asked,
         neighbours_not_asked=stars.not_asked,
-        note="; ".join(filter(None, (pixels.note, prf_files.note))),
+        n_left_out=n_left_out,
+        note="; ".join(filter(None, (stars.table.note if stars.table else "", pixels.note, prf_files.note))),
     )
 
 
@@ -147,6 +157,7 @@ class _TaskMaker:
     neighbours: NeighbourTable | None
     prf_files: PrfFiles
     listed_sectors: tuple[int, ...] | None
+    rows: Mapping[RowKey, Mapping[str, Any]]  #: of an earlier run
 
     def tasks_of(self, tic: int, group: Sequence[Candidate]) -> list[Task]:
         """One task for each sector of a target."""
@@ -160,18 +171,37 @@ class _TaskMaker:
         tasks = []
         for sector in sorted({sector for several in sectors.values() for sector in several}):
             pixels = self.pixels.of(tic, sector)
-            tasks.append(
-                Task(
-                    tic=tic,
-                    sector=sector,
-                    pixels=pixels,
-                    candidates=tuple(candidate for candidate in group if sector in sectors[candidate]),
-                    surroundings=Surroundings(tuple(group), stars),
-                    settings_hash=_settings_hash(self.prf_files, sector, pixels),
-                    **hashes,
-                )
+            task = Task(
+                tic=tic,
+                sector=sector,
+                pixels=pixels,
+                candidates=tuple(candidate for candidate in group if sector in sectors[candidate]),
+                surroundings=Surroundings(tuple(group), stars),
+                settings_hash=_settings_hash(self.prf_files, sector, pixels),
+                **hashes,
             )
+            tasks.append(self._without_need(task) or task)
         return tasks
+
+    def _without_need(self, task: Task) -> Task | None:
+        """The task with the hashes of its finished rows, when all of these hold but for pixels that are not in the
+        cache any more: a finished row needs none until something else asks for them."""
+        rows = [self.rows.get(key) for key in task.keys]
+        first = rows[0]
+        if isinstance(task.pixels, Cached) or first is None or not is_of_same_pixels(task.pixels, first):
+            return None
+        camera, ccd = first["camera"] or 0, first["ccd"] or 0
+        task = replace(
+            task,
+            pixels=replace(task.pixels, stamp_hash=first["stamp_hash"]),
+            settings_hash=self.prf_files.settings_hash(task.sector, camera, ccd),
+        )
+        finished = all(row and row["source_file"] and task.hashes.items() <= row.items() for row in rows)
+        return task if finished else None
+
+
+def _is_nowhere(pixels: Pixels) -> bool:
+    return isinstance(pixels, Missing) and pixels.problem.kind in (ErrorKind.MISSING_TPF, ErrorKind.NOT_ASKED)
 
 
 def _settings_hash(files: PrfFiles, sector: int, pixels: Pixels) -> str:

@@ -11,8 +11,9 @@ from batchvet.errors import ConfigError
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
 from batchvet.results.directory import (
+    REJECTS,
     is_whole,
-    refuse_other_format,
+    refuse_other_directory,
     sole_writer,
     withdraw_success,
     write_plan,
@@ -68,8 +69,8 @@ def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progres
     progress = progress or Silent()
     directory = config.output
     judge = Judge(config.priors())
+    refuse_other_directory(directory)
     with sole_writer(directory):
-        refuse_other_format(directory)
         recover(directory)
         plan = planned(config, options, progress)
         if options.only is not None and options.only not in {(task.tic, task.sector) for task in plan.tasks}:
@@ -88,7 +89,8 @@ def planned(config: RunConfig, options: RunOptions, progress: Progress) -> Plan:
     """The plan, made while `progress` is told of it. Raises as :func:`.plan.make_plan`."""
     progress.start("Looking at files", None)
     asking = Asking(refresh=options.refresh, progress=lambda n: progress.advance())
-    plan = make_plan(config, keep_going=options.keep_going, asking=asking)
+    rejects = config.output / REJECTS if options.keep_going else None
+    plan = make_plan(config, keep_going=options.keep_going, asking=asking, rejects=rejects)
     if plan.note:
         progress.say(plan.note)
     return plan
@@ -181,8 +183,9 @@ def _vet(tasks: Sequence[Task], work: VetTask, batch_size: int, workers: Executo
 def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> None:
     """Sort the tables, judge the candidates, and say that all is there when it is."""
     compact(output.directory, output.footer)
-    sectors = read_parts(output.directory, "sectors", ["toi", "tic", "sector", "status"]).to_pandas()
-    waiting = judgements(sectors, read_parts(output.directory, "evidence").to_pandas())
+    sectors = read_parts(output.directory, "sectors", ["toi", "tic", "sector", "status", "error_kind"]).to_pandas()
+    evidence = read_parts(output.directory, "evidence").to_pandas()
+    waiting = judgements(sectors, evidence, plan.catalog.candidates)
     output.progress.start("Judging candidates", len(waiting))
     rows = []
     for _, row in workers.map(judge, waiting, judgement_lost, _CANDIDATES_PER_BATCH):

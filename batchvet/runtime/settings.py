@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveInt,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from batchvet.errors import ConfigError
 from batchvet.network.asking import Politeness
@@ -29,10 +41,39 @@ def as_value_error() -> Iterator[None]:
         raise ValueError(str(error)) from error
 
 
+def expanded(value: Any) -> Any:
+    """A path with ``~`` and ``$NAME`` replaced by what they stand for."""
+    if not isinstance(value, str | Path) or "://" in str(value):
+        return value
+    written = os.path.expandvars(value)
+    if "$" in str(written) and not Path(value).exists():
+        raise ValueError(f"{value} names a variable of the environment that is not set")
+    home = os.path.expanduser(written)
+    if str(home).startswith("~") and not Path(home).exists():
+        raise ValueError(f"{value} names the home of a user who is not known here")
+    return type(value)(home)
+
+
+#: A path as people write it.
+Place = Annotated[Path, BeforeValidator(expanded)]
+
+
 class Settings(BaseModel):
     """A table of a configuration: what it does not know is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what would be taken for something else: yes for 1, nothing for this directory."""
+        is_bool = cls.model_fields[str(info.field_name)].annotation is bool
+        listed = value if isinstance(value, list | tuple) else [value]
+        if not is_bool and any(isinstance(item, bool) for item in listed):
+            raise ValueError("is true or false (YAML takes yes, no, on and off for these), which it cannot be")
+        if any(isinstance(item, str | Path) and not str(item).strip() for item in listed):
+            raise ValueError("is empty; leave the key out, or say what it is")
+        return value
 
 
 class _SourceSettings(Settings):
@@ -63,7 +104,7 @@ class _SourceSettings(Settings):
 class DirectorySettings(_SourceSettings):
     """A directory of target pixel files."""
 
-    directory: Path  #: searched with all its folders for .fits and .fits.gz
+    directory: Place  #: searched with all its folders for .fits and .fits.gz
 
     def relative_to(self, base: Path) -> Self:
         return self.model_copy(update={"directory": base / self.directory})
@@ -169,7 +210,7 @@ class ClusterSettings(Settings):
     workers: PositiveInt | None = None  #: processes (this machine) or jobs (slurm)
     serial: bool = False  #: in this process, one task after another
     scheduler: str | None = None  #: address of a running Dask scheduler, tcp://... or tls://...
-    scheduler_file: Path | None = None  #: file that a running Dask scheduler wrote
+    scheduler_file: Place | None = None  #: file that a running Dask scheduler wrote
     slurm: dict[str, Any] | None = None  #: keyword arguments of dask_jobqueue.SLURMCluster
 
     @model_validator(mode="after")

@@ -50,6 +50,8 @@ def stars_around(
     targets: Mapping[int, Sequence[Candidate]],
     kept_in: Storage,
     asking: Asking,
+    *,
+    keep_going: bool = False,
 ) -> StarFields:
     """The stars around the targets, wherever the configuration takes them from.
 
@@ -60,6 +62,8 @@ def stars_around(
     kept_in : Storage
         Where an archive's answers are kept.
     asking : Asking
+    keep_going : bool
+        Leave bad rows of a table out instead of refusing it.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def stars_around(
         case None:
             return StarFields(None)
         case Path():
-            return StarFields(read_neighbours(neighbours))
+            return StarFields(read_neighbours(neighbours, keep_going=keep_going))
         case FetchedNeighbours(mast=settings):
             positions = {tic: (group[0].ra, group[0].dec) for tic, group in targets.items()}
             return star_fields(settings, positions, kept_in, asking)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
-from pydantic import ValidationError
-
-from batchvet.errors import RunError
+from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.sources import Asking
 from batchvet.results.directory import REJECTS
 from batchvet.results.reader import RunResults
@@ -31,7 +30,7 @@ def run_status(directory: str | Path) -> dict[str, Any]:
     run = RunResults(directory)
     try:
         config = RunConfig(**run.plan["config"]).model_copy(update={"output": directory})
-    except (ValidationError, KeyError, TypeError) as error:
+    except (ConfigError, KeyError, TypeError) as error:
         raise RunError(f"{directory}/plan.json: not a configuration; run 'batchvet run CONFIG' again") from error
     plan = make_plan(config, keep_going=(directory / REJECTS).exists(), asking=Asking(ask=False))
     sectors = run.sectors
@@ -50,9 +49,10 @@ def run_status(directory: str | Path) -> dict[str, Any]:
 
 def next_command(status: dict[str, Any]) -> str:
     """What to type next, as a sentence."""
-    command = f"batchvet run {status['config'] or 'CONFIG'} --output {status['run']}"
+    config = quote(status["config"]) if status["config"] else "CONFIG"
+    command = f"batchvet run {config} --output {quote(status['run'])}"
     if not status["finished"]:
         return f"next: {command} goes on where it stopped"
     if status["status"].get(Status.ERROR):
         return f"finished; {command} --retry-failed tries the failed ones again"
-    return f"finished; next: batchvet report {status['run']}"
+    return f"finished; next: batchvet report {quote(status['run'])}"

@@ -53,7 +53,8 @@ class CandidateVerdict:
     n_sectors_used: int
     verdict: Verdict
     p_target: float = math.nan  #: calibrated probability that the target has the dip
-    p_target_raw: float = math.nan  #: before calibration
+    p_target_group: float = math.nan  #: the same of the target and the stars that cannot be told from it
+    p_target_raw: float = math.nan  #: of the target, before calibration
     best_host_id: str = ""  #: most probable star; empty when no star of the table is
     p_best_host: float = math.nan  #: calibrated
     log_likelihood_target: float = math.nan  #: that the target has the dip, against no dip
@@ -128,6 +129,7 @@ def vet_candidate(  # house: one row of many columns
         n_sectors_used=len(evidence),
         verdict=verdict,
         p_target=float(p.hosts[target]),
+        p_target_group=float(p.hosts[group].sum()),
         p_target_raw=float(raw.hosts[target]),
         best_host_id="" if best is None else hosts[best].source_id,
         p_best_host=p.not_in_table if best is None else float(p.hosts[best]),

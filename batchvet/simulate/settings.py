@@ -126,6 +126,9 @@ class SimulationSettings:
         _check(0 <= low <= high <= 18, "tmag_range", self.tmag_range, "0 <= bright <= faint <= 18")
         fewest, most = self.crowd_range
         _check(0 <= fewest <= most <= 1000, "crowd_range", self.crowd_range, "0 <= fewest <= most <= 1000")
+        _check(
+            0 <= self.neighbour_limit <= 40, "neighbour_limit", self.neighbour_limit, "a TESS magnitude from 0 to 40"
+        )
         good = self.proper_motion is None or 0 <= self.proper_motion <= 20
         _check(good, "proper_motion", self.proper_motion, 'between 0 and 20"/yr')
         _check(self.neighbour_epoch in (2000.0, 2016.0), "neighbour_epoch", self.neighbour_epoch, "2000 or 2016")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +10,7 @@ import numpy as np
 
 from batchvet.arrays import Float32Array, FloatArray
 from batchvet.catalog.candidate import Candidate, Ephemeris
-from batchvet.errors import InsufficientData, Problem, StampError
+from batchvet.errors import InsufficientData, PositionError, Problem, StampError
 from batchvet.pixels.prf_files import find_prf
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.aperture_dependence import aperture_dependence
@@ -19,12 +18,11 @@ from batchvet.science.centroid_shift import centroid_shift
 from batchvet.science.depth_map import DepthMap, depth_map
 from batchvet.science.localization import SectorLocalization, localize
 from batchvet.science.prf import Prf, spoc_prf
-from batchvet.science.stars import StarField, TargetPosition
+from batchvet.science.stars import StarField
 from batchvet.science.timeline import Transits
+from batchvet.vetting.place import check_place, target_position
 from batchvet.vetting.settings import Check, Surroundings, VetSettings
 from batchvet.vocabulary import ErrorKind, Flag, Status, not_localized
-
-SAME_STAR_DEG = 3.0 / 3600.0  #: a catalogue position this close to the stamp's target is the same star
 
 
 class CheckResult(Protocol):
@@ -60,7 +58,7 @@ class NotLocalized:
     """Why the dip has no position in this sector."""
 
     flags: tuple[Flag, ...] = ()
-    fault: Problem | None = None  #: where it was batchvet that failed
+    fault: Problem | None = None  #: where the row is an error: the target cannot be where it is said to be, or ours
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +121,8 @@ def measure(
 ) -> Measured:
     """Run the checks on one candidate.
 
-    A fault of ours in the localisation costs that alone: the other checks' results stand.
+    A target that cannot be where it is said to be, or a fault of ours in the localisation, costs that alone: the other
+    checks' results stand.
     """
     cadences, ephemeris = observation.cadences, candidate.ephemeris
     depth = depth_map(cadences.time, cadences.flux, ephemeris)
@@ -134,30 +133,13 @@ def measure(
     localization: SectorLocalization | NotLocalized | None = None
     if "localization" in settings.checks:
         try:
+            check_place(candidate, observation.stamp)
             localization = _localized(observation, candidate, surroundings, settings)
+        except PositionError as error:
+            localization = NotLocalized(fault=Problem.of(error))
         except Exception as error:
             localization = NotLocalized(fault=Problem.internal(error))
     return Measured(candidate, observation, depth, _count_transits(cadences, candidate), checks, localization)
-
-
-def target_position(candidate: Candidate, stamp: Stamp) -> TargetPosition:
-    """Where the catalogue says the target is; what it leaves out is the stamp's, if that is the same star."""
-    if not math.isfinite(candidate.ra):
-        return TargetPosition(stamp.tic, stamp.ra, stamp.dec, stamp.pmra, stamp.pmdec, stamp.tmag)
-    d_ra = (candidate.ra - stamp.ra + 180.0) % 360.0 - 180.0
-    same = math.hypot(d_ra * math.cos(math.radians(candidate.dec)), candidate.dec - stamp.dec) < SAME_STAR_DEG
-
-    def known(ours: float, theirs: float) -> float:
-        return theirs if same and not math.isfinite(ours) else ours
-
-    return TargetPosition(
-        tic=stamp.tic,
-        ra=candidate.ra,
-        dec=candidate.dec,
-        pmra=known(candidate.pmra, stamp.pmra),
-        pmdec=known(candidate.pmdec, stamp.pmdec),
-        tmag=known(candidate.tmag, stamp.tmag),
-    )
 
 
 def _localized(

@@ -47,7 +47,7 @@ MISTAKES = [
     ("dec", "", "ra is given without the dec that belongs to it"),
     ("pmra", "fast", 'pmra is "fast", not a number'),
     ("pmdec", "inf", 'pmdec is "inf", not a finite number'),
-    ("tmag", "99", 'tmag is "99", outside -5 to 40'),
+    ("tmag", "99", 'tmag is "99", outside -3 to 40'),
     ("sectors", "3-1", 'sectors has "3-1", not a sector'),
     ("sectors", "0", 'sectors has "0", not a sector'),
     ("sectors", "1 two", 'sectors has "two", not a sector'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 
 import numpy as np
 import pandas as pd
@@ -116,9 +117,8 @@ MISTAKES = [
     ("ra", "-1", "outside 0 to 360 degrees"),
     ("ra", "inf", "not a finite number"),
     ("dec", "91", "outside -90 to 90 degrees"),
-    ("tmag", "", "tmag is missing"),
     ("tmag", "bright", 'tmag is "bright", not a number'),
-    ("tmag", "-99", "outside -5 to 40"),
+    ("tmag", "-99", "outside -3 to 40"),
     ("pmra", "1e9", "outside -100000 to 100000"),
     ("epoch", "2016-01-01", "not a number"),
     ("epoch", "57388", "outside 1900 to 2100"),
@@ -139,7 +139,7 @@ def test_every_bad_row_is_named_with_its_line(tmp_path):
     last = len(MISTAKES) + 2
     assert listed[-2] == f"  line {last}: it has 3 cells, the header has 8"
     assert listed[-1] == f"  line {last + 2}: source s0 of TIC 25155310 is already on line {last + 1}"
-    assert advice == "Mend or delete these rows."
+    assert advice == "Mend or delete these rows, or leave them out with --keep-going."
 
 
 @pytest.mark.parametrize(("column", "written", "said"), MISTAKES)
@@ -151,6 +151,25 @@ def test_a_mistake_among_plain_rows_is_found(tmp_path, column, written, said):
         read_neighbours(tmp_path / "one.csv")
     assert str(error.value).count("\n  line ") == 1
     assert "\n  line 6: " in str(error.value) and said in str(error.value)
+
+
+def test_star_without_a_magnitude_stays_and_is_told(tmp_path):
+    (tmp_path / "n.csv").write_text("tic,source_id,ra,dec,tmag\n5,a,1,2,9\n5,b,1,2,\n")
+    table = read_neighbours(tmp_path / "n.csv")
+    assert [star.source_id for star in table.of(5)] == ["a", "b"]
+    assert math.isnan(table.of(5)[1].tmag)
+    assert table.note == f"{tmp_path / 'n.csv'}: 1 without a tmag, whose light is fitted"
+
+
+def test_keep_going_leaves_bad_stars_out_and_tells(tmp_path):
+    path = tmp_path / "n.csv"
+    path.write_text("tic,source_id,ra,dec,tmag\n5,a,1,2,9\n5,b,1,2,-5\n5,a,1,2,9\n6,c,1,2,9\n")
+    table = read_neighbours(path, keep_going=True)
+    assert [star.source_id for star in (*table.of(5), *table.of(6))] == ["a", "c"]
+    assert '2 rows are left out (line 3: tmag is "-5", outside -3 to 40; ...)' in table.note
+    (tmp_path / "all.csv").write_text("tic,source_id,ra,dec,tmag\n5,b,1,2,-5\n")
+    with pytest.raises(CatalogError, match="1 bad row of 1"):
+        read_neighbours(tmp_path / "all.csv", keep_going=True)
 
 
 def test_unclosed_quote_does_not_swallow_stars(tmp_path):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stdout
 
 import pandas as pd
 import pytest
 from command_line import batchvet, program
+
+from batchvet.cli.candidate import print_candidate
+from batchvet.cli.console import print_json
+from batchvet.results.reader import RunResults
+from batchvet.results.views import show
 
 
 def test_run_prints_the_table_and_where_results_lie(survey, finished):
@@ -47,6 +54,86 @@ def test_show_prints_sorted_json_by_sector(survey, finished):
     assert list(shown["1"]["metrics"]) == sorted(shown["1"]["metrics"])
 
 
+def test_a_run_is_a_line_for_each_candidate_that_fits_80_columns(survey, finished, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = batchvet("run", survey.config).stdout.split("\n\n")[0].splitlines()
+    tois = list(pd.read_csv(survey.catalog, dtype={"toi": str})["toi"])
+    assert lines[0].split()[:4] == ["verdict", "TOI", "TIC", "P"]
+    assert [line.split()[1] for line in lines[1:]] == tois
+    assert max(map(len, lines)) <= 80
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "V09 depth" in batchvet("run", survey.config).stdout
+
+
+def test_candidates_without_pixels_come_last_with_a_verdict_of_their_own(survey, tmp_path):
+    catalog = pd.read_csv(survey.catalog, dtype=str)
+    lost = catalog.head(2).assign(toi=["1.01", "2.01"], tic=["1", "2"], sectors="")
+    pd.concat([lost, catalog]).to_csv(tmp_path / "toi.csv", index=False)
+    config = survey.config.read_text().replace("tpfs", str(survey.directory / "tpfs"))
+    config = config.replace("neighbours.csv", str(survey.neighbours))
+    (tmp_path / "c.yaml").write_text(config)
+    lines = batchvet("run", tmp_path / "c.yaml").stdout.split("\n\n")[0].splitlines()
+    assert [line.split()[:2] for line in lines[-2:]] == [["NO_DATA", "1.01"], ["NO_DATA", "2.01"]]
+    assert "left out    2 rows" in batchvet("plan", tmp_path / "c.yaml", "--cached-only").stdout
+    assert "NO_DATA" not in batchvet("run", tmp_path / "c.yaml", "--cached-only").stdout
+    (tmp_path / "c.yaml").write_text(config + "only_with_pixels: true\n")
+    summary = json.loads(batchvet("run", tmp_path / "c.yaml", "--json").stdout)
+    assert summary["candidates"] == len(catalog) and "NO_DATA" not in summary["verdict"]
+
+
+def test_what_was_vetted_stands_in_the_candidates(survey, finished):
+    said = pd.read_csv(survey.catalog, dtype={"toi": str}).set_index("toi")
+    found = pd.read_parquet(finished / "candidates.parquet").set_index("toi")
+    for ours, theirs in {
+        "period_days": "period_days",
+        "t0_btjd": "t0_btjd",
+        "t0_err_days": "t0_err",
+        "ra": "ra",
+    }.items():
+        assert list(found.loc[said.index, ours]) == pytest.approx(list(said[theirs]))
+
+
+def test_a_tic_number_finds_its_candidate_and_sectors_are_in_order(survey, finished):
+    row = pd.read_csv(survey.catalog, dtype={"toi": str}).iloc[0]
+    by_name = batchvet("show", finished, row["toi"]).stdout
+    assert (
+        by_name
+        == batchvet("show", finished, row["tic"]).stdout
+        == batchvet("show", finished, f"TIC {row['tic']}").stdout
+    )
+    results = RunResults(finished)
+    sectors = results.sectors
+    sectors["sector"] = sectors["sector"].replace({1: 10})
+    assert list(json.loads(_json(show(results, row["toi"])))) == ["2", "10"]
+    print_candidate(results, row["toi"])
+
+
+def _json(value) -> str:
+    with redirect_stdout(io.StringIO()) as output:
+        print_json(value)
+    return output.getvalue()
+
+
+def test_show_in_words_begins_with_verdict_probability_and_hosts(finished, capsys):
+    results = RunResults(finished)
+    row = results.candidates.iloc[0]
+    print_candidate(results, row["toi"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(f"{row['toi']}, TIC {row['tic']}: {row['verdict']}")
+    assert lines[2].split()[0] == "P(target)" and lines[3].split()[:2] == ["host", f"{row['best_host_id']}:"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_run_without_localisation_can_be_shown(survey, tmp_path):
+    config = survey.config.read_text().replace("tpfs", str(survey.directory / "tpfs"))
+    config = config.replace("neighbours.csv", str(survey.neighbours)).replace("toi.csv", str(survey.catalog))
+    (tmp_path / "c.yaml").write_text(config + "checks: [V09]\n")
+    assert batchvet("run", tmp_path / "c.yaml").returncode == 0
+    toi = pd.read_csv(survey.catalog, dtype={"toi": str})["toi"][0]
+    shown = json.loads(batchvet("show", tmp_path / "run", toi).stdout)
+    assert shown["1"]["localization_flags"] == [] and shown["1"]["metrics"]["target_offset_arcsec"] is None
+
+
 def test_status_says_what_to_type_next(finished):
     assert "finished; next: batchvet report" in batchvet("status", finished).stdout
     assert json.loads(batchvet("status", finished, "--json").stdout)["rows_to_do"] == 0
@@ -70,7 +157,7 @@ def test_plot_and_report(survey, finished, tmp_path):
         ("catalog: toi.csv\nfrob: 1\n", "frob: unknown key"),
         ("catalog: [", "not YAML"),
         ("- 1\n", "a table of keys"),
-        ("cache: x\n", "catalog: Field required"),
+        ("cache: x\n", "catalog: is missing"),
         ("catalog: nothing.csv\n", "nothing.csv"),
         ("catalog: toi.csv\nchecks: [V99]\n", "checks"),
         ("catalog: toi.csv\ncluster: {serial: true, workers: 3}\n", "workers goes with"),
@@ -100,6 +187,28 @@ def test_bad_catalogue_lists_every_row_and_keep_going_drops_them(survey, tmp_pat
     done = batchvet("run", tmp_path / "c.yaml", "--keep-going")
     assert done.returncode == 0, done.stderr
     assert "1.01" in (tmp_path / "run" / "rejects.csv").read_text()
+
+
+def test_a_directory_of_somebody_else_is_never_run_in(survey, tmp_path):
+    """Not even when its files have the names of a run's."""
+    contents = {"plan.json": '{"holiday": "July"}', "candidates.parquet": "of the mayor", "images/cat.jpg": "meow"}
+    for names in (list(contents), ["candidates.parquet"], ["images/cat.jpg"]):
+        place = tmp_path / str(len(names)) / names[0].replace("/", "-")
+        for name in names:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(contents[name])
+        done = batchvet("run", survey.config, "--output", place)
+        assert done.returncode == 2
+        assert f"{place}: not a run" in done.stderr and names[0].split("/")[0] in done.stderr
+        left = {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
+        assert left == {name: contents[name] for name in names}
+
+
+def test_a_figure_is_not_put_where_there_is_no_directory(survey, finished, tmp_path):
+    toi = pd.read_csv(survey.catalog, dtype={"toi": str})["toi"][0]
+    done = batchvet("plot", finished, toi, "-o", tmp_path / "nosuch" / "x.png")
+    assert done.returncode == 2 and f"there is no directory {tmp_path / 'nosuch'}" in done.stderr
+    assert not (tmp_path / "nosuch").exists()
 
 
 def test_failed_task_gives_exit_3(survey, tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 
-from batchvet.cli.console import duration, print_json, print_table, size
+from batchvet.cli.console import Bars, duration, print_json, print_table, size
 
 
 @pytest.mark.parametrize(
@@ -32,4 +33,29 @@ def test_json_has_null_for_what_could_not_be_measured_and_no_numpy(capsys):
 
 def test_a_table_in_a_pipe_is_aligned_text(capsys):
     print_table([{"TOI": "114.01", "depth": 0.5}, {"TOI": "5807.01", "depth": float("nan")}])
-    assert capsys.readouterr().out == "TOI      depth\n114.01   0.5\n5807.01  -\n"
+    assert capsys.readouterr().out == "TOI      depth\n114.01     0.5\n5807.01      -\n"
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal of 80 columns, as rich takes one to be."""
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def plain_text(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_brackets_of_units_and_names_are_no_markup(terminal, capsys):
+    print_table([{"TOI": "x[/b]y", "depth [ppm]": 0.5, "note": "[red]"}])
+    with Bars() as bars:
+        bars.start("Vetting [/b]", 3)
+        bars.advance(1, failed=1)
+        bars.say("TOI x[/b]y [arcsec]")
+    printed = capsys.readouterr()
+    for words in ("x[/b]y", "depth [ppm]", "[red]"):
+        assert words in plain_text(printed.out)
+    assert "TOI x[/b]y [arcsec]" in plain_text(printed.err)
+    assert "Vetting [/b]" in plain_text(printed.err)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from command_line import batchvet
 
 
@@ -19,3 +20,13 @@ def test_cache_commands(survey, finished):
     assert damaged.returncode == 3
     assert entry.name in damaged.stdout
     entry.write_bytes(whole)
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "reindex"])
+def test_a_directory_that_is_no_cache_is_refused_and_left_alone(tmp_path, command):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("dear")
+    done = batchvet("cache", command, tmp_path / "letters")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not a pixel cache" in done.stderr
+    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["a.txt"]

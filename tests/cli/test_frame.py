@@ -24,6 +24,7 @@ def test_a_mistake_of_the_program_as_a_process_is_one_line():
     [
         (["run", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["frobnicate"], "No such command"),
+        (["run", "nowhere.yaml", "--only", "²:1"], "is not TIC:SECTOR"),
         (["run"], "Missing argument"),
         (["show", "nowhere", "1.01"], "not a batchvet run"),
         (["status", "nowhere"], "not a batchvet run"),
@@ -53,6 +54,23 @@ def test_place_that_cannot_be_written_is_one_line_and_exit_2(survey, finished, t
         assert done.returncode == 2
         assert str(tmp_path / "file") in done.stderr
         assert "internal" not in done.stderr
+
+
+def test_only_results_reach_stdout():
+    """LAPACK says what it does not like on descriptor 1, past Python, and so may the processes of a cluster."""
+    text = """
+import os, subprocess
+from batchvet.cli import frame
+def app(**options):
+    os.write(1, b" ** On entry to DLASCL parameter number 4 had an illegal value\\n")
+    subprocess.run(["echo", "a worker speaks"], check=True)
+    print('{"results": 1}')
+frame.app = app
+frame.main()
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    assert json.loads(done.stdout) == {"results": 1}
+    assert "DLASCL" in done.stderr and "a worker speaks" in done.stderr
 
 
 def test_second_interrupt_leaves_at_once(tmp_path):

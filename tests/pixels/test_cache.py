@@ -377,3 +377,10 @@ def test_what_does_not_read_back_is_not_committed(
 def test_a_stamp_of_nobody_is_refused(cache: Cache, small_stamp: Stamp, change: dict) -> None:
     with pytest.raises(CacheError, match="without TIC or sector"):
         cache.write(replace(small_stamp, **change))
+
+
+def test_links_in_circles_in_a_cache_are_passed_over(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "a.zarr.zip").symlink_to(tmp_path / "b.zarr.zip")
+    (tmp_path / "b.zarr.zip").symlink_to(tmp_path / "a.zarr.zip")
+    assert Cache(tmp_path).index() == {}

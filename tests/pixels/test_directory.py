@@ -131,6 +131,16 @@ def test_links_are_followed_but_not_in_circles(nested, tmp_path):
     assert len(DirectorySource(tmp_path / "other").files()) == before
 
 
+def test_links_that_point_at_each_other_end_nothing(nested, files, tmp_path):
+    n = len(list(DirectorySource(nested).files()))
+    for name, other in (("one", "two"), ("two", "one"), (f"x{files[0].name}", f"y{files[0].name}")):
+        (nested / name).symlink_to(nested / other)
+    (nested / f"y{files[0].name}").symlink_to(nested / f"x{files[0].name}")
+    found = DirectorySource(nested).files()
+    assert len(found) == n + 2
+    assert {f.error_kind for f in found if f.path.startswith(("x", "y"))} == {"unreadable"}
+
+
 def test_pipe_is_no_file_to_wait_for(nested, files):
     before = len(DirectorySource(nested).files())
     os.mkfifo(nested / "pipe.fits")

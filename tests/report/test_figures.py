@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -191,3 +194,25 @@ def test_light_curves_stand_in_their_pixels_and_without_a_transit_there_is_an_er
     assert middles == {(50 + col, 60 + row) for row in range(5) for col in range(7)} - {(50, 60)}
     with pytest.raises(InsufficientData, match="no transit"):
         folded_pixels(stamp, Ephemeris(500.0, 1200.0, 3.0), 175)
+
+
+def test_the_first_figure_leaves_what_the_backend_sets(tmp_path):
+    """A notebook's backend is loaded with the first figure, here ours, and turns `interactive` on for good."""
+    (tmp_path / "shy.py").write_text(
+        "from matplotlib.backends.backend_agg import *\n"
+        "from matplotlib.backends.backend_agg import _Backend, FigureCanvasAgg, FigureManagerBase as FigureManager\n"
+        "import matplotlib\nmatplotlib.interactive(True)\nFigureCanvas = FigureCanvasAgg\n"
+    )
+    program = (
+        "import matplotlib\n"
+        "from batchvet.report.plot import _shown_figure\n"
+        "from batchvet.report.figures import sector_figure\n"
+        "from batchvet.report.view import SectorView\n"
+        "before = dict(matplotlib.rcParams)\n"
+        "sector_figure(SectorView('1.01', 1, 1, 'error', 'no file', ''), _shown_figure)\n"
+        "after = dict(matplotlib.rcParams)\n"
+        "print(sorted(name for name in after if after[name] != before[name]), matplotlib.is_interactive())\n"
+    )
+    environment = os.environ | {"MPLBACKEND": "module://shy", "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "['interactive'] True\n"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pandas as pd
 import pytest
+from astropy.io import fits
 
 from batchvet.api import run
+from batchvet.errors import CatalogError
 from batchvet.results.writer import ResultRow, ResultWriter
 from batchvet.runtime.plan import make_plan
+from batchvet.runtime.status import run_status
 from batchvet.vocabulary import PASSING_FAULTS
 
 
@@ -47,3 +53,49 @@ def test_summary_counts_what_is_cached_and_what_is_not(config):
     run(config)
     after = make_plan(config).summary()
     assert (after["tasks_to_ingest"], after["tasks_cached"], after["rows_to_do"]) == (0, 6, 0)
+
+
+def test_a_finished_row_needs_no_pixels_until_something_asks_for_them(config):
+    first = run(config)
+    shutil.rmtree(config.cache)
+    assert make_plan(config).to_do() == ()
+    assert not list(Path(config.cache).glob("s*/*.zip"))
+    without_source = config.model_copy(update={"sources": ()})  # nor the files
+    assert make_plan(without_source).to_do() == ()
+    assert run_status(config.output)["finished"]
+    again = run(config.model_copy(update={"quality_bitmask": 0}))  # something asks
+    assert list(again.sectors["status"]) == list(first.sectors["status"])
+    assert len(list(Path(config.cache).glob("s*/*.zip"))) == 6
+
+
+def test_another_file_makes_its_rows_stale_with_the_cache_or_without(config, tmp_path):
+    shutil.copytree(config.sources[0].directory, tmp_path / "tpfs")
+    config = config.model_copy(
+        update={"sources": (config.sources[0].model_copy(update={"directory": tmp_path / "tpfs"}),)}
+    )
+    run(config)
+    shutil.rmtree(config.cache)
+    changed = sorted((tmp_path / "tpfs").glob("*.fits*"))[0]
+    with fits.open(changed) as hdus:
+        hdus[1].data["FLUX"] *= 1.01
+        hdus.writeto(tmp_path / "changed.fits")
+    (tmp_path / "changed.fits").replace(changed)
+    stale = make_plan(config).rows.stale
+    assert len(stale) == 1 and set(stale.values()) == {("pixels",)}
+
+
+def test_plan_and_status_write_nothing_into_a_run(config, tmp_path):
+    bad = config.catalog.read_text() + "9.01,9,1,1500,-3\n"
+    (tmp_path / "toi.csv").write_text(bad)
+    config = config.model_copy(update={"catalog": tmp_path / "toi.csv"})
+    assert len(make_plan(config, keep_going=True).catalog.rejected) == 1
+    assert not config.output.exists()
+
+
+def test_bad_neighbours_are_left_out_on_request_and_told(config, tmp_path):
+    bad = config.neighbours.read_text() + "1,x,400,1,9,,,\n"
+    (tmp_path / "stars.csv").write_text(bad)
+    config = config.model_copy(update={"neighbours": tmp_path / "stars.csv"})
+    with pytest.raises(CatalogError, match="--keep-going"):
+        make_plan(config)
+    assert "1 row is left out" in make_plan(config, keep_going=True).note

@@ -87,6 +87,7 @@ def test_star_that_cannot_be_told_from_the_target_is_flagged_and_grouped():
     found = made_evidence(np.random.default_rng(6), [TARGET, (1.5, 0.0, 11.2)], (0, 0), 12.0)
     verdict = vet_candidate(found)
     assert verdict.p_target < 0.95
+    assert verdict.p_target_group >= 0.95  # of which the rule of ON_TARGET speaks
     assert "UNRESOLVED_NEIGHBOUR" in verdict.flags
     assert verdict.verdict in ("ON_TARGET", "AMBIGUOUS")
 

@@ -69,7 +69,12 @@ def test_without_a_table_the_configuration_names_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [(("--sectors", 60, "--spread"), "52"), (("--motion-known-by", "gossip"), "catalog")]
+    ("arguments", "told"),
+    [
+        (("--sectors", 60, "--spread"), "52"),
+        (("--motion-known-by", "gossip"), "catalog"),
+        (("--table-limit", "nan"), "neighbour_limit"),
+    ],
 )
 def test_what_cannot_be_used_is_named_in_one_line_and_exits_with_2(tmp_path, arguments, told):
     done = run(tmp_path / "never", "--targets", 1, *arguments)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import units as u
+from astropy.table import Table
+from astropy.time import Time
 
 import batchvet
 from batchvet.api import run
-from batchvet.catalog.candidate import Ephemeris
-from batchvet.errors import ConfigError, StampError
+from batchvet.catalog.candidate import Candidate, Ephemeris, Neighbour
+from batchvet.errors import ConfigError, PositionError, StampError
 from batchvet.pixels.tpf import read_tpf
 from batchvet.sample import DIRECTORY
 from batchvet.vetting import measure
+from batchvet.vetting.place import check_place
 
 TOI_5807 = {"period_days": 14.2423724, "t0_btjd": 3540.26317, "duration_hours": 4.046}
 
@@ -88,19 +94,98 @@ def test_single_transit_and_companions_are_understood(sample):
     assert shadowed.verdict.verdict == "INCONCLUSIVE"
 
 
+STAR = {"source_id": "s", "ra": 308.5, "dec": 43.3, "tmag": 12.0}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"duration_hours": 0.0}, "duration_hours > 0"),
-        ({"t0_btjd": np.nan}, "t0_btjd"),
+        ({"duration_hours": 0.0}, "duration_hours is 0, it must be positive"),
+        ({"duration_hours": 400.0}, "not shorter than the period"),
+        ({"period_days": -1.0}, 'period_days is "-1.0", outside'),
+        ({"t0_btjd": np.nan}, "t0_btjd is missing"),
+        ({"t0_btjd": 60540.0}, "looks like an MJD: subtract 56999.5"),
+        ({"t0_btjd": 10540.26}, "looks like BJD - 2450000: subtract 7000"),
+        ({"t0_err": -1.0}, "t0_err"),
+        ({"ra": 308.57}, "ra is given without the dec"),
+        ({"ra": 400.0, "dec": 1.0}, "ra is .* outside 0 to 360"),
+        ({"others": [Ephemeris(3.0, 58000.0, 2.0)]}, r"others\[0\]: t0_btjd .* MJD"),
+        ({"prf": "/nosuch"}, "prf: /nosuch is not a directory"),
+        ({"period_days": 3.0 * u.m}, "period_days: 3.0 m cannot be had in d"),
         ({"checks": ["V99"]}, "V99"),
         ({"quality_bitmask": "soft"}, "soft"),
-        ({"neighbours": [{"ra": 1.0}]}, "source_id"),
+        ({"neighbours": [{"ra": 1.0}]}, "there is no source_id"),
+        ({"neighbours": [STAR | {"ra": np.nan}]}, r"neighbours\[0\]: ra is missing"),
+        ({"neighbours": [STAR, STAR | {"tmag": -5.0, "source_id": "t"}]}, r"neighbours\[1\]: tmag is .* outside -3"),
+        ({"neighbours": [STAR | {"source_id": 4.6e18}]}, "floating-point"),
+        ({"neighbours": [STAR, STAR]}, "the source s is there twice"),
+        ({"neighbours": [Neighbour("s", np.nan, 1.0, 9.0)]}, "ra is missing"),
     ],
 )
 def test_mistakes_are_named(sample, changes, message):
     with pytest.raises(ConfigError, match=message):
         batchvet.vet(sample, **(TOI_5807 | changes))
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec", "said"),
+    [
+        (308.5692 / 15, 43.3623, r"given as \(20\.57128, \+43\.36\d+\), which is not on the stamp .*\(308\.567"),
+        (308.5692, 53.3623, "is not on the stamp"),
+        (128.5692, -43.3623, "is not on the stamp"),
+    ],
+)
+def test_a_place_off_the_stamp_is_refused_and_both_places_are_said(sample, ra, dec, said):
+    with pytest.raises(PositionError, match=said):
+        batchvet.vet(sample, **TOI_5807, ra=ra, dec=dec)
+
+
+def test_a_catalogue_position_that_cannot_be_is_an_error_row_that_says_both(config, survey, tmp_path):
+    catalog = pd.read_csv(survey.catalog, dtype={"toi": str})
+    first = catalog.index[0]
+    stars = pd.read_csv(survey.neighbours)
+    moved = catalog.copy()
+    moved.loc[first, "dec"] += 50.0 / 3600.0  # another star's, still on the stamp
+    moved.loc[catalog.index[1], "ra"] /= 15.0
+    moved.to_csv(tmp_path / "toi.csv", index=False)
+    rows = run(config.model_copy(update={"catalog": tmp_path / "toi.csv"})).sectors
+    wrong = rows[rows["toi"].isin(catalog["toi"][:2])]
+    assert len(wrong) and (wrong["status"] == "error").all() and (wrong["error_kind"] == "position").all()
+    assert wrong["v09_max_depth_ppm"].notna().all()  # which needs no position
+    tic = catalog.loc[first, "tic"]
+    own = stars[(stars["tic"] == tic) & (stars["source_id"].astype(str) == str(tic))].iloc[0]
+    said = wrong.loc[wrong["toi"] == catalog.loc[first, "toi"], "error"].iloc[0]
+    assert f"{own['dec']:+.3f}"[:-1] in said and "50 arcsec away" in said
+    assert (rows.loc[~rows["toi"].isin(catalog["toi"][:2]), "status"] != "error").all()
+
+
+def test_a_fast_star_may_stand_where_it_has_moved(sample):
+    here = sample.target_position()
+    years = sample.epoch - 2000.0
+    star = replace(sample, ra=here[0], dec=here[1] - 10.0 * years / 3600.0, pmra=0.0, pmdec=1e4)
+    published = Candidate("fast", 1, Ephemeris(1.0, 1.0, 1.0), ra=here[0], dec=here[1] - 90.0 / 3600.0)
+    check_place(published, star)  # of epoch 2015.8, although a catalogue's are taken to be of 2000.0
+    slow = replace(star, dec=here[1] - 0.1 * years / 3600.0, pmdec=100.0)
+    with pytest.raises(PositionError, match="away"):
+        check_place(published, slow)
+
+
+def test_bjd_quantities_and_times_mean_the_same_as_btjd(sample):
+    written = (
+        {"t0_btjd": TOI_5807["t0_btjd"] + 2457000.0},
+        {"t0_btjd": Time(TOI_5807["t0_btjd"] + 2457000.0, format="jd", scale="tdb")},
+        {"period_days": 14.2423724 * 24 * u.h, "duration_hours": 4.046 * 60 * u.min},
+    )
+    rows = [batchvet.vet(sample, **(TOI_5807 | changes), checks=["V09"]).row for changes in ({}, *written)]
+    assert {row["v09_max_depth_ppm"] for row in rows} == {224066.93494969374}
+
+
+def test_neighbours_come_from_tables_of_pandas_and_astropy(sample):
+    stars = [STAR, STAR | {"source_id": "no magnitude", "dec": 43.31, "tmag": np.nan}]
+    tables = (stars, pd.DataFrame(stars), Table(stars), [Neighbour(**star) for star in stars])
+    found = [batchvet.vet(sample, **TOI_5807, neighbours=table) for table in tables]
+    assert len({json.dumps(asdict(vetted.verdict)) for vetted in found}) == 1
+    assert "NO_NEIGHBOUR_TABLE" not in found[0].verdict.flags
 
 
 def test_something_else_than_a_stamp_is_refused():

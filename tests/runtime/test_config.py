@@ -1,0 +1,75 @@
+"""A configuration is what it looks like, and what is wrong with one is said in words, with its line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from batchvet.errors import ConfigError
+from batchvet.runtime.config import RunConfig, read_config
+
+#: After a first line `catalog: toi.csv`: what is written, and what is said of it.
+WRONG = {
+    "neighbors: n.csv": "line 2: neighbors: unknown key; did you mean neighbours?",
+    "frob: 1": "line 2: frob: unknown key; there are batch_size, cache, ",
+    "sources: [{directory: t, frob: 1}]": "line 2: sources[0].frob: unknown key; there are directory",
+    "neighbours: {mast: {radius: 1}}": "line 2: neighbours.mast.radius: unknown key; did you mean radius_arcsec?",
+    "sectors: some": "line 2: sectors: is 'some', may be all or a list in square brackets",
+    "sectors:\n  - 1\n  - -2": "line 4: sectors[1]: is -2, may be a number above 0",
+    "checks: [V99]": "line 2: checks[0]: is 'V99', may be one of V08, V09, V10, localization",
+    "cluster: {workers: many}": "line 2: cluster.workers: is 'many', may be a whole number",
+    "cluster: {workers: yes}": "line 2: cluster.workers: is true or false (YAML takes yes, no",
+    "sources: [{mast: {author: QLP}}]": "line 2: sources[0].mast.author: is 'QLP', may be one of SPOC, TESS-SPOC",
+    "sources: [{mast: {politeness: {frob: 1}}}]": "line 2: sources[0].mast.politeness.frob: unknown key; there are",
+    "sources: [{foo: t}]": "line 2: sources[0]: name one of directory, s3 and mast",
+    "sources:\n- directory: ''": "line 3: sources[0].directory: is empty",
+    "cache: ''": "line 2: cache: is empty",
+    "cache: a\ncache: b": "the key 'cache' is there twice, on lines 2 and 3",
+    "cluster: {workers: 1, workers: 2}": "the key 'workers' is there twice, on lines 2 and 2",
+    "output: $BATCHVET_NOSUCH/x": "line 2: output: $BATCHVET_NOSUCH/x names a variable of the environment that is not",
+    "output: ~batchvet-nobody/x": "line 2: output: ~batchvet-nobody/x names the home of a user who is not known",
+    **{
+        f"quality_bitmask: {value}": "line 2: quality_bitmask: "
+        for value in ("", "1.5", ".inf", ".nan", "-1", "[1]", "yes", "4294967296", "'1e3'", "soft", "{a: 1}")
+    },
+    "1: 2": "line 2: 1: unknown key",
+}
+
+
+def read(tmp_path: Path, text: str) -> RunConfig:
+    (tmp_path / "c.yaml").write_text(f"catalog: toi.csv\n{text}\n")
+    return read_config(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_is_said_in_words_with_its_line(tmp_path, text):
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, text)
+    said = str(refused.value)
+    assert WRONG[text] in said
+    assert len(said.splitlines()) == 1
+    assert not re.search("(?i)input|valid|tuple|instance|extra|pydantic|literal", said)
+
+
+def test_several_mistakes_are_all_listed(tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, "prior_target: 2\nfrob: 1")
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()[1:]] == ["  line 2", "  line 3"]
+    with pytest.raises(ConfigError, match="catalog: is missing"):
+        RunConfig(cache="x")
+
+
+def test_home_and_variables_are_what_they_stand_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/of/me")
+    monkeypatch.setenv("DATA", "/data")
+    config = read(tmp_path, "cache: $DATA/c\nneighbours: ~/n.csv\nprf: ~/prf\nsources: [{directory: '${DATA}/t'}]")
+    assert (config.cache, str(config.neighbours), config.prf) == ("/data/c", "/home/of/me/n.csv", "/home/of/me/prf")
+    assert str(config.sources[0].directory) == "/data/t"
+    assert str(config.catalog) == str(tmp_path / "toi.csv")
+
+
+@pytest.mark.parametrize(("written", "mask"), [("default", 17087), ("0", 0), ("'128'", 128), ("2147483647", 2**31 - 1)])
+def test_quality_bitmask_is_a_word_or_a_whole_number(tmp_path, written, mask):
+    assert read(tmp_path, f"quality_bitmask: {written}").quality_bitmask == mask
