@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchvet.errors import RunError
-from batchvet.results.directory import CANDIDATES, is_finished, read_plan
-from batchvet.results.parts import read_parts
-from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
+from batchvet.results.directory import CANDIDATES, read_plan
+from batchvet.results.parts import undisturbed
+from batchvet.results.row_index import gathered, row_index
+from batchvet.results.schema import CANDIDATES_SCHEMA
+from batchvet.results.success import is_finished
 
 
 class RunResults:
@@ -83,9 +85,9 @@ class RunResults:
         raise RunError(f"{self.directory}: no candidate {name!r} in this run{hint}")
 
     def _frame(self, table: str) -> pd.DataFrame:
-        rows = read_parts(self.directory, table)
-        rows = rows.sort_by([("tic", "ascending"), ("toi", "ascending"), ("sector", "ascending")])
-        return _described(rows.cast(TABLES[table]))
+        return _described(
+            undisturbed(self.directory, lambda: gathered(self.directory, table, row_index(self.directory)))
+        )
 
 
 def _described(table: pa.Table) -> pd.DataFrame:

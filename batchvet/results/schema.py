@@ -101,6 +101,8 @@ _PROVENANCE = _columns(
     neighbours_hash | str | | Of the neighbour table's rows of the target.
     settings_hash | str | | Of the settings that numbers depend on.
     software_version | str | | Of batchvet.
+    has_image | bool | | Whether the row has images, in the part of `images` of the same name.
+    has_evidence | bool | | Whether the row has evidence, in the part of `evidence` of the same name.
     """
 )
 

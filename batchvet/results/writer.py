@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from batchvet.results.directory import CANDIDATES
-from batchvet.results.parts import WRITE_ORDER, write_table
+from batchvet.results.parts import WRITE_ORDER, part_files, write_table
 from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
 
 ROWS_PER_PART = 512
@@ -75,18 +76,26 @@ class ResultWriter:
     def flush(self) -> None:
         """Commit what was taken."""
         if self._rows:
-            name = f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:6]}.parquet"
+            name = f"part-{self._number():020d}-{uuid.uuid4().hex[:6]}.parquet"
             for table, rows in self._by_table().items():
                 if rows:
                     write_table(self._directory / table / name, rows, TABLES[table], self._footer)
         self._rows = []
         self._last_commit = time.monotonic()
 
+    def _number(self) -> int:
+        """The time, or one more than the last part has where the clock was set back: the later of two rows counts."""
+        numbers = (re.match(r"part-(\d{20})-", name) for name in part_files(self._directory, "sectors"))
+        return max([time.time_ns(), *(int(number[1]) + 1 for number in numbers if number)])
+
     def _by_table(self) -> dict[str, list[Mapping[str, Any]]]:
-        parts = {
+        parts: dict[str, list[Mapping[str, Any]]] = {
             "images": [row.image for row in self._rows if row.image is not None],
             "evidence": [row.evidence for row in self._rows if row.evidence is not None],
-            "sectors": [row.sector for row in self._rows],
+            "sectors": [
+                {**row.sector, "has_image": row.image is not None, "has_evidence": row.evidence is not None}
+                for row in self._rows
+            ],
         }
         return {table: parts[table] for table in WRITE_ORDER}
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchvet.results.parts import read_parts
+from batchvet.results.parts import undisturbed
+from batchvet.results.row_index import RowIndex, lost_rows, row_index
 from batchvet.results.schema import HASH_NAMES
 from batchvet.runtime.tasks import RowKey
 from batchvet.vocabulary import PASSING_FAULTS, Status
@@ -42,8 +43,17 @@ def read_rows(output: Path) -> dict[RowKey, Mapping[str, Any]]:
     RunError
         A part of the table is damaged.
     """
-    columns = ["toi", "sector", "status", "error_kind", "seconds", "camera", "ccd", "source_file", *HASH_NAMES]
-    return {(row["toi"], row["sector"]): row for row in read_parts(output, "sectors", columns).to_pylist()}
+    columns = (
+        "status", "error_kind", "seconds", "camera", "ccd", "source_file", "has_image", "has_evidence", *HASH_NAMES
+    )  # fmt: skip
+
+    def read() -> tuple[RowIndex, dict[RowKey, str]]:
+        index = row_index(output, columns)
+        return index, lost_rows(output, index)
+
+    index, lost = undisturbed(output, read)
+    rows = {(row["toi"], row["sector"]): row for row in index.rows.to_pylist()}
+    return {key: row | {"lost": lost.get(key, "")} for key, row in rows.items()}
 
 
 def earlier_rows(rows: Mapping[RowKey, Mapping[str, Any]], wanted: Mapping[RowKey, Mapping[str, str]]) -> EarlierRows:
@@ -70,4 +80,5 @@ def earlier_rows(rows: Mapping[RowKey, Mapping[str, Any]], wanted: Mapping[RowKe
 def _changed(row: Mapping[str, Any], hashes: Mapping[str, str]) -> tuple[str, ...]:
     """What has changed since the row was made, in words."""
     changed = tuple(_CHANGED[name] for name in HASH_NAMES if row[name] != hashes[name])
+    changed = (*changed, f"lost {row['lost']}") if row["lost"] else changed
     return (*changed, "a passing fault") if row["error_kind"] in PASSING_FAULTS else changed

@@ -10,18 +10,13 @@ import batchvet
 from batchvet.errors import ConfigError
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
-from batchvet.results.directory import (
-    REJECTS,
-    is_whole,
-    refuse_other_directory,
-    sole_writer,
-    withdraw_success,
-    write_plan,
-    write_success,
-)
+from batchvet.results.compaction import compact, recover
+from batchvet.results.directory import REJECTS, sole_writer, write_plan
 from batchvet.results.log import EventLog
-from batchvet.results.parts import compact, read_parts, recover
+from batchvet.results.ours import refuse_other_directory
 from batchvet.results.reader import RunResults
+from batchvet.results.row_index import gathered, row_index
+from batchvet.results.success import is_whole, refuse_altered, withdraw_success, write_success
 from batchvet.results.writer import ResultWriter, write_candidates
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import RunConfig
@@ -72,6 +67,7 @@ def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progres
     refuse_other_directory(directory)
     with sole_writer(directory):
         recover(directory)
+        refuse_altered(directory)
         plan = planned(config, options, progress)
         if options.only is not None and options.only not in {(task.tic, task.sector) for task in plan.tasks}:
             tic, sector = options.only
@@ -183,8 +179,9 @@ def _vet(tasks: Sequence[Task], work: VetTask, batch_size: int, workers: Executo
 def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> None:
     """Sort the tables, judge the candidates, and say that all is there when it is."""
     compact(output.directory, output.footer)
-    sectors = read_parts(output.directory, "sectors", ["toi", "tic", "sector", "status", "error_kind"]).to_pandas()
-    evidence = read_parts(output.directory, "evidence").to_pandas()
+    index = row_index(output.directory, ["status", "error_kind"])
+    sectors = index.rows.to_pandas()
+    evidence = gathered(output.directory, "evidence", index).to_pandas()
     waiting = judgements(sectors, evidence, plan.catalog.candidates)
     output.progress.start("Judging candidates", len(waiting))
     rows = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,8 @@ import pytest
 from batchvet.api import open_run
 from batchvet.errors import RunError
 from batchvet.results import directory as module
-from batchvet.results.parts import compact, read_parts, recover
+from batchvet.results.compaction import compact, recover
+from batchvet.results.row_index import gathered, row_index
 from batchvet.results.schema import FORMAT_VERSION, SECTORS, TABLES
 from batchvet.results.writer import ResultRow, ResultWriter, write_candidates
 
@@ -24,6 +24,10 @@ def row(toi: str, sector: int, tic: int = 1, depth: float | None = 1.0) -> Resul
     key = {"toi": toi, "tic": tic, "sector": sector}
     image = {**key, "n_rows": 1, "n_cols": 2, "difference": np.array([1, 2], dtype=np.float32)}
     return ResultRow({**key, "status": "ok", "flags": ["A"], "v09_max_depth_ppm": depth, "seconds": 0.1}, image)
+
+
+def read_parts(directory, table: str, columns: list[str] | None = None):
+    return gathered(directory, table, row_index(directory), columns)
 
 
 def keys(directory) -> list[tuple[str, int]]:
@@ -88,31 +92,6 @@ def test_compaction_sorts_and_keeps_one_row_each(tmp_path):
     compact(tmp_path, FOOTER, lambda toi, sector: sector != 2)
     assert {sector for _, sector in keys(tmp_path)} == {1, 3}
     assert len(read_parts(tmp_path, "images")) == 4
-
-
-@pytest.mark.parametrize("stop_at", [1, 2, 3, 4, 5, 6])
-def test_interrupted_compaction_loses_nothing(tmp_path, monkeypatch, stop_at):
-    for sector in (2, 1):
-        with ResultWriter(tmp_path, FOOTER) as writer:
-            writer.add([row("1.01", sector)])
-    renames = []
-    rename = type(tmp_path).rename
-
-    def stopping(self, target):
-        renames.append(target)
-        if len(renames) == stop_at:
-            raise KeyboardInterrupt
-        return rename(self, target)
-
-    monkeypatch.setattr(type(tmp_path), "rename", stopping)
-    if stop_at <= 4:  # sectors and images, two renames each; there is no evidence to move away
-        with pytest.raises(KeyboardInterrupt):
-            compact(tmp_path, FOOTER)
-    monkeypatch.undo()
-    recover(tmp_path)
-    assert sorted(keys(tmp_path)) == [("1.01", 1), ("1.01", 2)]
-    assert len(read_parts(tmp_path, "images")) == 2
-    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
 def test_flipped_bit_in_a_part_is_an_error_that_names_it(tmp_path):

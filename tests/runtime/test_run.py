@@ -313,14 +313,43 @@ def test_finished_run_whose_table_was_deleted_is_finished_again(config, name):
     pd.testing.assert_frame_equal(run(config).candidates, before)
 
 
-def test_damaged_part_is_named_and_its_rows_are_made_anew_without_it(config, whole):
-    run(config)
-    (part,) = (config.output / "sectors").glob("part-*")
+def truncate(part: Path) -> None:
     part.write_bytes(part.read_bytes()[:1000])
-    with pytest.raises(RunError, match=f"{part.name}: damaged .* delete {part.name} in sectors, images and evidence"):
+
+
+def zero_in_the_middle(part: Path) -> None:
+    content = part.read_bytes()
+    half = len(content) // 2
+    part.write_bytes(content[:half] + bytes(64) + content[half + 64 :])
+
+
+def flip_a_bit(part: Path) -> None:
+    content = bytearray(part.read_bytes())
+    content[len(content) // 3] ^= 4
+    part.write_bytes(content)
+
+
+@pytest.mark.parametrize("table", ["sectors", "images", "evidence"])
+def test_deleted_part_is_made_anew_and_never_taken_for_nothing(config, whole, table):
+    run(config)
+    (part,) = (config.output / table).glob("part-*")
+    part.unlink()
+    status = run_status(config.output)
+    assert status["rows_to_do"] > 0
+    assert table == "sectors" or status["stale"] == {f"lost {table}": status["rows_stale"]}
+    run(config)
+    assert same_tables(config.output, whole)
+
+
+@pytest.mark.parametrize("table", ["sectors", "images", "evidence"])
+@pytest.mark.parametrize("damage", [truncate, zero_in_the_middle, flip_a_bit])
+def test_damaged_part_is_named_and_its_rows_are_made_anew_without_it(config, whole, table, damage):
+    run(config)
+    (part,) = (config.output / table).glob("part-*")
+    damage(part)
+    with pytest.raises(RunError, match=f"{part.name}: damaged.* delete it and run again: its rows are made anew"):
         run(config)
-    for table in ("sectors", "images", "evidence"):
-        (config.output / table / part.name).unlink()
+    part.unlink()
     run(config)
     assert same_tables(config.output, whole)
 

@@ -1,0 +1,163 @@
+"""Where each row of a run lies.
+
+A row of `sectors` counts when no later part has one of the same candidate and sector. Its image and its evidence lie
+in the part of the same name in their own tables, so that nothing is taken for what an earlier row left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchvet.arrays import BoolArray, IndexArray, IntegerArray
+from batchvet.results.parts import part_files, read_part
+from batchvet.results.schema import TABLES
+
+RowName = tuple[str, int]  #: candidate and sector
+
+_KEY = ("tic", "toi", "sector")
+_OWNED = {"images": "has_image", "evidence": "has_evidence"}  #: a table, and what `sectors` says of it
+_ORDER: list[tuple[str, Literal["ascending"]]] = [(name, "ascending") for name in (*_KEY, "part", "row")]
+
+
+@dataclass(frozen=True)
+class RowIndex:
+    """The rows that count, sorted by target, candidate and sector."""
+
+    parts: tuple[str, ...]  #: names of all parts of `sectors`, oldest first
+    rows: pa.Table  #: what was asked for of `sectors`, with `part` and `row`: which part, and where in it
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    @property
+    def part(self) -> IntegerArray:
+        """Of each row, the number of its part."""
+        return np.asarray(self.rows["part"].to_numpy())
+
+    @property
+    def tic(self) -> IntegerArray:
+        """Of each row, its target."""
+        return np.asarray(self.rows["tic"].to_numpy())
+
+    @property
+    def names(self) -> list[RowName]:
+        """Of each row, candidate and sector."""
+        return _names(self.rows)
+
+    def only(self, chosen: BoolArray) -> RowIndex:
+        """The chosen rows."""
+        return RowIndex(self.parts, self.rows.filter(pa.array(chosen, pa.bool_())))
+
+    def between(self, start: int, stop: int) -> RowIndex:
+        """Rows from `start` on, before `stop`."""
+        return RowIndex(self.parts, self.rows.slice(start, stop - start))
+
+
+def row_index(directory: Path, columns: Iterable[str] = ()) -> RowIndex:
+    """Index the rows of a run.
+
+    Parameters
+    ----------
+    directory : path
+    columns : iterable of str
+        To read of `sectors`, besides those that name a row.
+
+    Raises
+    ------
+    RunError
+        A part is damaged; the message names it.
+    """
+    parts = part_files(directory, "sectors")
+    wanted = list(dict.fromkeys((*_KEY, *columns)))
+    tables = [_numbered(read_part(part, wanted), number) for number, part in enumerate(parts.values())]
+    empty = pa.schema([TABLES["sectors"].field(name).remove_metadata() for name in wanted]).empty_table()
+    rows = pa.concat_tables([_numbered(empty, 0), *tables]).combine_chunks()
+    rows = rows.take(pc.sort_indices(rows, sort_keys=_ORDER))
+    return RowIndex(tuple(parts), rows.filter(pa.array(_last_of_each(rows), pa.bool_())))
+
+
+def lost_rows(directory: Path, index: RowIndex) -> dict[RowName, str]:
+    """Rows whose image or evidence is gone, with the table that lacks it.
+
+    Parameters
+    ----------
+    directory : path
+    index : RowIndex
+        With the columns `has_image` and `has_evidence`.
+    """
+    lost: dict[RowName, str] = {}
+    for table, column in _OWNED.items():
+        places = part_files(directory, table)
+        owns = np.array([said is True for said in index.rows[column].to_pylist()], dtype=bool)
+        for number, mine in _by_part(index):
+            mine = mine[owns[mine]]
+            if mine.size:
+                place = places.get(index.parts[number])
+                there = set(_names(read_part(place, ["toi", "sector"]))) if place is not None else set()
+                names = _names(index.rows.take(mine))
+                lost.update({name: table for name in names if name not in there})
+    return lost
+
+
+def gathered(directory: Path, table: str, index: RowIndex, columns: Sequence[str] | None = None) -> pa.Table:
+    """The indexed rows of a table, in their order; of `images` and `evidence` those that there are.
+
+    Raises
+    ------
+    RunError
+        A part is damaged.
+    """
+    schema = TABLES[table] if columns is None else pa.schema([TABLES[table].field(name) for name in columns])
+    found, order = [schema.empty_table()], [np.empty(0, dtype=np.intp)]
+    places = part_files(directory, table)
+    for number, mine in _by_part(index):
+        place = places.get(index.parts[number])
+        if place is None:
+            continue
+        rows = read_part(place, None if columns is None else list(dict.fromkeys((*columns, "toi", "sector"))))
+        if table == "sectors":
+            rows = rows.take(index.rows["row"].take(mine))
+        else:
+            wanted = dict(zip(_names(index.rows.take(mine)), mine.tolist(), strict=True))
+            there = [(n, wanted[name]) for n, name in enumerate(_names(rows)) if name in wanted]
+            rows = rows.take(np.array([n for n, _ in there], dtype=np.intp))
+            mine = np.array([where for _, where in there], dtype=np.intp)
+        found.append(rows.select(schema.names).cast(schema))
+        order.append(mine)
+    return pa.concat_tables(found).take(np.argsort(np.concatenate(order), kind="stable"))
+
+
+def _by_part(index: RowIndex) -> list[tuple[int, IndexArray]]:
+    """The numbers of the parts that have indexed rows, each with the positions of its rows."""
+    part = index.part
+    order = np.argsort(part, kind="stable")
+    numbers, starts = np.unique(part[order], return_index=True)
+    return list(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)) if numbers.size else []
+
+
+def _names(rows: pa.Table) -> list[RowName]:
+    toi: list[Any] = rows["toi"].to_pylist()
+    sector: list[Any] = rows["sector"].to_pylist()
+    return list(zip(toi, sector, strict=True))
+
+
+def _numbered(rows: pa.Table, number: int) -> pa.Table:
+    n = rows.num_rows
+    part, row = pa.array(np.full(n, number, dtype=np.int64)), pa.array(np.arange(n, dtype=np.int64))
+    return rows.append_column("part", part).append_column("row", row)
+
+
+def _last_of_each(rows: pa.Table) -> BoolArray:
+    """Of sorted rows, whether each is the last of its name."""
+    last = np.ones(rows.num_rows, dtype=bool)
+    if rows.num_rows > 1:
+        same = [pc.equal(rows[name].slice(1), rows[name].slice(0, rows.num_rows - 1)) for name in ("toi", "sector")]
+        last[:-1] = ~np.asarray(pc.and_(*same).to_numpy())
+    return last
