@@ -13,8 +13,9 @@ from batchvet.science.sky import stamp_places
 from batchvet.science.stars import TargetPosition
 
 SAME_STAR_DEG = 3.0 / 3600.0  #: a catalogue position this close to the stamp's target is the same star
-#: What two positions of one star may differ by besides its motion: cut-outs are taken this far from their target.
-_SLACK_ARCSEC = 10.0
+#: What two positions may differ by besides the star's motion: a place beside the file's star, as of the other star of a
+#: blend, may be declared the target and is looked at.
+_SLACK_ARCSEC = 30.0
 _YEARS = 35.0  #: between the epochs of catalogues and files, at most
 _UNKNOWN_MOTION = 1000.0  #: mas/yr of a star of whose motion nobody knows: few move faster, and those are known
 

@@ -184,7 +184,7 @@ def test_neighbours_come_from_tables_of_pandas_and_astropy(sample):
     stars = [STAR, STAR | {"source_id": "no magnitude", "dec": 43.31, "tmag": np.nan}]
     tables = (stars, pd.DataFrame(stars), Table(stars), [Neighbour(**star) for star in stars])
     found = [batchvet.vet(sample, **TOI_5807, neighbours=table) for table in tables]
-    assert len({json.dumps(asdict(vetted.verdict)) for vetted in found}) == 1
+    assert len({json.dumps(asdict(vetted.verdict), default=str) for vetted in found}) == 1
     assert "NO_NEIGHBOUR_TABLE" not in found[0].verdict.flags
 
 
