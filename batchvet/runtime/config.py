@@ -147,7 +147,7 @@ def read_config(path: str | Path) -> RunConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a configuration is a table of keys; 'batchvet init' writes one with all of them")
+        raise ConfigError(f"{path}: a configuration is a table of keys, such as 'catalog: toi.csv'")
     try:
         content = {str(key): value for key, value in content.items()}
         config = RunConfig(**content)
