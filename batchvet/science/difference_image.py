@@ -109,10 +109,7 @@ def difference_image(  # house: one result of many parts
         parts += secondary_dips(pixels, secondary, found, noise, settings.windows)
     whole = DipImage.of(pixels, windows, noise, combined)
     return DifferenceImage(
-        flux=whole.flux,
-        variance=whole.variance,
-        shapes=whole.shapes,
-        shape_cov=whole.shape_cov,
+        **vars(whole),
         out_of_transit=pixels.image(fits.mean(fits.baseline)),
         out_of_transit_error=pixels.image(_baseline_error(fits, windows)),
         n_transits=len(fits),
@@ -121,7 +118,6 @@ def difference_image(  # house: one result of many parts
         transit_dof=dof,
         max_leave_one_out_shift_pixels=_leave_one_out_shift(pixels, fits, combined.weights),
         n_null_epochs=noise.n_epochs,
-        bump_height=whole.bump_height,
         timing=Timing.none() if look is None else look.timing,
         n_outlier_cadences=sum(window.n_spoilt for window in windows),
         transits=as_images(pixels, windows, fits, combined.weights),

@@ -218,10 +218,9 @@ def _doubted(p: Hypotheses, target: int, far: bool) -> Hypotheses:
 
     A dip far from the target is not the target's all the same.
     """
-    share = np.zeros(len(p.hosts))
-    share[target] = 0.0 if far else 0.5 * _DOUBT
-    kept = (1.0 - _DOUBT) * p.hosts + share, (1.0 - _DOUBT) * p.artefact
-    return Hypotheses.of(kept[0], 1.0 - float(kept[0].sum()) - kept[1], kept[1])
+    hosts, artefact = (1.0 - _DOUBT) * p.hosts, (1.0 - _DOUBT) * p.artefact
+    hosts[target] += 0.0 if far else 0.5 * _DOUBT
+    return Hypotheses.of(hosts, 1.0 - float(hosts.sum()) - artefact, artefact)
 
 
 def _confined(evidence: Sequence[SectorEvidence], offset: FloatArray, covariance: FloatArray) -> bool:

@@ -124,7 +124,7 @@ def localize(  # house: a chain of steps, each of them named
     found_target = find_target(stamp, star_field)
     target = found_target.place
     difference = difference_image(stamp, transits, bitmask, settings.difference)
-    stars = place_stars(stamp, target, star_field.neighbours)
+    stars = place_stars(stamp, found_target, star_field.neighbours)
     scene, unlisted = fit_scene_with_unlisted(difference.out_of_transit, difference.out_of_transit_error, stars, prf)
     variance = np.where(scene.saturated, np.nan, difference.variance)
     image = NoisyImage.build(difference.flux, variance, difference.shapes, difference.shape_cov)

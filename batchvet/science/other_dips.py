@@ -103,10 +103,8 @@ def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, 
     total = weight.sum(axis=0)
     part = weight[:, :, None] * depth[place]
     # Without its strongest: what happens once is no secondary eclipse.
-    folded = (part.sum(axis=0) - part.max(axis=0)) / np.sqrt(np.maximum(total - weight.max(axis=0), LEAST_WEIGHT))[
-        :, None
-    ]
-    folded *= np.sqrt(total / np.maximum(total - weight.max(axis=0), LEAST_WEIGHT))[:, None] / series.noise
+    rest = np.maximum(total - weight.max(axis=0), LEAST_WEIGHT)
+    folded = (part.sum(axis=0) - part.max(axis=0)) * (np.sqrt(total) / rest)[:, None] / series.noise
     folded[(weight > 0).sum(axis=0) < _LEAST_OCCASIONS] = 0.0
     best = folded.max(axis=1)
     return float(phases[best.argmax()]) if best.max() > _SECONDARY else None

@@ -58,10 +58,14 @@ class SectorSky:
         return anywhere - self.evidence.timing_price
 
     @cached_property
+    def _peak(self) -> tuple[FloatArray, FloatArray]:
+        """Mean (row, col) and covariance of the likelihood around its maximum, pixels and pixel²."""
+        return self.evidence.maps.peak.moments(self.evidence.noise_scale)
+
+    @cached_property
     def _widening(self) -> tuple[float, float]:
         """What the systematic error does to a Gaussian: the factor on its exponent, the log of its height."""
-        found = self.evidence
-        own, systematic = found.maps.peak.moments(found.noise_scale)[1], found.dip.systematic
+        own, systematic = self._peak[1], self.evidence.dip.systematic
         factor = np.trace(own) / max(np.trace(own + systematic), LEAST_PLACE_VARIANCE)
         height = 0.5 * (np.linalg.slogdet(own)[1] - np.linalg.slogdet(own + systematic)[1])
         return float(factor), float(height)
@@ -89,7 +93,13 @@ class SectorSky:
         flux_information = map_coordinates(maps.information, every_second, order=1, mode="nearest")
         factor, _ = self._widening
         best = max(float(maps.peak.values.max()), 0.0) / np.sqrt(found.noise_scale)
-        widened = np.sqrt(np.maximum(best**2 - factor * (best**2 - snr**2), 0.0))
+        # By as much as a Gaussian peak of this width; far from it the likelihood of no dip ends that.
+        mean, own = self._peak
+        away = pixels - mean
+        squares = np.einsum("...i,ij,...j->...", away, np.linalg.inv(own + found.dip.systematic), away)
+        below = np.maximum(best**2 - snr**2, 0.0)
+        below = np.maximum(factor * below, np.minimum(below, squares))
+        widened = np.sqrt(np.maximum(best**2 - below, 0.0))
         return np.where(snr > 0, widened, snr), np.sqrt(np.maximum(flux_information / found.noise_scale, 0.0))
 
     def log_likelihood(self, snr: FloatArray, weight: FloatArray, flux: FloatArray) -> FloatArray:
@@ -138,9 +148,10 @@ def all_sectors(evidence: Sequence[SectorEvidence]) -> list[SectorSky]:
         return sectors
     places = np.array([found.offset for found in evidence])
     best, most = sectors, -np.inf
+    dips = [sector.dip(places) for sector in sectors]
     for unseen, prior in zip(UNSEEN, _UNSEEN_PRIOR, strict=True):
-        tried = [replace(sector, unseen=unseen) for sector in sectors]
-        value = float(joint_log_likelihood(tried, places).max()) + np.log(prior)
+        tried = [sector if sector.unseen == unseen else replace(sector, unseen=unseen) for sector in sectors]
+        value = float(_best_profiled(tried, dips).max()) + np.log(prior)
         if value > most:
             best, most = tried, value
     return best
@@ -148,8 +159,12 @@ def all_sectors(evidence: Sequence[SectorEvidence]) -> list[SectorSky]:
 
 def joint_log_likelihood(sectors: Sequence[SectorSky], offsets: FloatArray) -> FloatArray:
     """Of a dip of one flux at `offsets` [..., 2] in all sectors, the flux profiled; [...]."""
-    dips = [sector.dip(offsets) for sector in sectors]
-    best = np.full(offsets.shape[:-1], -np.inf)
+    return _best_profiled(sectors, [sector.dip(offsets) for sector in sectors])
+
+
+def _best_profiled(sectors: Sequence[SectorSky], dips: Sequence[tuple[FloatArray, FloatArray]]) -> FloatArray:
+    """`joint_log_likelihood` of what :meth:`SectorSky.dip` says of each sector."""
+    best = np.full_like(dips[0][0], -np.inf)
     for start in _starts(sectors):
         best = np.maximum(best, _profiled(sectors, dips, start))
     return best

@@ -60,7 +60,7 @@ class StarLikelihoods:
 
     def best(self, floor_arcsec: float) -> tuple[FloatArray, FloatArray]:
         """Every star's best depth and the log likelihood of that, the shared shift marginalised, each [star]."""
-        own, power = self.score[..., 0], self.information[..., 0, 0]
+        own, power = self._of_depth()
         pooled = own.sum(axis=1) / np.maximum(power.sum(axis=1), LEAST_INFORMATION)
         # A sector that is wrong may pull the mean: the sectors' middle is tried too.
         each = np.where(self.present, own / np.maximum(power, LEAST_INFORMATION), np.nan)
@@ -76,6 +76,16 @@ class StarLikelihoods:
                 best = np.maximum(best, value)
                 depth = np.sum(trust * own, axis=1) / np.maximum(np.sum(trust * power, axis=1), LEAST_INFORMATION)
         return pooled, best
+
+    def _of_depth(self) -> tuple[FloatArray, FloatArray]:
+        """Score and information of every star's depth at its place, [star, sector] each."""
+        own, power = self.score[..., 0].copy(), self.information[..., 0, 0].copy()
+        for j in map(int, np.flatnonzero(self._by_map)):
+            snr, weight = self.sectors[j].dip(self.offset[:, j])
+            reached, light = self.present[:, j], self.light[:, j]
+            own[reached, j] = (snr * weight * light)[reached]
+            power[reached, j] = (weight * light)[reached] ** 2
+        return own, power
 
     def _shared(self, depth: FloatArray, floor: float) -> tuple[FloatArray, FloatArray]:
         """Log likelihood of those depths [star], and how far each sector is believed to see it [star, sector]."""

@@ -22,7 +22,6 @@ _DISAGREE_ARCSEC = 1.0  # between the table's place for the target and the catal
 _SAME_STAR_MAG = 2.0  # and in magnitude, when both are known
 _FAR_DEG = 0.1  # in declination: farther than any star moves in our time
 _FULL_PIXEL = 8e4  # e-/s at which a pixel fills in its 2 s exposure (full well about 2e5 e-)
-_AS_DECLARED = " as declared"  # after the name of a place beside the star of that name
 #: TESS magnitude of 1 e-/s (TESS Instrument Handbook).
 ZERO_POINT = 20.44
 #: Tmag; a fainter star fills no pixel.
@@ -40,9 +39,7 @@ class Star:
     is_target: bool  #: whether it is the declared target
     east: float = 0.0  #: from the declared target, right ascension times cos(dec), arcsec
     north: float = 0.0  #: from the declared target, arcsec
-    is_listed: bool = (
-        True  #: whether any catalogue tells its brightness; not that of a place beside the star of its name
-    )
+    is_listed: bool = True  #: whether a catalogue tells of it; of a place beside the star that is meant none does
 
 
 @dataclass(frozen=True)
@@ -78,11 +75,11 @@ class TargetPosition:
         else:
             ra, dec = stamp.target_position()
         there = Neighbour(str(self.tic or stamp.tic), ra, dec, self.tmag, epoch=stamp.epoch)
-        if math.isfinite(self.tmag) or self._is_beside(stamp, there):
+        if math.isfinite(self.tmag) or self.is_beside(stamp, there):
             return there
         return replace(there, tmag=stamp.tmag)
 
-    def _is_beside(self, stamp: Stamp, there: Neighbour) -> bool:
+    def is_beside(self, stamp: Stamp, there: Neighbour) -> bool:
         """Whether it lies beside the file's star at mid-sector, and at epoch 2000 where both say where they were."""
         apart = [_apart(there, *stamp.target_position())]
         if math.isfinite(self.ra) and math.isfinite(self.dec) and math.isfinite(stamp.ra) and math.isfinite(stamp.dec):
@@ -104,6 +101,7 @@ class FoundTarget:
 
     place: Neighbour  #: as an entry of a table of the stamp's epoch
     disagrees: bool  #: catalogue, file and table are more than 1" apart
+    is_star: bool = True  #: whether a catalogue tells of a star there; not of a place beside the star that is meant
 
 
 def find_target(stamp: Stamp, star_field: StarField) -> FoundTarget:
@@ -119,9 +117,9 @@ def find_target(stamp: Stamp, star_field: StarField) -> FoundTarget:
     if entry is None:
         named = any(_is_named(star, declared.source_id) for star in star_field.neighbours or ())
         if named:  # the magnitude of that name is the star's, which stands elsewhere
-            declared = replace(declared, source_id=declared.source_id + _AS_DECLARED, tmag=math.nan)
-        place = declared
-        return FoundTarget(place, _apart(place, *in_file) > _DISAGREE_ARCSEC or named)
+            declared = replace(declared, source_id=f"{declared.source_id} as declared", tmag=math.nan)
+        is_star = math.isfinite(declared.tmag) or not (named or star_field.target.is_beside(stamp, declared))
+        return FoundTarget(declared, _apart(declared, *in_file) > _DISAGREE_ARCSEC or named, is_star)
     if entry.pmra == 0.0 == entry.pmdec:  # a table without motions: the catalogue's or the file's is taken
         pmra, pmdec = star_field.target.motion(stamp)
         entry = replace(entry, pmra=pmra, pmdec=pmdec)
@@ -138,7 +136,9 @@ def _own_entry(stamp: Stamp, star_field: StarField, declared: Neighbour) -> Neig
     target = replace(star_field.target.at_epoch_2000(stamp), pmra=pmra, pmdec=pmdec)
     for star in star_field.neighbours or ():
         if _is_named(star, declared.source_id):
-            return star if _apart_ever(target, star) <= _ON_ITS_PATH_ARCSEC else None
+            if _apart_ever(target, star) <= _ON_ITS_PATH_ARCSEC:
+                return star
+            declared = replace(declared, tmag=math.nan)  # the magnitude of that name is that star's
     nearest, least = None, _SAME_STAR_ARCSEC
     for star in star_field.neighbours or ():
         if abs(star.dec - declared.dec) > _FAR_DEG or abs(star.tmag - declared.tmag) > _SAME_STAR_MAG:
@@ -172,16 +172,16 @@ def _apart(star: Neighbour, ra: float, dec: float) -> float:
 
 
 def place_stars(
-    stamp: Stamp, target: Neighbour, neighbours: Sequence[Neighbour] | None, margin: float = 3.0
+    stamp: Stamp, found: FoundTarget, neighbours: Sequence[Neighbour] | None, margin: float = 3.0
 ) -> tuple[Star, ...]:
     """Put the neighbour table on the stamp (method: scene and PRF).
 
     Parameters
     ----------
     stamp : Stamp
-    target : Neighbour
-        The declared target at mid-sector, from `find_target`. The star of the table with its `source_id` is the target;
-        without one the target is added.
+    found : FoundTarget
+        The declared target, from `find_target`. The star of the table with its `source_id` is the target; without one
+        the target is added.
     neighbours : sequence of Neighbour or None
         None when there is no table: the scene is the target alone.
     margin : float
@@ -192,6 +192,7 @@ def place_stars(
     tuple of Star
         The target first, the others by magnitude.
     """
+    target = found.place
     row, col = (float(x) for x in stamp_places(stamp, target.ra, target.dec))
     declared = Star(target.source_id, row, col, target.tmag, is_target=True)
     if not neighbours:
@@ -213,16 +214,9 @@ def place_stars(
         entry = neighbours[own]
         known = entry.tmag if math.isfinite(entry.tmag) else target.tmag
         declared = replace(declared, source_id=entry.source_id, tmag=known)
-    elif not math.isfinite(target.tmag) and _is_no_star(stamp, target):
-        declared = replace(declared, is_listed=False)
     others.sort(key=lambda star: (not math.isfinite(star.tmag), star.tmag, star.source_id))
-    return (declared, *others)
-
-
-def _is_no_star(stamp: Stamp, target: Neighbour) -> bool:
-    """Whether a declared place is known to be beside the star: of its own number, or that the file was made for."""
-    apart = _apart(target, *stamp.target_position())
-    return target.source_id.endswith(_AS_DECLARED) or apart > _ON_ITS_PATH_ARCSEC
+    # Alone, whatever shines on the stamp has to be there.
+    return (replace(declared, is_listed=found.is_star or not others), *others)
 
 
 def relative_fluxes(stars: Sequence[Star]) -> FloatArray:

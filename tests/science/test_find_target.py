@@ -72,7 +72,7 @@ def test_place_beside_the_star_declared_under_its_number_is_a_target_of_its_own(
     assert found.disagrees
     assert found.place.source_id not in ("", star.source_id)
     assert apart(found.place, beside, DEC) < 0.01
-    target, neighbour = place_stars(stamp, found.place, [star])
+    target, neighbour = place_stars(stamp, found, [star])
     assert target.is_target and not neighbour.is_target
     assert neighbour.source_id == star.source_id
     assert (neighbour.east, neighbour.north) == pytest.approx((-10.0, 0.0), abs=0.01)
@@ -177,3 +177,36 @@ def test_star_of_the_targets_number_is_found_however_it_is_written(name):
     assert found.disagrees
     assert found.place.source_id == f"{TIC} as declared"
     assert math.isnan(found.place.tmag)  # the magnitude of that number is the star's
+
+
+def test_star_at_the_declared_place_is_the_target_although_the_number_is_another_stars():
+    """Declared by the number of the brighter star of a blend, at the place of the fainter."""
+    place = beside("", 10.0)
+    table = [beside(str(TIC), 0.0, 9.0), beside("blended", 10.3, 14.0)]
+    found = find_target(stamp_of(), StarField(TargetPosition(TIC, place.ra, place.dec, tmag=9.0), table))
+    assert (found.place.source_id, found.place.tmag) == ("blended", 14.0)
+    assert found.disagrees
+    assert found.is_star
+
+
+@pytest.mark.parametrize("known_by", ["file", "catalogue"])
+def test_place_is_known_to_be_the_files_star_where_only_one_of_them_knows_how_it_moves(known_by):
+    """Nobody tells its magnitude: it is a star all the same, and not a place without light beside one."""
+    motion = PMRA, PMDEC
+    moving = dict(zip(("pmra", "pmdec"), motion, strict=True)) if known_by == "file" else {}
+    stamp = stamp_of(tmag=math.nan, **moving)
+    target = TargetPosition(TIC, RA, DEC, *(motion if known_by == "catalogue" else ()))
+    found = find_target(stamp, StarField(target, [beside("other", 60.0)]))
+    assert found.is_star
+    there = TargetPosition(TIC, beside("", 10.0).ra, DEC)
+    assert not find_target(stamp_of(tmag=math.nan), StarField(there, [beside("other", 60.0)])).is_star
+
+
+def test_place_without_light_is_lit_where_nobody_else_is():
+    place = TargetPosition(TIC, beside("", 10.0).ra, DEC)
+    stamp = stamp_of(tmag=math.nan)
+    for table in (None, [beside("off the stamp", 2000.0)]):
+        found = find_target(stamp, StarField(place, table))
+        assert place_stars(stamp, found, table)[0].is_listed
+    near = [beside("near", 0.0)]
+    assert not place_stars(stamp, find_target(stamp, StarField(place, near)), near)[0].is_listed

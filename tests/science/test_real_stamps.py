@@ -11,7 +11,7 @@ from batchvet.pixels.tpf import read_tpf
 from batchvet.science.difference_image import DifferenceSettings, difference_image
 from batchvet.science.prf import TabulatedPrf, spoc_prf
 from batchvet.science.scene import fit_scene
-from batchvet.science.stars import TargetPosition, place_stars
+from batchvet.science.stars import StarField, TargetPosition, find_target, place_stars
 from batchvet.science.timeline import Transits
 
 pytestmark = pytest.mark.real_data
@@ -48,7 +48,7 @@ def dip_position(difference, prf, start):
 def test_wasp126_transits_lie_on_the_target(wasp126, shared_data, source):
     stamp, difference = wasp126
     assert difference.n_transits == 8
-    stars = place_stars(stamp, TargetPosition(25155310).at_mid_sector(stamp), None)
+    stars = place_stars(stamp, find_target(stamp, StarField(TargetPosition(25155310))), None)
     prf = official_prf(stamp, shared_data) if source == "spoc" else None
     scene = fit_scene(difference.out_of_transit, difference.out_of_transit_error, stars, prf)
     assert scene.prf.name == source
@@ -74,7 +74,7 @@ def test_official_prf_fits_as_published_and_not_turned(wasp126, shared_data):
     """A transposed or mirrored table, or one shifted by half a pixel's samples, explains the star worse."""
     stamp, difference = wasp126
     prf = official_prf(stamp, shared_data)
-    stars = place_stars(stamp, TargetPosition(25155310).at_mid_sector(stamp), None)
+    stars = place_stars(stamp, find_target(stamp, StarField(TargetPosition(25155310))), None)
 
     def misfit(table):
         turned = TabulatedPrf(np.ascontiguousarray(table), 9, "spoc", 0.0)
@@ -86,7 +86,7 @@ def test_official_prf_fits_as_published_and_not_turned(wasp126, shared_data):
 
 def test_zero_point_of_the_official_prf_is_small(wasp126, shared_data):
     stamp, difference = wasp126
-    stars = place_stars(stamp, TargetPosition(25155310).at_mid_sector(stamp), None)
+    stars = place_stars(stamp, find_target(stamp, StarField(TargetPosition(25155310))), None)
     scene = fit_scene(
         difference.out_of_transit, difference.out_of_transit_error, stars, official_prf(stamp, shared_data)
     )
@@ -97,7 +97,7 @@ def test_toi5807_dip_lies_near_the_target(pixels, shared_data):
     stamp = pixels.toi5807_stamp(shared_data)
     difference = difference_image(stamp, Transits(TOI5807), BITMASK, DifferenceSettings())
     assert "NO_POS_CORR" in difference.flags
-    stars = place_stars(stamp, TargetPosition(188646744).at_mid_sector(stamp), None)
+    stars = place_stars(stamp, find_target(stamp, StarField(TargetPosition(188646744))), None)
     scene = fit_scene(difference.out_of_transit, difference.out_of_transit_error, stars)
     target = np.array([stars[0].row + scene.delta_row, stars[0].col + scene.delta_col])
     assert np.hypot(*(dip_position(difference, scene.prf, target) - target)) < 0.3

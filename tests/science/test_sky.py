@@ -13,6 +13,7 @@ from made_stamps import made_stamp
 from batchvet.catalog.candidate import Neighbour
 from batchvet.science.sky import SkyFrame, from_tangent_plane, tangent_plane
 from batchvet.science.stars import (
+    FoundTarget,
     StarField,
     TargetPosition,
     find_target,
@@ -84,7 +85,7 @@ def test_stars_lie_where_the_table_says(stamp):
         neighbour("far", stamp, 30.0, 5.0, 5.0),
     ]
     found = find_target(stamp, StarField(TargetPosition(1, here.ra.deg, here.dec.deg, 0.0, 0.0, 10.1), table))
-    stars = place_stars(stamp, found.place, table)
+    stars = place_stars(stamp, found, table)
     assert [s.source_id for s in stars] == ["target", "bright", "beside", "faint"]
     assert [s.is_target for s in stars] == [True, False, False, False]
     assert (stars[1].row, stars[1].col) == pytest.approx((1.0, 9.5))
@@ -97,25 +98,27 @@ def test_stars_move_to_mid_sector(stamp):
     place = at(stamp, 8.0, 8.0)
     years = stamp.epoch - 2000.0
     moving = Neighbour("m", place.ra.deg, place.dec.deg - years * 1000 / 3.6e6, 12.0, pmdec=1000.0, epoch=2000.0)
-    star = place_stars(stamp, declared(here), [moving])[1]
+    star = place_stars(stamp, FoundTarget(declared(here), False), [moving])[1]
     assert (star.row, star.col) == pytest.approx((8.0, 8.0), abs=1e-3)
 
 
 def test_target_is_known_by_name_before_place(stamp):
     here = at(stamp, 5.0, 5.0)
     table = [neighbour("7", stamp, 5.01, 5.0, 10.0), neighbour("1", stamp, 5.05, 5.0, 10.0)]
-    stars = place_stars(stamp, declared(here, 10.0), table)
+    stars = place_stars(stamp, FoundTarget(declared(here, 10.0), False), table)
     assert stars[0].source_id == "1" and [s.source_id for s in stars[1:]] == ["7"]
 
 
 def test_target_missing_from_the_table_is_added(stamp):
     here = at(stamp, 5.0, 5.0)
-    stars = place_stars(stamp, declared(here, 10.0), [neighbour("7", stamp, 5.0, 6.0, 10.0)])
+    stars = place_stars(stamp, FoundTarget(declared(here, 10.0), False), [neighbour("7", stamp, 5.0, 6.0, 10.0)])
     assert [(s.source_id, s.is_target) for s in stars] == [("1", True), ("7", False)]
 
 
 def test_no_table_leaves_the_target_alone(stamp):
-    stars = place_stars(replace(stamp, tmag=9.0), declared(SkyCoord(120.0, -40.0, unit="deg")), None)
+    stars = place_stars(
+        replace(stamp, tmag=9.0), FoundTarget(declared(SkyCoord(120.0, -40.0, unit="deg")), False), None
+    )
     assert len(stars) == 1 and stars[0].is_target
     assert relative_fluxes(stars) == pytest.approx([1.0])
 
@@ -124,9 +127,9 @@ def test_only_a_bright_star_saturates_in_whatever_units(stamp):
     image = np.full((11, 11), 100.0)
     image[2:9, 5] = 1.5e5
     here = SkyCoord(120.0, -40.0, unit="deg")
-    star = place_stars(stamp, declared(here, 6.0), None)
+    star = place_stars(stamp, FoundTarget(declared(here, 6.0), False), None)
     full = saturated_pixels(image, star)
     assert full[1:10, 5].all() and not full[:, :3].any()
     assert (saturated_pixels(image * 1000, star) == full).all()
-    faint = place_stars(stamp, declared(here, 10.0), None)
+    faint = place_stars(stamp, FoundTarget(declared(here, 10.0), False), None)
     assert not saturated_pixels(image * 1000, faint).any()
