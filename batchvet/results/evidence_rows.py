@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
-from batchvet.science.evidence import DipMaps, DipPosition, HostEvidence, Part, PartDip, SectorEvidence
+from batchvet.science.evidence import EVERY, DipMaps, DipPosition, HostEvidence, Part, PartDip, SectorEvidence
 from batchvet.science.likelihood_map import LikelihoodMap
 from batchvet.science.priors import TableDepth
 from batchvet.science.sky import SkyFrame
@@ -59,6 +59,7 @@ COLUMNS = """
     near_rows | int | | rows of the near map
     near_cols | int | | columns of the near map
     near_map | floats | | signal to noise of a dip at each node of the near map, [row, col]
+    near_information_map | floats | (e-/s)-2 | Fisher information of the dip's flux at every second of these nodes
     peak_row | float | pixel | row of the first node of the map of the peak
     peak_col | float | pixel | column of the first node of the map of the peak
     peak_row_step | float | pixel | rows between nodes of the map of the peak
@@ -66,6 +67,7 @@ COLUMNS = """
     peak_rows | int | | rows of the map of the peak
     peak_cols | int | | columns of the map of the peak
     peak_map | floats | | signal to noise of a dip at each node around the best, [row, col]
+    peak_information_map | floats | (e-/s)-2 | Fisher information of the dip's flux at every fifth of these nodes
     information_map | floats | (e-/s)-2 | Fisher information of the dip's flux at every second node, [row, col]
     star_id | strings | | stars of the scene, the target first
     star_is_target | bools | | which of them is the declared target
@@ -74,7 +76,7 @@ COLUMNS = """
     star_tmag | floats | mag | stars, TESS magnitude
     star_flux | floats | e-/s | stars, flux out of transit
     star_score | floats | | derivatives of the log likelihood at no dip, [star, 3]
-    star_information | floats | | Fisher information of dip, row, column, [star, 3, 3]
+    star_information | floats | | Fisher information of dip, row, column: of each star the upper triangle, [star, 6]
     part | strings | | which were measured by themselves: odd, even, secondary
     part_n_dips | ints | | parts, dips in each
     part_mid_time | doubles | d | parts, mid-time of the first dip, BTJD
@@ -87,6 +89,8 @@ COLUMNS = """
     """
 
 _OF_A_PART = ("n_dips", "mid_time", "phase", "phase_error", "flux", "flux_error")
+
+_UPPER = np.triu_indices(3)
 
 
 def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
@@ -180,13 +184,13 @@ def _map_columns(maps: DipMaps) -> dict[str, Any]:
         "map_rows": maps.stamp.values.shape[0],
         "map_cols": maps.stamp.values.shape[1],
         "significance_map": _flat(maps.stamp.values),
-        **_fine_map_columns("near", maps.near),
-        **_fine_map_columns("peak", maps.peak),
-        "information_map": _flat(maps.information),
+        **_fine_map_columns("near", maps.near, maps.near_information),
+        **_fine_map_columns("peak", maps.peak, maps.peak_information),
+        "information_map": _flat(maps.stamp_information),
     }
 
 
-def _fine_map_columns(name: str, fine: LikelihoodMap) -> dict[str, Any]:
+def _fine_map_columns(name: str, fine: LikelihoodMap, information: FloatArray) -> dict[str, Any]:
     return {
         f"{name}_row": float(fine.start[0]),
         f"{name}_col": float(fine.start[1]),
@@ -195,6 +199,7 @@ def _fine_map_columns(name: str, fine: LikelihoodMap) -> dict[str, Any]:
         f"{name}_rows": fine.values.shape[0],
         f"{name}_cols": fine.values.shape[1],
         f"{name}_map": _flat(fine.values),
+        f"{name}_information_map": _flat(information),
     }
 
 
@@ -205,8 +210,13 @@ def _maps_of(row: Mapping[str, Any]) -> DipMaps:
         step=_numbers(row, "map_step", "map_step"),
         values=_floats(row["significance_map"]).reshape(n_rows, n_cols),
     )
-    information = _floats(row["information_map"]).reshape((n_rows + 1) // 2, (n_cols + 1) // 2)
-    return DipMaps(stamp, _fine_map_of(row, "near"), _fine_map_of(row, "peak"), information)
+    near, peak = _fine_map_of(row, "near"), _fine_map_of(row, "peak")
+    names = {"information_map": stamp, "near_information_map": near, "peak_information_map": peak}
+    informations = (
+        _floats(row[name]).reshape(tuple(-(-n // every) for n in each.values.shape))
+        for (name, each), every in zip(names.items(), EVERY, strict=True)
+    )
+    return DipMaps(stamp, near, peak, *informations)
 
 
 def _fine_map_of(row: Mapping[str, Any], name: str) -> LikelihoodMap:
@@ -226,7 +236,7 @@ def _host_columns(hosts: HostEvidence) -> dict[str, Any]:
         "star_tmag": _flat(hosts.tmag),
         "star_flux": _flat(hosts.flux),
         "star_score": _flat(hosts.score),
-        "star_information": _flat(hosts.information),
+        "star_information": _flat(hosts.information[:, *_UPPER]),
     }
 
 
@@ -241,8 +251,16 @@ def _hosts_of(row: Mapping[str, Any]) -> HostEvidence:
         tmag=_floats(row["star_tmag"]),
         flux=_floats(row["star_flux"]),
         score=_floats(row["star_score"]).reshape(len(source_id), 3),
-        information=_floats(row["star_information"]).reshape(len(source_id), 3, 3),
+        information=_full(_floats(row["star_information"]).reshape(len(source_id), 6)),
     )
+
+
+def _full(upper: FloatArray) -> FloatArray:
+    """Symmetric matrices [n, 3, 3] of their upper triangles [n, 6]."""
+    matrices = np.zeros((len(upper), 3, 3))
+    matrices[:, *_UPPER] = upper
+    matrices[:, *_UPPER[::-1]] = upper
+    return matrices
 
 
 def _part_columns(parts: Sequence[PartDip]) -> dict[str, Any]:

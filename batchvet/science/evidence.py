@@ -35,6 +35,10 @@ def symmetric(covariance: FloatArray) -> FloatArray:
     return np.array([[covariance[0, 0], covariance[0, 1]], [covariance[0, 1], covariance[1, 1]]])
 
 
+#: Of how many nodes of the maps `stamp`, `near` and `peak` one has its information stored.
+EVERY = (2, 2, 5)
+
+
 @dataclass(frozen=True, eq=False)
 class DipMaps:
     """The likelihood of the dip's place on the stamp, from coarse to fine: where a fine map has a place, it counts."""
@@ -42,9 +46,10 @@ class DipMaps:
     stamp: LikelihoodMap  #: the stamp and a pixel around it
     near: LikelihoodMap  #: around the best maximum
     peak: LikelihoodMap  #: around the best position, finely
-    information: (
-        FloatArray  #: Fisher information of the dip's flux at every second node of `stamp`, (e-/s)^-2, [row, col]
-    )
+    #: Fisher information of the dip's flux at every so many nodes of each map, (e-/s)^-2, [row, col]
+    stamp_information: FloatArray
+    near_information: FloatArray
+    peak_information: FloatArray
 
 
 @dataclass(frozen=True, eq=False)

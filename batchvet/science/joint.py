@@ -31,6 +31,7 @@ CLASSICAL_FLOOR_ARCSEC = 2.5
 GROUP_ARCSEC = 4.0
 
 _DOUBT = 0.15  # without a table: share of the probability that is divided between the target and any other star
+_SPOILT = 0.4  # where a bump may be the dip in every sector: share of the probability that it is
 _PIXEL_ARCSEC = 21.0  # farther than stars that no table has could pull the target's place
 
 
@@ -104,6 +105,10 @@ def vet_candidate(  # house: one row of many columns
     confined = _confined(evidence, position.offset, covariance)
     if not has_table and not confined:
         p = _doubted(p, target, far=np.hypot(*position.offset) > _PIXEL_ARCSEC)
+    spoilt = all(Flag.SPOILT_DIP in found.flags for found in evidence)
+    if spoilt:
+        kept = 1.0 - _SPOILT
+        p = Hypotheses.of(kept * p.hosts, kept * p.not_in_table, kept * p.artefact + _SPOILT)
     group = _unresolved(hosts, hosts[target])
     consistency = sector_consistency(evidence)
     verdict, flags = decide(
@@ -112,7 +117,7 @@ def vet_candidate(  # house: one row of many columns
             snr=position.snr,
             p_artefact=p.artefact,
             consistency_p=consistency,
-            spoilt=all(Flag.SPOILT_DIP in found.flags for found in evidence),
+            spoilt=spoilt,
             at_edge=all(Flag.SOURCE_AT_EDGE in found.flags for found in evidence),
             p_target=float(p.hosts[target]),
             p_target_group=float(p.hosts[group].sum()),

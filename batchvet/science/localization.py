@@ -14,7 +14,7 @@ from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
 from batchvet.science.dip_parts import measure_part
-from batchvet.science.evidence import DipMaps, DipPosition, SectorEvidence, symmetric
+from batchvet.science.evidence import EVERY, DipMaps, DipPosition, SectorEvidence, symmetric
 from batchvet.science.hosts import host_evidence
 from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.position import PointSource, SignificanceMap, fit_point_source
@@ -216,7 +216,8 @@ def misfit_error(source: PointSource) -> float:
 
 def dip_maps(grid: SignificanceMap, source: PointSource) -> DipMaps:
     """The likelihood of the dip's place from the whole stamp to its peak."""
-    return DipMaps(grid, source.near, source.peak, grid.information[::2, ::2])
+    each = grid, source.near, source.peak
+    return DipMaps(*each, *(one.information[::every, ::every] for one, every in zip(each, EVERY, strict=True)))
 
 
 def _artefact(difference: DifferenceImage, variance: FloatArray, image: NoisyImage, spread: float) -> float:

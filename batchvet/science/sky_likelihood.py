@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
 from batchvet.arrays import BoolArray, FloatArray
-from batchvet.science.evidence import SectorEvidence
+from batchvet.science.evidence import EVERY, SectorEvidence
 from batchvet.science.floors import LEAST_INFORMATION, LEAST_PLACE_VARIANCE
 from batchvet.science.likelihood_map import LikelihoodMap, with_the_rest
 from batchvet.science.priors import APERTURE_ARCSEC
@@ -85,12 +85,15 @@ class SectorSky:
         found, maps = self.evidence, self.evidence.maps
         pixels = self._pixels(offsets)
         snr = np.zeros(offsets.shape[:-1])
-        for each, spline in self._splines:
+        stored = np.moveaxis(maps.stamp.nodes(pixels) / EVERY[0], -1, 0)
+        flux_information = map_coordinates(maps.stamp_information, stored, order=1, mode="nearest")
+        finer = (None, maps.near_information, maps.peak_information)
+        for (each, spline), information, every in zip(self._splines, finer, EVERY, strict=True):
             nodes = each.nodes(pixels)
             inside = each.has(nodes)
             snr[inside] = map_coordinates(spline, nodes[inside].T, prefilter=False)
-        every_second = np.moveaxis((pixels - maps.stamp.start) / (2 * maps.stamp.step), -1, 0)
-        flux_information = map_coordinates(maps.information, every_second, order=1, mode="nearest")
+            if information is not None:
+                flux_information[inside] = map_coordinates(information, nodes[inside].T / every, mode="nearest")
         factor, _ = self._widening
         best = max(float(maps.peak.values.max()), 0.0) / np.sqrt(found.noise_scale)
         # By as much as a Gaussian peak of this width; far from it the likelihood of no dip ends that.
