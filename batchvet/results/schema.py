@@ -132,7 +132,7 @@ _IMAGES = _columns(
     """
 )
 
-CANDIDATES = _columns(
+_CANDIDATES = _columns(
     """
     toi | str | | Name of the candidate.
     tic | int | | TESS Input Catalog number of its target.
@@ -170,18 +170,22 @@ CANDIDATES = _columns(
     dv_offset_arcsec | float | arcsec | Weighted mean of the sectors' offsets, as in SPOC Data Validation.
     dv_significance_sigma | float | sigma | The same over its error with 2.5 arcsec added in quadrature.
     sector_consistency_p | float | | Chance of sectors that differ this much; null for fewer than two.
-    odd_n_dips | int | | Transits an odd number of periods from t0, in the difference images.
-    odd_time_btjd | float | d | Mid-time of the first of them, BTJD.
-    odd_depth_ppm | float | ppm | Light lost at the dip's place, of the target's light.
-    odd_depth_error_ppm | float | ppm | Its error, from the noise.
-    odd_offset_arcsec | float | arcsec | Their dip minus target, length; null where it is too faint to locate.
-    odd_significance_sigma | float | sigma | That offset over its error.
-    even_n_dips | int | | Transits an even number of periods from t0, in the difference images.
-    even_time_btjd | float | d | Mid-time of the first of them, BTJD.
-    even_depth_ppm | float | ppm | Light lost at the dip's place, of the target's light.
-    even_depth_error_ppm | float | ppm | Its error, from the noise.
-    even_offset_arcsec | float | arcsec | Their dip minus target, length; null where it is too faint to locate.
-    even_significance_sigma | float | sigma | That offset over its error.
+    """
+)
+
+_TRANSITS = """
+    {0}_n_dips | int | | Transits an {0} number of periods from t0, in the difference images.
+    {0}_time_btjd | float | d | Mid-time of the first of them, BTJD.
+    {0}_depth_ppm | float | ppm | Light lost at the dip's place, of the target's light.
+    {0}_depth_error_ppm | float | ppm | Its error, from the noise.
+    {0}_offset_arcsec | float | arcsec | Their dip minus target, length; null where it is too faint to locate.
+    {0}_significance_sigma | float | sigma | That offset over its error.
+    """
+
+_PARTS = _columns(
+    _TRANSITS.format("odd").rstrip()
+    + _TRANSITS.format("even").rstrip()
+    + """
     odd_even_depth_sigma | float | sigma | Difference of odd and even depth over its error.
     odd_even_offset_arcsec | float | arcsec | Between the places of odd and even.
     odd_even_offset_sigma | float | sigma | The same over its error.
@@ -194,9 +198,18 @@ CANDIDATES = _columns(
     secondary_significance_sigma | float | sigma | That offset over its error.
     secondary_from_dip_arcsec | float | arcsec | Between their place and that of the candidate's dip.
     secondary_from_dip_sigma | float | sigma | The same over its error.
-    flags | strings | | What to know about the candidate.
-    calibration_version | str | | Of the probabilities' calibration.
     """
+)
+
+CANDIDATES = (
+    *_CANDIDATES,
+    *_PARTS,
+    *_columns(
+        """
+        flags | strings | | What to know about the candidate.
+        calibration_version | str | | Of the probabilities' calibration.
+        """
+    ),
 )
 
 _HOST = pa.struct(

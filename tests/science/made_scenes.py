@@ -8,9 +8,14 @@ from batchvet.science.localization import localize
 from batchvet.science.prf import TabulatedPrf
 from batchvet.science.stars import StarField, TargetPosition
 from batchvet.science.timeline import Transits
+from batchvet.simulate import SimulationSettings
 
 #: Every target with one planet that transits more than once, and stars that do not vary.
 STEADY = {"single_fraction": 0.0, "multi_fraction": 0.0, "variable_fraction": 0.0}
+#: The same in one sector without jitter, scattered light and flagged cadences.
+CLEAN = SimulationSettings(
+    seed=4, sectors=(1,), jitter=0.0, scattered_light=0.0, flags=False, period_range=(2.0, 5.0), **STEADY
+)
 
 
 def simulated_prf(scene, sector):

@@ -7,28 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_scenes import STEADY, simulated_prf
+from made_scenes import CLEAN, simulated_prf
 
 from batchvet.catalog.candidate import Candidate, Neighbour
 from batchvet.science.joint import vet_candidate
 from batchvet.science.localization import localize
 from batchvet.science.stars import StarField, TargetPosition
 from batchvet.science.timeline import Transits
-from batchvet.simulate import SimulationSettings, draw_scene, simulate_stamp
+from batchvet.simulate import draw_scene, simulate_stamp
 from batchvet.simulate.sky import at_offset
 
-CLEAN = SimulationSettings(
-    seed=4,
-    sectors=(1,),
-    jitter=0.0,
-    scattered_light=0.0,
-    flags=False,
-    scenario="on_target",
-    snr_range=(150.0, 200.0),
-    period_range=(2.0, 5.0),
-    tmag_range=(9.5, 11.0),
-    **STEADY,
-)
+SCENES = replace(CLEAN, scenario="on_target", snr_range=(150.0, 200.0), tmag_range=(9.5, 11.0))
 
 
 def is_the_stars(verdict, name, east, north):
@@ -42,7 +31,7 @@ def is_the_stars(verdict, name, east, north):
 @pytest.fixture(scope="module")
 def made():
     """A scene and its stamp."""
-    scene = draw_scene(CLEAN, 4)
+    scene = draw_scene(SCENES, 4)
     return scene, simulate_stamp(scene, 1)
 
 
