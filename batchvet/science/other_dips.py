@@ -18,6 +18,8 @@ from batchvet.science.star_curves import StarCurves
 from batchvet.science.timeline import Transits
 from batchvet.science.windows import WindowLayout
 
+_TAIL = 0.99  # of the rises: pointing that POS_CORR does not tell of comes in a few bad hours, and is no Gaussian
+_TAIL_SIGMAS = 2.326  # of a Gaussian at that quantile
 _LEAST_BINS = 2  # inside, and on each side
 _STRANGE = 6.0  # signal to noise of a single dip that is no noise
 _BEYOND = 1.75  # times the highest rise of the same curve
@@ -61,7 +63,8 @@ def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
     variance = 1.0 / np.maximum(n_inside, 1) + 0.25 / np.maximum(n_left, 1) + 0.25 / np.maximum(n_right, 1)
     if not whole.any():
         return DipSeries(time, depth, variance, curves.noise)
-    seen = spread(depth[whole] / np.sqrt(variance[whole])[:, None])
+    each = depth[whole] / np.sqrt(variance[whole])[:, None]
+    seen = np.maximum(spread(each), -np.quantile(each, 1.0 - _TAIL, axis=0) / _TAIL_SIGMAS)
     return DipSeries(time, depth, variance, np.maximum(seen, curves.noise))
 
 
