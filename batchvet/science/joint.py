@@ -31,6 +31,7 @@ CLASSICAL_FLOOR_ARCSEC = 2.5
 GROUP_ARCSEC = 4.0
 
 _DOUBT = 0.15  # without a table: share of the probability that is divided between the target and any other star
+_IN_DOUBT = 0.25  # of the weight of all sectors: those whose stars' places are in doubt
 _SPOILT = 0.4  # where a bump may be the dip in every sector: share of the probability that it is
 _PIXEL_ARCSEC = 21.0  # farther than stars that no table has could pull the target's place
 
@@ -229,10 +230,15 @@ def _doubted(p: Hypotheses, target: int, far: bool) -> Hypotheses:
 
 
 def _confined(evidence: Sequence[SectorEvidence], offset: FloatArray, covariance: FloatArray) -> bool:
-    """Whether the dip lies, to 3 sigma, within the target's group, and nothing speaks against the stars' places."""
+    """Whether the dip lies, to 3 sigma, within the target's group, and nothing speaks against the stars' places.
+
+    A few sectors of many in which something does are outvoted, as they are in the place: by their weight in it.
+    """
     doubtful = {Flag.ZERO_POINT_LARGE, Flag.UNLISTED_BRIGHT_STAR, Flag.TARGET_POSITION_DISAGREES, Flag.POOR_PRF_FIT}
     reach = float(np.hypot(*offset)) + 3.0 * float(np.sqrt(np.linalg.eigvalsh(covariance)[-1]))
-    return reach < GROUP_ARCSEC and not any(doubtful & set(found.flags) for found in evidence)
+    weight = np.array([np.trace(np.linalg.inv(found.offset_covariance)) for found in evidence])
+    in_doubt = weight[[bool(doubtful & set(found.flags)) for found in evidence]].sum()
+    return bool(reach < GROUP_ARCSEC and in_doubt < _IN_DOUBT * weight.sum())
 
 
 def _unresolved(hosts: Sequence[PossibleHost], target: PossibleHost) -> BoolArray:

@@ -85,3 +85,10 @@ def test_confined_dip_is_ambiguous_where_the_stars_places_are_in_doubt(flag):
 @pytest.mark.parametrize("flag", ["NO_POS_CORR", "ONE_SIDED", "SATURATED_SOURCE"])
 def test_other_flags_of_a_confined_dip_say_nothing_of_the_stars_places(flag):
     assert vet_candidate(blind((0.0, 0.0), BRIGHT, flags=(flag,))).verdict == "ON_TARGET"
+
+
+def test_few_doubtful_sectors_of_many_do_not_take_a_verdict_away():
+    """Of many sectors some have a poor fit by chance: more data would else turn ON_TARGET into AMBIGUOUS."""
+    sure, doubtful = (blind((0.0, 0.0), BRIGHT, sectors=16, flags=flags) for flags in ((), ("POOR_PRF_FIT",)))
+    assert vet_candidate([*sure[:13], *doubtful[13:]]).verdict == "ON_TARGET"
+    assert vet_candidate([*sure[:9], *doubtful[9:]]).verdict == "AMBIGUOUS"
