@@ -31,7 +31,7 @@ CLASSICAL_FLOOR_ARCSEC = 2.5
 GROUP_ARCSEC = 4.0
 
 _DOUBT = 0.15  # without a table: share of the probability that is divided between the target and any other star
-_IN_DOUBT = 0.25  # of the weight of all sectors: those whose stars' places are in doubt
+_IN_DOUBT = 0.3  # of the weight of all sectors: those whose stars' places are in doubt; one of three is enough
 _SPOILT = 0.4  # where a bump may be the dip in every sector: share of the probability that it is
 _PIXEL_ARCSEC = 21.0  # farther than stars that no table has could pull the target's place
 
