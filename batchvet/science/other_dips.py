@@ -14,12 +14,11 @@ import numpy as np
 from batchvet.arrays import BoolArray, FloatArray, IndexArray
 from batchvet.science.floors import LEAST_WEIGHT
 from batchvet.science.robust import spread
+from batchvet.science.sector_fits import are_alike
 from batchvet.science.star_curves import StarCurves
 from batchvet.science.timeline import Transits
 from batchvet.science.windows import WindowLayout
 
-_TAIL = 0.99  # of the rises: pointing that POS_CORR does not tell of comes in a few bad hours, and is no Gaussian
-_TAIL_SIGMAS = 2.326  # of a Gaussian at that quantile
 _LEAST_BINS = 2  # inside, and on each side
 _STRANGE = 6.0  # signal to noise of a single dip that is no noise
 _BEYOND = 1.75  # times the highest rise of the same curve
@@ -63,8 +62,7 @@ def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
     variance = 1.0 / np.maximum(n_inside, 1) + 0.25 / np.maximum(n_left, 1) + 0.25 / np.maximum(n_right, 1)
     if not whole.any():
         return DipSeries(time, depth, variance, curves.noise)
-    each = depth[whole] / np.sqrt(variance[whole])[:, None]
-    seen = np.maximum(spread(each), -np.quantile(each, 1.0 - _TAIL, axis=0) / _TAIL_SIGMAS)
+    seen = spread(depth[whole] / np.sqrt(variance[whole])[:, None])
     return DipSeries(time, depth, variance, np.maximum(seen, curves.noise))
 
 
@@ -109,5 +107,7 @@ def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, 
     rest = np.maximum(total - weight.max(axis=0), LEAST_WEIGHT)
     folded = (part.sum(axis=0) - part.max(axis=0)) * (np.sqrt(total) / rest)[:, None] / series.noise
     folded[(weight > 0).sum(axis=0) < _LEAST_OCCASIONS] = 0.0
+    information = weight[:, :, None] / series.noise**2
+    folded[~are_alike(information * depth[place], information)] = 0.0
     best = folded.max(axis=1)
     return float(phases[best.argmax()]) if best.max() > _SECONDARY else None

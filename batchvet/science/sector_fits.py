@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from batchvet.arrays import FloatArray
-from batchvet.science.floors import LEAST_NOISE
+from batchvet.arrays import BoolArray, FloatArray
+from batchvet.science.floors import LEAST_NOISE, LEAST_WEIGHT
 from batchvet.science.null_epochs import LEAST_EPOCHS, common_shapes, orthonormal
 from batchvet.science.robust import spread
 from batchvet.science.sector_pixels import SectorPixels
@@ -29,6 +29,7 @@ _CURVE_GAIN = 2.0  # over the root of the number of epochs: a curve must lower t
 _DURATIONS = (0.85, 1.0, 1.18)  # of the templates that are tried, over the catalogue's
 _INGRESSES = (0.15, 0.3, 0.5)  # over the duration: 0.5 is a V
 _TEMPLATE_GAIN = 8.0  # in chi² over the catalogue's template: about one time in a hundred by chance
+_ALIKE = 0.33  # of their depth: dips at one time that is not quite every dip's, or in a star that varies
 _LEAST_SEEN = 0.1  # of the catalogue's template's information, in every window
 
 
@@ -184,6 +185,19 @@ def _best_template(score: FloatArray, information: FloatArray, trust: FloatArray
     remains = np.min(without[:, best] - without[:, 0]) if n > 1 else np.inf
     unclear = chi2[best] - chi2[0] < _TEMPLATE_GAIN or remains < 0.5 * _TEMPLATE_GAIN * (n - 1) / n
     return 0 if unclear else best
+
+
+def are_alike(score: FloatArray, information: FloatArray) -> BoolArray:
+    """Whether dips are as deep as each other, to a third and their errors, of products [dip, ...].
+
+    Another star that dips or pulsates on its own time may be seen in two dips of three: in the third it is not.
+    """
+    n = np.count_nonzero(information > 0, axis=0)
+    depth = score.sum(axis=0) / np.maximum(information.sum(axis=0), LEAST_WEIGHT)
+    off = (score - depth * information) ** 2
+    variance = information * (1.0 + (_ALIKE * depth) ** 2 * information)
+    chi2 = np.sum(np.where(information > 0, off / np.maximum(variance, LEAST_WEIGHT), 0.0), axis=0)
+    return np.asarray(chi2 <= n - 1 + 4.0 * np.sqrt(2.0 * np.maximum(n - 1, 0)))
 
 
 def dip_chi2(score: FloatArray, information: FloatArray) -> FloatArray:

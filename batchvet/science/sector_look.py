@@ -93,7 +93,6 @@ def first_look(pixels: SectorPixels, found: SectorFits, transits: Transits, sett
     searched = search_reach(ephemeris, sigma, layout)
     quiet, regions = without_bumps_in_curves(curves, mid_times, layout, searched)
     series = dip_series(quiet, layout)
-    quiet = replace(quiet, noise=series.noise)
     timing = find_timing(without_slow_light(quiet, layout), mid_times, sigma, searched, layout)
     if len(mid_times) == 1 and regions:  # one transit with a flare or an asteroid beside it does not tell the time
         timing = timing.unshifted()

@@ -14,7 +14,7 @@ import numpy as np
 from batchvet.arrays import FloatArray
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.floors import LEAST_WEIGHT
-from batchvet.science.sector_fits import dip_chi2
+from batchvet.science.sector_fits import are_alike, dip_chi2
 from batchvet.science.star_curves import StarCurves
 from batchvet.science.windows import WindowLayout, trapezoid
 
@@ -122,6 +122,9 @@ def find_timing(curves: StarCurves, mid_times: FloatArray, sigma: float, reach: 
         + _OFF / (2.0 * reach)
     )
     together = _without_any_one(scan)
+    alike = are_alike(scan.score, scan.information)
+    alike[half] = True  # nothing is asked of dips that are on time
+    together = np.where(alike, together, 0.0)
     value = together.max(axis=1) + 2.0 * log_prior
     best, own = int(np.argmax(value)), half
     n = len(mid_times)
@@ -141,8 +144,8 @@ def find_timing(curves: StarCurves, mid_times: FloatArray, sigma: float, reach: 
     depth = scan.score[:, :, place] / np.maximum(scan.information[:, :, place], LEAST_WEIGHT)
     measured = depth[:, best][scan.information[:, best, place] > 0]
     usual = np.median(measured) if n > 1 and measured.size else depth[0, peak[0]]
-    alike = np.abs(np.log(np.maximum(depth[rows, peak], LEAST_WEIGHT) / max(usual, LEAST_WEIGHT))) < _ALIKE
-    alone = alike & (each[rows, peak] >= _OF_ITS_OWN**2)
+    as_deep = np.abs(np.log(np.maximum(depth[rows, peak], LEAST_WEIGHT) / max(usual, LEAST_WEIGHT))) < _ALIKE
+    alone = as_deep & (each[rows, peak] >= _OF_ITS_OWN**2)
     if np.sum(gain[alone]) > _GAIN + 2.0 * np.count_nonzero(alone):
         for j in np.flatnonzero(alone):
             shift[j], errors[j] = _refined(shifts, each[j], int(peak[j]))

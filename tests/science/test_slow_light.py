@@ -10,10 +10,7 @@ from made_stamps import made_stamp, vetted
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.localization import localize
-from batchvet.science.other_dips import dip_series
-from batchvet.science.star_curves import StarCurves
 from batchvet.science.timeline import Transits
-from batchvet.science.windows import WindowLayout, WindowSettings
 
 DAILY = Ephemeris(1.5, 1000.9, 3.0)
 LATE = replace(DAILY, t0_btjd=DAILY.t0_btjd + 0.5 * DAILY.duration_days)  # the catalogue's: the dips come early
@@ -37,24 +34,6 @@ def test_dips_off_time_are_found_although_their_star_varies(durations):
 def test_light_that_varies_is_no_dip_off_time(seed):
     stamp = varying(made_stamp(seed=seed, jitter=0.003, depth=0.0), 4.4, 0.01)
     assert vetted(stamp, DAILY).timing.common == 0.0
-
-
-def noise_seen(light):
-    """Of dips of twelve bins in one curve of noise 1, against what it would be if all of it were Gaussian."""
-    time, ones = np.arange(len(light)) / 48.0, np.ones(len(light))
-    stretch = np.zeros(len(light), dtype=np.intp)
-    curves = StarCurves(time, ones, stretch, light[:, None], ones[:1], ones[:1], light[:, None], ones[:1])
-    layout = WindowLayout.of(replace(DAILY, duration_hours=6.0), 0.0, 1.0 / 48.0, WindowSettings())
-    return dip_series(replace(curves, noise=0.1 * ones[:1]), layout).noise[0]
-
-
-def test_bad_hours_count_as_noise_and_dips_do_not():
-    """Pointing that POS_CORR does not tell of comes in bursts: a robust spread does not see them."""
-    rng = np.random.default_rng(7)
-    quiet = rng.normal(size=1200)
-    bursts = quiet + 6.0 * rng.normal(size=1200) * (np.arange(1200) % 300 < 12)
-    assert noise_seen(quiet) == pytest.approx(1.0, abs=0.25)
-    assert noise_seen(bursts) > 1.5 * noise_seen(quiet)
 
 
 @pytest.mark.real_data
