@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from batchvet import __version__
-from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, duration, print_json, print_table, size
+from batchvet.cli.console import EXIT_SOME_FAILED, Json, print_json, print_table
 from batchvet.cli.data_commands import cache_app, catalog_app
 from batchvet.cli.simulate_command import simulate
 from batchvet.errors import ConfigError
+from batchvet.runtime.bars import Bars, duration, size
 from batchvet.vocabulary import Status
 
 if TYPE_CHECKING:
