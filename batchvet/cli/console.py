@@ -7,6 +7,8 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,6 +22,12 @@ EXIT_INTERNAL, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 #: The option of every command that prints a table.
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
+#: Options of every command that takes its time.
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="A line for every step; the traceback of an internal error.")
+]
+
 _PLAIN_SECONDS = 10.0  #: between lines of progress where there is no terminal
 
 
@@ -28,10 +36,20 @@ _ALWAYS = ("verdict", "P", "SNR", 'offset"', "sigma")
 
 
 class Bars:
-    """Progress as a bar on a terminal, as a line now and then elsewhere; always on stderr."""
+    """Progress as a bar on a terminal, as a line now and then elsewhere; always on stderr.
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
+    Parameters
+    ----------
+    quiet : bool
+        Say nothing at all.
+    verbose : bool
+        A line for every phase that is done, on a terminal too.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._draws = self._console.is_terminal and not quiet
+        self._verbose = verbose and not quiet
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
@@ -48,13 +66,13 @@ class Bars:
         self._begin()
 
     def __enter__(self) -> Bars:
-        if self._console.is_terminal:
+        if self._draws:
             self._bars.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._line()
-        if self._console.is_terminal:
+        if self._draws:
             self._bars.stop()
 
     def start(self, phase: str, total: int | None) -> None:
@@ -70,7 +88,7 @@ class Bars:
         self._bytes += n_bytes
         text = f"{self._failed} failed" if self._failed else ""
         self._bars.update(self._task, advance=n, rate=self._rate(), failed=text)
-        if time.monotonic() - self._said > _PLAIN_SECONDS:
+        if not self._draws and time.monotonic() - self._said > _PLAIN_SECONDS:
             self._line()
 
     def say(self, text: str) -> None:
@@ -88,8 +106,8 @@ class Bars:
         return f"{rate}, {size(self._bytes)}, {size(self._bytes / elapsed)}/s" if self._bytes else rate
 
     def _line(self) -> None:
-        """One line of plain text on how far the phase is, where there is no terminal to draw on."""
-        if self._console.is_terminal or not self._done:
+        """One line of plain text on how far the phase is, where there is no terminal to draw on or all is asked for."""
+        if (self._draws and not self._verbose) or not self._done:
             return
         self._said = time.monotonic()
         elapsed = self._said - self._started
@@ -137,6 +155,17 @@ def print_table(rows: Sequence[dict[str, Any]], *, optional: int = 0) -> None:
             console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)
         else:
             print(line)
+
+
+def print_explained(lines: Sequence[tuple[str, ...]]) -> None:
+    """Lines of words, the last of them a sentence, aligned on stdout; on a terminal a sentence goes on below itself."""
+    widths = [max(map(len, column)) for column in list(zip(*lines, strict=True))[:-1]]
+    before = sum(widths) + 2 * len(widths)
+    room = max(get_terminal_size().columns - before, 30) if sys.stdout.isatty() else sys.maxsize
+    for *words, sentence in lines:
+        start = "".join(word.ljust(width + 2) for word, width in zip(words, widths, strict=True))
+        for number, text in enumerate(wrap(sentence, room) or [""]):
+            print((start if number == 0 else " " * before) + text)
 
 
 def print_json(value: Any) -> None:
