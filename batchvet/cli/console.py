@@ -6,6 +6,8 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,6 +19,12 @@ EXIT_INTERNAL, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 #: The option of every command that prints a table.
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+#: Options of every command that takes its time.
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="A line for every step; the traceback of an internal error.")
+]
 
 #: Columns that are shown although nothing stands in them.
 _ALWAYS = ("verdict", "P", "SNR", 'offset"', "sigma")
@@ -54,6 +62,17 @@ def print_table(rows: Sequence[dict[str, Any]], *, optional: int = 0) -> None:
             console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)
         else:
             print(line)
+
+
+def print_explained(lines: Sequence[tuple[str, ...]]) -> None:
+    """Lines of words, the last of them a sentence, aligned on stdout; on a terminal a sentence goes on below itself."""
+    widths = [max(map(len, column)) for column in list(zip(*lines, strict=True))[:-1]]
+    before = sum(widths) + 2 * len(widths)
+    room = max(get_terminal_size().columns - before, 30) if sys.stdout.isatty() else sys.maxsize
+    for *words, sentence in lines:
+        start = "".join(word.ljust(width + 2) for word, width in zip(words, widths, strict=True))
+        for number, text in enumerate(wrap(sentence, room) or [""]):
+            print((start if number == 0 else " " * before) + text)
 
 
 def print_json(value: Any) -> None:

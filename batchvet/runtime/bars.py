@@ -12,10 +12,20 @@ _PLAIN_SECONDS = 10.0  #: between lines of progress where there is no terminal
 
 
 class Bars:
-    """Progress as a bar on a terminal, as a line now and then elsewhere; always on stderr."""
+    """Progress as a bar on a terminal, as a line now and then elsewhere; always on stderr.
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
+    Parameters
+    ----------
+    quiet : bool
+        Say nothing at all.
+    verbose : bool
+        A line for every phase that is done, on a terminal too.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._draws = self._console.is_terminal and not quiet
+        self._verbose = verbose and not quiet
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
@@ -32,13 +42,13 @@ class Bars:
         self._begin()
 
     def __enter__(self) -> Bars:
-        if self._console.is_terminal:
+        if self._draws:
             self._bars.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._line()
-        if self._console.is_terminal:
+        if self._draws:
             self._bars.stop()
 
     def start(self, phase: str, total: int | None) -> None:
@@ -54,7 +64,7 @@ class Bars:
         self._bytes += n_bytes
         text = f"{self._failed} failed" if self._failed else ""
         self._bars.update(self._task, advance=n, rate=self._rate(), failed=text)
-        if time.monotonic() - self._said > _PLAIN_SECONDS:
+        if not self._draws and time.monotonic() - self._said > _PLAIN_SECONDS:
             self._line()
 
     def say(self, text: str) -> None:
@@ -72,8 +82,8 @@ class Bars:
         return f"{rate}, {size(self._bytes)}, {size(self._bytes / elapsed)}/s" if self._bytes else rate
 
     def _line(self) -> None:
-        """One line of plain text on how far the phase is, where there is no terminal to draw on."""
-        if self._console.is_terminal or not self._done:
+        """One line of plain text on how far the phase is, where there is no terminal to draw on or all is asked for."""
+        if (self._draws and not self._verbose) or not self._done:
             return
         self._said = time.monotonic()
         elapsed = self._said - self._started
