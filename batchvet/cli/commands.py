@@ -194,6 +194,8 @@ def status(run: RunDirectory, as_json: Json = False) -> None:
         print(f"  stale: {n} because of {why}")
     for name, n in found["status"].items():
         print(f"  {name}: {n}")
+    for candidate in found["not_judged"][:_ROWS_SHOWN]:
+        print(f"  not judged: TOI {candidate['toi']}: {candidate['error']}")
     for failure in found["failures"][:_ROWS_SHOWN]:
         print(f"  {failure['status']}: TOI {failure['toi']}, sector {failure['sector']}: {failure['error']}")
     if len(found["failures"]) > _ROWS_SHOWN:
@@ -268,7 +270,7 @@ def _run_and_report(config: RunConfig, options: RunOptions, bars: Bars, *, as_js
         if summary["candidates"] > _ROWS_SHOWN:
             print(f"... and {summary['candidates'] - _ROWS_SHOWN} more candidates")
         _print_summary(summary, done.directory)
-    if summary["status"].get(Status.ERROR):
+    if summary["status"].get(Status.ERROR) or summary["not_judged"]:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -281,6 +283,8 @@ def _print_summary(summary: dict[str, Any], directory: Path) -> None:
     if summary["error_kind"]:
         print(f"reasons     {listed(summary['error_kind'])}")
     print(f"verdicts    {listed(summary['verdict'])}")
+    if summary["not_judged"]:
+        print(f"not judged  {summary['not_judged']}; 'batchvet status' says why, run again to try again")
     print(f"results     {directory}")
     print(f"in pandas   pd.read_parquet({str(directory / 'sectors')!r})")
     where = quote(str(directory))
