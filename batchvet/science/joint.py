@@ -12,6 +12,7 @@ from scipy.special import gammaincc
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.attribution import Attribution, PossibleHost, attribute
 from batchvet.science.calibration import DEFAULT, Calibration
+from batchvet.science.circumstances import Circumstances
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint_parts import JointParts
@@ -112,6 +113,7 @@ def vet_candidate(  # house: one row of many columns
         p = Hypotheses.of(kept * p.hosts, kept * p.not_in_table, kept * p.artefact + _SPOILT)
     group = _unresolved(hosts, hosts[target])
     consistency = sector_consistency(evidence)
+    outside = position.snr >= LEAST_SNR and not calibration.holds(Circumstances.of(evidence, position.snr))
     verdict, flags = decide(
         VerdictInput(
             n_sectors=len(evidence),
@@ -156,7 +158,7 @@ def vet_candidate(  # house: one row of many columns
         dv_significance_sigma=dv_sigma,
         sector_consistency_p=consistency,
         parts=parts,
-        flags=(*_flags(evidence, flags, p, group), *parts.flags),
+        flags=(*_flags(evidence, flags, p, group, outside), *parts.flags),
         calibration_version=calibration.version,
     )
 
@@ -265,13 +267,14 @@ def _likely(attribution: Attribution, p_hosts: FloatArray) -> tuple[HostCandidat
 
 
 def _flags(
-    evidence: Sequence[SectorEvidence], obstacles: tuple[str, ...], p: Hypotheses, group: BoolArray
+    evidence: Sequence[SectorEvidence], obstacles: tuple[str, ...], p: Hypotheses, group: BoolArray, outside: bool
 ) -> tuple[str, ...]:
     """What stands in the way of a verdict, and what else to know."""
     raised = {
         Flag.NO_NEIGHBOUR_TABLE: not any(found.has_neighbours for found in evidence),
         Flag.UNRESOLVED_NEIGHBOUR: bool(np.sum(group & (p.hosts > 0.01)) > 1),
         Flag.HOST_NOT_IN_TABLE: p.not_in_table > 0.5,
+        Flag.OUTSIDE_CALIBRATION: outside,
         Flag.EMPIRICAL_PRF: any(found.prf_source == EMPIRICAL for found in evidence),
     }
     return (*obstacles, *(flag for flag, present in raised.items() if present))
