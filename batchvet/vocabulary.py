@@ -280,6 +280,11 @@ class Flag(_Word):
         Layer.RUN,
         "The process that worked on this died; the rows of the sectors stand.",
     )
+    JUDGING_FAILED = (
+        "JUDGING_FAILED",
+        Layer.RUN,
+        "This candidate could not be judged; the rows of the sectors stand, and the next run tries again.",
+    )
 
 
 @unique

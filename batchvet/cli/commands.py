@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from batchvet import __version__
-from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, duration, print_json, print_table, size
+from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
 from batchvet.cli.data_commands import cache_app, catalog_app
+from batchvet.cli.first_commands import columns, init
 from batchvet.cli.simulate_command import simulate
 from batchvet.errors import ConfigError
+from batchvet.runtime.bars import Bars, duration, size
 from batchvet.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 _ROWS_SHOWN = 40
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Whose dip is it? Pixel-level vetting of TESS Objects of Interest.",
@@ -56,10 +58,15 @@ def version(version: Annotated[bool, typer.Option("--version", help="Print the v
         raise typer.Exit
 
 
+app.command()(init)
+
+
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Where configuration, cache and run go.")] = Path("batchvet-demo"),
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Vet the embedded sample of real TESS pixels."""
     from batchvet.report.page import write_report
@@ -68,19 +75,27 @@ def demo(
     from batchvet.runtime.run import RunOptions
     from batchvet.sample import write_sample
 
-    _run_and_report(read_config(write_sample(output)), RunOptions(), as_json=as_json)
+    bars = Bars(quiet=quiet, verbose=verbose)
+    _run_and_report(read_config(write_sample(output)), RunOptions(), bars, as_json=as_json)
     page = write_report(RunResults(output / "run"))
     print(f"report      {page}", file=sys.stderr if as_json else sys.stdout)
 
 
 @app.command()
-def plan(config: Config, keep_going: KeepGoing = False, cached_only: CachedOnly = False, as_json: Json = False) -> None:
+def plan(  # house: options of a command
+    config: Config,
+    keep_going: KeepGoing = False,
+    cached_only: CachedOnly = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """Say what would run: counts, cached and missing, bytes, time. Changes nothing but the cache's index of files."""
     from batchvet.pixels.sources import Asking
     from batchvet.runtime.config import configured
     from batchvet.runtime.plan import make_plan
 
-    with Bars() as bars:
+    with Bars(quiet=quiet, verbose=verbose) as bars:
         bars.start("Looking at files", None)
         asking = Asking(ask=False, progress=lambda n: bars.advance())
         made = make_plan(configured(config, cached_only=cached_only), keep_going=keep_going, asking=asking)
@@ -111,12 +126,14 @@ def plan(config: Config, keep_going: KeepGoing = False, cached_only: CachedOnly 
 
 
 @app.command()
-def ingest(
+def ingest(  # house: options of a command
     config: Config,
     executor: ExecutorName = None,
     keep_going: KeepGoing = False,
     refresh: Refresh = False,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Fill the cache only."""
     from batchvet.runtime.config import configured
@@ -124,7 +141,7 @@ def ingest(
     from batchvet.runtime.run import RunOptions
 
     options = RunOptions(keep_going=keep_going, refresh=refresh)
-    with Bars() as bars:
+    with Bars(quiet=quiet, verbose=verbose) as bars:
         done = fill_cache(configured(config, executor=executor), options, bars)
     if as_json:
         print_json(done)
@@ -149,6 +166,8 @@ def run(  # house: options of a command
     refresh: Refresh = False,
     cached_only: CachedOnly = False,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Vet the catalogue; on an output that has rows, go on where it stopped."""
     from batchvet.runtime.config import configured
@@ -156,7 +175,7 @@ def run(  # house: options of a command
 
     options = RunOptions(limit, _task(only), keep_going, retry_failed, refresh)
     settings = configured(config, output=output, executor=executor, scheduler=scheduler, cached_only=cached_only)
-    _run_and_report(settings, options, as_json=as_json)
+    _run_and_report(settings, options, Bars(quiet=quiet, verbose=verbose), as_json=as_json)
 
 
 @app.command()
@@ -175,6 +194,8 @@ def status(run: RunDirectory, as_json: Json = False) -> None:
         print(f"  stale: {n} because of {why}")
     for name, n in found["status"].items():
         print(f"  {name}: {n}")
+    for candidate in found["not_judged"][:_ROWS_SHOWN]:
+        print(f"  not judged: TOI {candidate['toi']}: {candidate['error']}")
     for failure in found["failures"][:_ROWS_SHOWN]:
         print(f"  {failure['status']}: TOI {failure['toi']}, sector {failure['sector']}: {failure['error']}")
     if len(found["failures"]) > _ROWS_SHOWN:
@@ -232,13 +253,14 @@ def report(
 
 
 app.command()(simulate)
+app.command()(columns)
 
 
-def _run_and_report(config: RunConfig, options: RunOptions, *, as_json: bool) -> None:
+def _run_and_report(config: RunConfig, options: RunOptions, bars: Bars, *, as_json: bool) -> None:
     from batchvet.results.views import OPTIONAL_COLUMNS, counts, overview
     from batchvet.runtime.run import run as vet_catalog
 
-    with Bars() as bars:
+    with bars:
         done = vet_catalog(config, options, bars)
     summary = counts(done)
     if as_json:
@@ -248,7 +270,7 @@ def _run_and_report(config: RunConfig, options: RunOptions, *, as_json: bool) ->
         if summary["candidates"] > _ROWS_SHOWN:
             print(f"... and {summary['candidates'] - _ROWS_SHOWN} more candidates")
         _print_summary(summary, done.directory)
-    if summary["status"].get(Status.ERROR):
+    if summary["status"].get(Status.ERROR) or summary["not_judged"]:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -261,6 +283,8 @@ def _print_summary(summary: dict[str, Any], directory: Path) -> None:
     if summary["error_kind"]:
         print(f"reasons     {listed(summary['error_kind'])}")
     print(f"verdicts    {listed(summary['verdict'])}")
+    if summary["not_judged"]:
+        print(f"not judged  {summary['not_judged']}; 'batchvet status' says why, run again to try again")
     print(f"results     {directory}")
     print(f"in pandas   pd.read_parquet({str(directory / 'sectors')!r})")
     where = quote(str(directory))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, print_json, print_table
+from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
 from batchvet.errors import ConfigError
+from batchvet.runtime.bars import Bars
 
 if TYPE_CHECKING:
     from batchvet.pixels.cache import Cache
@@ -41,10 +42,10 @@ def cache_list(cache: CacheLocation, as_json: Json = False) -> None:
 
 
 @cache_app.command("verify")
-def cache_verify(cache: CacheLocation, as_json: Json = False) -> None:
+def cache_verify(cache: CacheLocation, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Read every byte of the cache and name what is damaged."""
     found = _existing_cache(cache)
-    with Bars() as bars:
+    with Bars(quiet=quiet, verbose=verbose) as bars:
         bars.start("Reading the cache", None)
         n_entries, damages = found.verify(lambda n: bars.advance())
     if as_json:

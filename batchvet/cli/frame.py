@@ -76,10 +76,10 @@ def main() -> None:
 
 def _internal_error(error: Exception) -> int:
     print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
-    if os.environ.get("BATCHVET_TRACEBACK"):
+    if os.environ.get("BATCHVET_TRACEBACK") or {"-v", "--verbose"} & set(sys.argv):
         traceback.print_exception(error)
     else:
-        print("please report it; BATCHVET_TRACEBACK=1 shows where", file=sys.stderr)
+        print("please report it; --verbose, or BATCHVET_TRACEBACK=1, shows where", file=sys.stderr)
     return EXIT_INTERNAL
 
 

@@ -8,12 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from batchvet.cli.console import Bars, Json, print_json
+from batchvet.cli.console import Json, Quiet, Verbose, print_json
+from batchvet.runtime.bars import Bars
 
 Range = tuple[float, float]
 
 #: Parameters of the command that are no field of SimulationSettings, or are turned into one.
-_OWN = ["directory", "targets", "sectors", "spread", "seed", "cadence", "scenario", "overwrite", "workers", "as_json"]
+_OWN = ["directory", "targets", "sectors", "spread", "seed", "cadence", "scenario", "overwrite", "workers"]
+_OWN += ["as_json", "quiet", "verbose"]
+_SCENARIOS = (
+    "mixed, or one kind of scene: on_target; off_target, on another star of the table; crowded, on either with stars "
+    "close by; not_in_table, on a star that the table lacks; no_dip, where the catalogue has one."
+)
 
 
 def simulate(  # house: one parameter for each option
@@ -26,10 +32,12 @@ def simulate(  # house: one parameter for each option
     cadence: Annotated[
         list[float] | None, typer.Option(help="20 to 1800 s; given several times, each file draws one. [1800]")
     ] = None,
-    scenario: Annotated[str, typer.Option(help="mixed, or one kind of scene.")] = "mixed",
+    scenario: Annotated[str, typer.Option(help=_SCENARIOS)] = "mixed",
     overwrite: Annotated[bool, typer.Option(help="Replace a previous simulation.")] = False,
     workers: Annotated[int, typer.Option(min=1)] = 1,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     tmag_range: Annotated[Range | None, typer.Option("--tmag", help="Of targets. [8.5 13.5]")] = None,
     snr_range: Annotated[Range | None, typer.Option("--snr", help="Of the dip, all sectors. [5 50]")] = None,
     density_range: Annotated[
@@ -68,7 +76,7 @@ def simulate(  # house: one parameter for each option
     from batchvet.simulate import mission_sectors
     from batchvet.simulate import simulate as make
 
-    with Bars() as bars:
+    with Bars(quiet=quiet, verbose=verbose) as bars:
         bars.start("Simulating targets", targets)
         made = make(
             directory,

@@ -58,6 +58,11 @@ class RunResults:
             ) from error
 
     @property
+    def not_judged(self) -> pd.DataFrame:
+        """Rows of `candidates` that could not be judged, with the reason; the next run tries them again."""
+        return self.candidates[self.candidates["error_kind"].fillna("") != ""]
+
+    @property
     def is_finished(self) -> bool:
         """Whether every planned row was there when the run last ended."""
         return is_finished(self.directory)

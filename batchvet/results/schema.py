@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 
@@ -208,20 +209,28 @@ CANDIDATES = (
         """
         flags | strings | | What to know about the candidate.
         calibration_version | str | | Of the probabilities' calibration.
+        error_kind | str | | Why it could not be judged, in a word; null when it was.
+        error | str | | The same in a sentence.
+        made_from | str | | Stands for its sectors' hashes, calibration and priors: judged again when one changes.
         """
     ),
 )
 
-_HOST = pa.struct(
-    [
-        pa.field("source_id", pa.string()),
-        pa.field("probability", pa.float64()),
-        pa.field("separation_arcsec", pa.float64()),
-        pa.field("depth_required", pa.float64()),
-        pa.field("log_likelihood", pa.float64()),
-        pa.field("prior", pa.float64()),
-    ]
+#: What `host_candidates` has of each star.
+HOST_FIELDS = _columns(
+    """
+    source_id | str | | The star's name in the neighbour table, or what else could make the dip.
+    probability | float | | Calibrated probability that the dip is its.
+    separation_arcsec | float | arcsec | From the target.
+    depth_required | float | | Of the eclipse that it would need, as a fraction of its light; more than 1 cannot be.
+    log_likelihood | float | | Log likelihood that it has the dip, against no dip.
+    prior | float | | Its prior probability.
+    """
 )
+_HOST = pa.struct([pa.field(column.name, _ARROW[column.kind]) for column in HOST_FIELDS])
+
+#: The same as a table, one row for each candidate and star: a view of `candidates`, not a file of its own.
+HOSTS = (*IDENTITY[:2], *HOST_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -279,3 +288,17 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
 
 TABLES = {"sectors": arrow_schema(SECTORS), "images": arrow_schema(IMAGES), "evidence": arrow_schema(EVIDENCE)}
 CANDIDATES_SCHEMA = arrow_schema(CANDIDATES)
+
+
+def described() -> dict[str, list[dict[str, str]]]:
+    """Every column of every table: ``name``, ``type``, ``unit`` and a sentence, ``text``."""
+    schemas = {"candidates": CANDIDATES_SCHEMA, "hosts": arrow_schema(HOSTS), **TABLES}
+    return {table: [_described(field) for field in schema] for table, schema in schemas.items()}
+
+
+def _described(field: pa.Field[Any]) -> dict[str, str]:
+    metadata = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+    kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+    name = {"double": "float64", "float": "float32"}.get(str(kind), "struct" if pa.types.is_struct(kind) else str(kind))
+    name = f"list of {name}" if pa.types.is_list(field.type) else name
+    return {"name": field.name, "type": name, "unit": metadata["unit"], "text": metadata["description"]}

@@ -13,7 +13,7 @@ from batchvet.errors import ConfigError
 from batchvet.network.asking import Politeness
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.storage_location import open_storage
-from batchvet.runtime.config_words import in_words, read_yaml
+from batchvet.runtime.config_words import in_words, not_a_table, read_yaml, yaml_problem
 from batchvet.runtime.ingest import Downloads
 from batchvet.runtime.prf_choice import PrfChoice
 from batchvet.runtime.settings import (
@@ -30,6 +30,8 @@ from batchvet.vetting.settings import ALL_CHECKS, Check, VetSettings
 
 
 def _bitmask(value: Any) -> int:
+    if value is None:
+        raise ValueError("is empty, may be none, default, hard, hardest or a whole number")
     with as_value_error():
         return parse_bitmask(value)
 
@@ -143,11 +145,11 @@ def read_config(path: str | Path) -> RunConfig:
     try:
         content, lines = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); 'batchvet init' writes one") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+        raise ConfigError(f"{path}: {yaml_problem(error)}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a configuration is a table of keys, such as 'catalog: toi.csv'")
+        raise ConfigError(f"{path}: {not_a_table(content)}")
     try:
         content = {str(key): value for key, value in content.items()}
         config = RunConfig(**content)

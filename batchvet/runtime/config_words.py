@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -12,6 +13,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 Path = tuple[str | int, ...]  #: keys and places in lists from the top of a file to what is meant
+
+SOURCES = ("directory", "s3", "mast")  #: kinds of sources, each by the key that names it
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 #: What a value may be, by the kind of pydantic's complaint; what it says by itself where there is nothing here.
 _MAY_BE = {
@@ -24,6 +28,15 @@ _MAY_BE = {
     "model": "a table of keys",
     "dataclass": "a table of keys",
     "dict": "a table of keys",
+}
+#: How a key is written whose value has parts.
+_SUCH_AS = {
+    "sources": "[{directory: tpfs}]",
+    "sectors": "[55, 75]",
+    "checks": "[V09, localization]",
+    "cluster": "{workers: 2} or {serial: true}",
+    "neighbours": "neighbours.csv",
+    "catalog": "toi.csv",
 }
 _BOUNDS = {
     "greater_than": ("gt", "above"),
@@ -72,6 +85,32 @@ def _lines(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:
             yield from _lines(value, (*path, number))
 
 
+def yaml_problem(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """Why a text is not YAML, in words and with the line."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not a text in UTF-8"
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error)
+    mark = error.context_mark if "flow" in str(error.context) else error.problem_mark
+    line = f"line {mark.line + 1}: " if mark else ""
+    problem = str(error.problem)
+    if "'\\t'" in problem:
+        return f"{line}starts with a tab; YAML takes blanks only"
+    if "could not find expected ':'" in problem:
+        before = error.context_mark or error.problem_mark
+        return f"line {before.line + 1 if before else '?'}: a key without a colon and a blank behind it"
+    if "flow" in str(error.context):
+        return f"{line}a bracket is opened and not closed"
+    return f"{line}not YAML ({problem})"
+
+
+def not_a_table(content: Any) -> str:
+    """What to say of a configuration that is no table of keys."""
+    if isinstance(content, str) and re.match(r"\w+:\S", content):
+        return f"{content.split()[0]!r} needs a blank behind the colon"
+    return "a configuration is a table of keys, such as 'catalog: toi.csv'; 'batchvet init' writes one"
+
+
 def in_words(error: ValidationError, content: Any, lines: Mapping[Path, int], model: type[BaseModel]) -> list[str]:
     """Each problem of a configuration: its line, its key, what stands there and what may.
 
@@ -86,7 +125,9 @@ def in_words(error: ValidationError, content: Any, lines: Mapping[Path, int], mo
     for problem in error.errors():
         found.setdefault(_written_path(problem, content), []).append(problem)
     deepest = [path for path in found if not any(other[: len(path)] == path != other for other in found)]
-    return [_sentence(path, found[path], content, lines, model) for path in deepest]
+    meant = {(*path[:-1], _alike(path, model)) for path in deepest if found[path][0]["type"] in _UNKNOWN}
+    told = [path for path in deepest if not (found[path][0]["type"] == "missing" and path in meant)]
+    return [_sentence(path, found[path], content, lines, model) for path in told]
 
 
 def _written_path(problem: Any, content: Any) -> Path:
@@ -118,19 +159,25 @@ def _sentence(path: Path, problems: list[Any], content: Any, lines: Mapping[Path
     name = ""
     for part in path:
         name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
-    line = lines.get(path)
-    where = f"line {line}: {name}" if line else name
     first = problems[0]
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{where}: unknown key; {_suggestion(path, model)}"
+    own = next((p["msg"].removeprefix("Value error, ") for p in problems if p["type"] in ("value_error", "source")), "")
+    line = lines.get(path or (own.partition(":")[0],))
+    where = f"line {line}: {name}" if line else name
+    if first["type"] in _UNKNOWN:
+        return f"{where}: {_unknown(path, content, model)}"
     if first["type"] == "missing":
         return f"{where}: is missing"
-    own = next((p["msg"].removeprefix("Value error, ") for p in problems if p["type"] in ("value_error", "source")), "")
+    if first["type"] == "source":
+        own += _meant_source(path, content)
     if own:
         own = own if own.startswith(name) and name else f"{name}: {own}" if name else own
         return f"line {line}: {own}" if line else own
     may_be = dict.fromkeys(filter(None, map(_may_be, problems)))
-    return f"{where}: {_shown(path, content)}{' or '.join(may_be)}"
+    such_as = _SUCH_AS.get(str(path[-1]), "") if len(path) == 1 else ""
+    if any(problem["type"] == "model_type" and problem["input"] is None for problem in problems):
+        such_as = "{} for all its defaults"
+    such_as = f", such as {such_as}" if such_as else _meant_word(problems)
+    return f"{where}: {_shown(path, content)}{' or '.join(may_be)}{such_as}"
 
 
 def _may_be(problem: Any) -> str:
@@ -151,13 +198,44 @@ def _shown(path: Path, content: Any) -> str:
         content = content[part]
     if isinstance(content, Mapping | list | tuple) or "://" in str(content) or "@" in str(content):
         return "may be "
-    return f"is {content!r}, may be "
+    if content is None:
+        return "is empty, may be "
+    return f"is {content!r}, may be " if isinstance(content, str) else f"is {content}, may be "
 
 
-def _suggestion(path: Path, model: type[BaseModel]) -> str:
+def _unknown(path: Path, content: Any, model: type[BaseModel]) -> str:
+    """What to say of a key that is not known."""
+    if len(path) == 3 and path[0] == "sources" and path[-1] in SOURCES:
+        return f"is a source of its own: begin it with '- {path[-1]}:' on a line of its own"
+    alike = _alike(path, model)
     known = sorted(_keys(path[:-1], model))
-    alike = difflib.get_close_matches(str(path[-1]), known, n=1)
-    return f"did you mean {alike[0]}?" if alike else f"there are {', '.join(known)}"
+    return f"unknown key; did you mean {alike}?" if alike else f"unknown key; there are {', '.join(known)}"
+
+
+def _alike(path: Path, model: type[BaseModel]) -> str:
+    """The known key that one at the end of a path may be meant for; empty when there is none."""
+    known = sorted(_keys(path[:-1], model))
+    return next(iter(difflib.get_close_matches(str(path[-1]).lower(), known, n=1)), "")
+
+
+def _meant_source(path: Path, content: Any) -> str:
+    """The kind of source that may be meant, and how one is written."""
+    for part in path:
+        content = content[part]
+    keys = [str(key).lower() for key in content] if isinstance(content, Mapping) else []
+    alike = next((close[0] for key in keys if (close := difflib.get_close_matches(key, SOURCES, n=1))), "")
+    return f"; did you mean {alike}?" if alike else ", such as directory: tpfs"
+
+
+def _meant_word(problems: list[Any]) -> str:
+    """The word that a misspelt one may be meant for."""
+    for problem in problems:
+        if problem["type"] == "literal_error" and isinstance(problem["input"], str):
+            words = str(problem["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+            lower = {word.lower(): word for word in words}
+            for close in difflib.get_close_matches(problem["input"].lower(), lower, n=1):
+                return f"; did you mean {lower[close]}?"
+    return ""
 
 
 def _keys(path: Path, model: type) -> set[str]:

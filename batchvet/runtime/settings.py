@@ -30,6 +30,7 @@ from batchvet.pixels.mast import MastChoice, MastSource
 from batchvet.pixels.s3_source import PUBLIC_BUCKET, S3Place, S3Source, open_s3_source
 from batchvet.pixels.sources import Asking, Source
 from batchvet.pixels.storage import Storage
+from batchvet.runtime.config_words import SOURCES
 
 
 @contextmanager
@@ -174,7 +175,7 @@ class MastSourceSettings(_SourceSettings):
 def _kind_of_source(settings: Any) -> str | None:
     """Which source is meant: the one whose name is among the keys."""
     names = settings if isinstance(settings, dict) else getattr(settings, "model_fields_set", ())
-    return next((name for name in ("directory", "s3", "mast") if name in names), None)
+    return next((name for name in SOURCES if name in names), None)
 
 
 SourceSettings = Annotated[

@@ -158,7 +158,7 @@ def test_plot_and_report(survey, finished, tmp_path):
     ("text", "message"),
     [
         ("catalog: toi.csv\nfrob: 1\n", "frob: unknown key"),
-        ("catalog: [", "not YAML"),
+        ("catalog: [", "line 1: a bracket is opened and not closed"),
         ("- 1\n", "a table of keys"),
         ("cache: x\n", "catalog: is missing"),
         ("catalog: nothing.csv\n", "nothing.csv"),

@@ -23,7 +23,22 @@ WRONG = {
     "cluster: {workers: yes}": "line 2: cluster.workers: is true or false (YAML takes yes, no",
     "sources: [{mast: {author: QLP}}]": "line 2: sources[0].mast.author: is 'QLP', may be one of SPOC, TESS-SPOC",
     "sources: [{mast: {politeness: {frob: 1}}}]": "line 2: sources[0].mast.politeness.frob: unknown key; there are",
-    "sources: [{foo: t}]": "line 2: sources[0]: name one of directory, s3 and mast",
+    "sources: [{foo: t}]": "line 2: sources[0]: name one of directory, s3 and mast, such as directory: tpfs",
+    "sources: [{directoy: t}]": "line 2: sources[0]: name one of directory, s3 and mast; did you mean directory?",
+    "sources:\n- directory: t\n  mast: {}": "line 4: sources[0].mast: is a source of its own: begin it with '- mast:'",
+    "sources:\n- mast:": "line 3: sources[0].mast: is empty, may be a table of keys, such as {} for all",
+    "sources: tpfs": "line 2: sources: is 'tpfs', may be a list in square brackets, such as [{directory: tpfs}]",
+    "checks: V09": "line 2: checks: is 'V09', may be a list in square brackets, such as [V09, localization]",
+    "checks: [localisation]": "V10, localization; did you mean localization?",
+    "checks: []": "line 2: checks: name at least one",
+    "checks: [V08, V08]": "line 2: checks: one is named twice",
+    "cluster: serial": "line 2: cluster: is 'serial', may be a table of keys, such as {workers: 2} or {serial: true}",
+    "Output: x": "line 2: Output: unknown key; did you mean output?",
+    "output: 2024-01-01": "line 2: output: is 2024-01-01, may be a path",
+    "neighbours: [a, b]": "line 2: neighbours: may be a path or a table of keys, such as neighbours.csv",
+    "\tcache: x": "c.yaml: line 2: starts with a tab; YAML takes blanks only",
+    "cache x": "c.yaml: line 2: a key without a colon and a blank behind it",
+    "cluster: {workers: 2\noutput: x": "c.yaml: line 2: a bracket is opened and not closed",
     "sources:\n- directory: ''": "line 3: sources[0].directory: is empty",
     "cache: ''": "line 2: cache: is empty",
     "cache: a\ncache: b": "the key 'cache' is there twice, on lines 2 and 3",
@@ -50,7 +65,29 @@ def test_what_is_wrong_is_said_in_words_with_its_line(tmp_path, text):
     said = str(refused.value)
     assert WRONG[text] in said
     assert len(said.splitlines()) == 1
-    assert not re.search("(?i)input|valid|tuple|instance|extra|pydantic|literal", said)
+    assert not re.search("(?i)input|valid|tuple|instance|extra|pydantic|literal|unicode|datetime|token", said)
+    assert "None" not in said
+
+
+def test_what_is_no_table_of_keys_is_told_how_one_is_made(tmp_path):
+    for content, said in {
+        b"catalog:toi.csv\n": "'catalog:toi.csv' needs a blank behind the colon",
+        b"": "'batchvet init' writes one",
+        b"toi,tic\n1.01,5\n": "'batchvet init' writes one",
+        b"\xff\xfec": "not a text in UTF-8",
+    }.items():
+        (tmp_path / "c.yaml").write_bytes(content)
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            read_config(tmp_path / "c.yaml")
+    with pytest.raises(ConfigError, match="'batchvet init' writes one"):
+        read_config(tmp_path / "nosuch.yaml")
+
+
+def test_a_misspelt_key_that_is_needed_is_one_mistake(tmp_path):
+    (tmp_path / "c.yaml").write_text("catalogue: toi.csv\n")
+    with pytest.raises(ConfigError) as refused:
+        read_config(tmp_path / "c.yaml")
+    assert str(refused.value).endswith("c.yaml: line 1: catalogue: unknown key; did you mean catalog?")
 
 
 def test_several_mistakes_are_all_listed(tmp_path):
