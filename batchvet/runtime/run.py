@@ -115,7 +115,7 @@ def _write_plan(plan: Plan, config: RunConfig) -> dict[str, str]:
         "n_rows": len(plan.keys),
         "n_candidates": len(plan.catalog.candidates),
         "config_file": str(config.file) if config.file else None,
-        "config": config.model_dump(mode="json"),
+        "config": config.as_json(),
         "hashes": hashes,
     }
     return write_plan(config.output, content, hashes["tasks"])

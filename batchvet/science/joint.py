@@ -25,6 +25,9 @@ from batchvet.vocabulary import Flag, Verdict
 #: Error of all positions that all sectors have in common and that does not average down, 1 sigma per axis (method: all
 #: sectors). Simulated scenes have none; on the sky WASP-126 stands 0.6" off in both of its sectors, with either PRF.
 POSITION_FLOOR_ARCSEC = 0.3
+#: The same where the PRF is fitted: its error is alike in sectors in which the star stands alike. Dips put into
+#: WASP-126's pixels come out 1 to 2.5" off in both sectors, in the same direction.
+FITTED_PRF_FLOOR_ARCSEC = 0.5
 #: What SPOC's data validation adds to the error of an offset (Twicken et al. 2018).
 CLASSICAL_FLOOR_ARCSEC = 2.5
 #: Stars closer to the target than this are one group with it (method: hosts), whatever the data: a group that shrank
@@ -179,11 +182,12 @@ def shared_error(evidence: Sequence[SectorEvidence]) -> float:
     Where most sectors' stars stand farther off than the WCS can err, something unlisted pulls them, in every sector
     the same way on the sky: their systematic error does not average down.
     """
+    floor = FITTED_PRF_FLOOR_ARCSEC if _prf_source(evidence) == EMPIRICAL else POSITION_FLOOR_ARCSEC
     pulled = [found for found in evidence if Flag.ZERO_POINT_LARGE in found.flags]
     if 2 * len(pulled) <= len(evidence):
-        return POSITION_FLOOR_ARCSEC
+        return floor
     variance = [0.5 * np.trace(found.dip.systematic) * found.frame.pixel_area for found in pulled]
-    return math.hypot(POSITION_FLOOR_ARCSEC, math.sqrt(float(np.median(variance))))
+    return math.hypot(floor, math.sqrt(float(np.median(variance))))
 
 
 def _prf_source(evidence: Sequence[SectorEvidence]) -> str:
