@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -72,17 +73,30 @@ class RunResults:
         """
         written = str(toi).strip()
         name = written.removeprefix("TOI").strip(" -")
-        rows = self.sectors[self.sectors["toi"] == name]
+        rows = self._rows("toi", name)
         if not rows.empty:
             return rows
         tic = re.fullmatch(r"(?:TIC)?[ _-]*(\d+)", written, re.IGNORECASE)
-        of_target = self.sectors[self.sectors["tic"] == int(tic[1])] if tic and len(tic[1]) < 19 else rows
+        of_target = self._rows("tic", int(tic[1])) if tic and len(tic[1]) < 19 else rows
         found = sorted(set(of_target["toi"]))
         if len(found) == 1:
             return of_target
-        alike = sorted({other for other in self.sectors["toi"] if other.split(".")[0] == name.split(".")[0]})[:5]
+        others = set(map(str, row_index(self.directory).rows["toi"].to_pylist()))
+        alike = sorted(other for other in others if other.split(".")[0] == name.split(".")[0])[:5]
         hint = f"; it has {', '.join(found or alike)}" if found or alike else ""
         raise RunError(f"{self.directory}: no candidate {name!r} in this run{hint}")
+
+    def _rows(self, column: str, value: str | int) -> pd.DataFrame:
+        """Rows of `sectors` with that name or target; read alone, unless the table has been read already."""
+        if "sectors" in self.__dict__:
+            return self.sectors[self.sectors[column] == value]
+
+        def read() -> pa.Table:
+            index = row_index(self.directory)
+            chosen = np.asarray(index.rows[column].to_numpy() == value, dtype=bool)
+            return gathered(self.directory, "sectors", index.only(chosen))
+
+        return _described(undisturbed(self.directory, read))
 
     def _frame(self, table: str) -> pd.DataFrame:
         return _described(
