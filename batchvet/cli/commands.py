@@ -11,7 +11,7 @@ import typer
 
 from batchvet import __version__
 from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, Quiet, Verbose, duration, print_json, print_table, size
-from batchvet.cli.data_commands import cache_app, catalog_app
+from batchvet.cli.data_commands import cache_app, catalog_app, export
 from batchvet.cli.first_commands import columns, init
 from batchvet.cli.simulate_command import simulate
 from batchvet.errors import ConfigError
@@ -263,8 +263,9 @@ def report(
     print(write_report(RunResults(run), output))
 
 
-app.command()(simulate)
+app.command()(export)
 app.command()(columns)
+app.command()(simulate)
 
 
 def _run_and_report(config: RunConfig, options: RunOptions, bars: Bars, *, as_json: bool) -> None:

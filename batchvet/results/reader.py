@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,13 @@ from batchvet.errors import RunError
 from batchvet.results.directory import CANDIDATES, read_plan
 from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import gathered, row_index
-from batchvet.results.schema import CANDIDATES_SCHEMA
+from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS, arrow_schema, described
 from batchvet.results.success import is_finished
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+_OF_HOSTS = ("toi", "tic", "host_candidates")
 
 
 class RunResults:
@@ -57,6 +63,46 @@ class RunResults:
             raise RunError(
                 f"{path}: damaged table ({reason}); delete it and run 'batchvet run CONFIG' again"
             ) from error
+
+    @cached_property
+    def hosts(self) -> pd.DataFrame:
+        """One row per candidate and star that could make its dip: ``host_candidates``, spread out."""
+        candidates = self.candidates
+        rows = [
+            {"toi": toi, "tic": tic, **star}
+            for toi, tic, stars in zip(*(candidates[name] for name in _OF_HOSTS), strict=True)
+            for star in (() if stars is None else stars)
+        ]
+        return _described(pa.Table.from_pylist(rows, schema=arrow_schema(HOSTS)))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The table of that name: candidates, hosts, sectors, images or evidence."""
+        if name not in described():
+            raise RunError(f"there is no table {name!r}; there are {', '.join(described())}")
+        return cast("pd.DataFrame", getattr(self, name))
+
+    def to_astropy(self, table: str = "candidates") -> QTable:
+        """A table with units, as astropy has it.
+
+        Parameters
+        ----------
+        table : str
+            candidates, hosts, sectors, images or evidence.
+
+        Returns
+        -------
+        QTable
+            Columns with units are quantities, and every column has its sentence in ``info.description``. Lists of
+            words are text, lists of numbers rows of an array; ``host_candidates`` is the table ``hosts``.
+
+        Raises
+        ------
+        RunError
+            There is no such table.
+        """
+        from batchvet.results.astropy_tables import astropy_table
+
+        return astropy_table(self.table(table), table)
 
     @property
     def is_finished(self) -> bool:
