@@ -17,3 +17,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'batchvet' has no attribute {name!r}")
     return getattr(import_module("batchvet.api"), name)
+
+
+def __dir__() -> list[str]:
+    """What a person who types ``batchvet.`` is offered: the public names, whatever has been imported."""
+    return [*__all__, "__version__"]

@@ -1,10 +1,10 @@
-"""What ``import batchvet`` gives: vet one stamp, run a catalogue, open what a run left."""
+"""What ``import batchvet`` gives: vet one candidate, run a catalogue, open what a run left."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,23 +13,33 @@ from numpy.typing import NDArray
 
 from batchvet.catalog.candidate import Ephemeris, Neighbour
 from batchvet.pixels.quality import parse_bitmask
-from batchvet.report.plot import plot, plot_sector
-from batchvet.report.view import sector_view
+from batchvet.report.glance import glance
+from batchvet.report.plot import plot
+from batchvet.report.run_figure import run_figure
+from batchvet.report.vetted import Vetted
 from batchvet.results.reader import RunResults
+from batchvet.results.views import overview
+from batchvet.runtime.bars import Bars
 from batchvet.runtime.config import RunConfig, configured
+from batchvet.runtime.notebook_progress import NotebookProgress, in_notebook
 from batchvet.runtime.progress import Progress
 from batchvet.runtime.run import RunOptions
 from batchvet.runtime.run import run as run_configuration
-from batchvet.vetting.notebook import VettedStamp, companion, declared, neighbours_of, prf_directory, vet_stamp
+from batchvet.runtime.script import not_imported
+from batchvet.vetting.arguments import companion, declared, neighbours_of, prf_directory
+from batchvet.vetting.notebook import vet_sectors
 from batchvet.vetting.settings import ALL_CHECKS, Check, Surroundings, VetSettings
 
 if TYPE_CHECKING:
-    from lightkurve import TessTargetPixelFile
+    from astropy.time import Time
+    from astropy.units import Quantity
     from matplotlib.axes import Axes
 
-    from batchvet.pixels.stamp import Stamp
+    from batchvet.vetting.given_pixels import Pixels
 
 __all__ = ["Run", "RunConfig", "Vetted", "open_run", "run", "vet"]
+
+_SHOWN = 20  #: candidates of a run that a notebook shows by itself
 
 
 class Run(RunResults):
@@ -44,6 +54,23 @@ class Run(RunResults):
     RunError
         It is not a run, or one of another format version.
     """
+
+    def __repr__(self) -> str:
+        return f"<batchvet run {self.directory}: {self._told()}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first candidates, and where all dips are."""
+        n = len(self.candidates)
+        more = f"The first {_SHOWN} of {n} candidates; run.candidates has all." if n > _SHOWN else ""
+        lines = overview(self, _SHOWN)
+        return glance(f"batchvet run {self.directory}", self._told(), lines, run_figure(self.candidates), more)
+
+    def _told(self) -> str:
+        """Candidates by verdict in a line."""
+        verdicts = self.candidates["verdict"].value_counts().sort_index().items()
+        told = f"{self.plan['n_candidates']} candidates in {self.plan['n_rows']} rows"
+        counted = ", ".join(f"{n} {verdict}" for verdict, n in verdicts) or "not judged yet"
+        return f"{told}; {counted}" + ("" if self.is_finished else "; not finished")
 
     def plot(
         self, toi: str, sector: int | None = None, *, ax: Axes | None = None, panel: str = "difference"
@@ -70,16 +97,6 @@ class Run(RunResults):
             The run has no such candidate, sector or image.
         """
         return plot(self, toi, sector, ax=ax, panel=panel)
-
-
-class Vetted(VettedStamp):
-    """What one stamp says about one candidate."""
-
-    def plot(self, ax: Axes | None = None, panel: str = "difference") -> Axes | NDArray[np.object_]:
-        """Draw the images, or one `panel` on `ax`. Returns the axes, shows nothing."""
-        named = {"toi": f"TIC {self.row['tic']}"}
-        view = sector_view(self.row | named, self.images | named or None, named | asdict(self.verdict))
-        return plot_sector(view, ax=ax, panel=panel)
 
 
 def open_run(directory: str | Path) -> Run:
@@ -112,7 +129,7 @@ def run(  # house: the options of `batchvet run`, as a notebook passes them
     keep_going: bool = False,
     retry_failed: bool = False,
     refresh: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Run:
     """Vet a catalogue; a run that was interrupted goes on where it stopped.
 
@@ -135,7 +152,9 @@ def run(  # house: the options of `batchvet run`, as a notebook passes them
         Do rows again that ended in an error although nothing has changed.
     refresh : bool
         Ask archives again, whatever is remembered of their answers.
-    progress : Progress, optional
+    progress : bool or Progress, optional
+        True: bars on stderr, or under a notebook's cell. Without it: in a notebook only. Something with the methods of
+        `batchvet.runtime.progress.Progress` is told what is done.
 
     Returns
     -------
@@ -153,45 +172,64 @@ def run(  # house: the options of `batchvet run`, as a notebook passes them
     """
     config = configured(config, output=output, executor=executor, scheduler=scheduler)
     options = RunOptions(limit, only, keep_going, retry_failed, refresh)
-    return Run(run_configuration(config, options, progress).directory)
+    with not_imported(), _shown(progress) as told:
+        return Run(run_configuration(config, options, told).directory)
+
+
+@contextmanager
+def _shown(progress: Progress | bool | None) -> Iterator[Progress | None]:
+    """What is told how far a run is."""
+    if progress is None:
+        progress = in_notebook()
+    if not isinstance(progress, bool):
+        yield progress
+    elif not progress:
+        yield None
+    elif in_notebook():
+        yield NotebookProgress()
+    else:
+        with Bars() as bars:
+            yield bars
 
 
 def vet(  # house: everything that may be said of one candidate and its stamp, as a notebook says it
-    tpf: TessTargetPixelFile | Stamp,
+    tpf: Pixels,
     *,
-    period_days: float,
-    t0_btjd: float,
-    duration_hours: float,
-    t0_err: float = 0.0,
-    period_err: float = 0.0,
+    period_days: float | Quantity,
+    t0_btjd: float | Time,
+    duration_hours: float | Quantity,
+    t0_err: float | Quantity = 0.0,
+    period_err: float | Quantity = 0.0,
     neighbours: Sequence[Neighbour] | Iterable[Mapping[str, Any]] | None = None,
-    others: Sequence[Ephemeris] = (),
-    ra: float = math.nan,
-    dec: float = math.nan,
+    others: Sequence[Ephemeris | Mapping[str, Any]] = (),
+    ra: float | Quantity = math.nan,
+    dec: float | Quantity = math.nan,
     checks: Sequence[str] = ALL_CHECKS,
     prf: str | Path | None = None,
     quality_bitmask: str | int = "default",
 ) -> Vetted:
-    """Vet one candidate on one stamp.
+    """Vet one candidate on the pixels of one sector, or of several and all of them together.
 
     Parameters
     ----------
-    tpf : lightkurve TessTargetPixelFile or Stamp
-        A lightkurve file is taken with all its cadences; the quality mask it was opened with does not matter.
-    period_days : float
+    tpf : path, lightkurve TessTargetPixelFile, Stamp, or several of these
+        Paths are of FITS files or of ``.npz`` files (`batchvet.pixels.npz_file.read_npz`); several sectors are a list
+        or a collection of lightkurve. A file is taken with all its cadences, whatever quality mask it was opened with.
+    period_days : float or Quantity
         0 for a single transit.
-    t0_btjd : float
-        Mid-time of a transit, BTJD days; a BJD is converted, what looks like another count of days is refused.
-    duration_hours : float
+    t0_btjd : float or Time
+        Mid-time of a transit, BTJD days; a BJD is converted, what looks like another count of days is refused. A time
+        of astropy is taken as barycentric.
+    duration_hours : float or Quantity
         First to fourth contact.
-    t0_err, period_err : float
+    t0_err, period_err : float or Quantity
         One sigma, days; 0 when unknown.
     neighbours : sequence of Neighbour, or a table's rows, optional
         With ``source_id, ra, dec, tmag`` and optionally ``pmra, pmdec, epoch``; a DataFrame will do. Without them
         the verdict weighs only the target and "a star that is not in the table".
-    others : sequence of Ephemeris
-        Of the target's other planets, whose transits are left out.
-    ra, dec : float
+    others : sequence of Ephemeris or mapping
+        Of the target's other planets, whose transits are left out; with ``period_days, t0_btjd, duration_hours``.
+    ra, dec : float or Quantity
         Position of the target (deg, ICRS, epoch 2000.0), where a better one is known than the file's.
     checks : sequence of str
         Which to run, of `batchvet.vetting.settings.ALL_CHECKS`.
@@ -211,7 +249,7 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
     PositionError
         The target cannot be where `ra` and `dec` say: off the stamp, or farther from the file's position than it moves.
     StampError
-        The stamp has no usable cadence, or is not a stamp.
+        A file cannot be read or has no usable cadence, or two are of the same sector or of different targets.
     """
     candidate = declared(
         {
@@ -229,9 +267,9 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
         neighbours=None if neighbours is None else neighbours_of(neighbours),
     )
     settings = VetSettings(
-        checks=cast("tuple[Check, ...]", tuple(checks)),  # held against the list of them in `vet_stamp`
+        checks=cast("tuple[Check, ...]", tuple(checks)),  # held against the list of them in `vet_sectors`
         quality_bitmask=parse_bitmask(quality_bitmask),
         prf_directory=prf_directory(prf),
     )
-    found = vet_stamp(tpf, candidate, surroundings, settings)
-    return Vetted(found.row, found.verdict, found.images)
+    found = vet_sectors(tpf, candidate, surroundings, settings)
+    return Vetted(found.verdict, found.rows, found.images_of_rows)

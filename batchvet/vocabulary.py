@@ -242,6 +242,11 @@ class Flag(_Word):
         Layer.CANDIDATE,
         "The shape of a star was fitted to the stamp itself, without the official PRF files.",
     )
+    OUTSIDE_CALIBRATION = (
+        "OUTSIDE_CALIBRATION",
+        Layer.CANDIDATE,
+        "The scenes of the calibration have none like it: more sectors, a brighter star, another cadence.",
+    )
     NO_USABLE_SECTOR = "NO_USABLE_SECTOR", Layer.CANDIDATE, "No sector of this candidate could be measured."
     NO_VALID_TRANSIT = "NO_VALID_TRANSIT", Layer.CANDIDATE, "No sector has a transit that can be used."
     ARTEFACT = (
@@ -274,6 +279,11 @@ class Flag(_Word):
         "WORKER_KILLED",
         Layer.RUN,
         "The process that worked on this died; the rows of the sectors stand.",
+    )
+    JUDGING_FAILED = (
+        "JUDGING_FAILED",
+        Layer.RUN,
+        "This candidate could not be judged; the rows of the sectors stand, and the next run tries again.",
     )
 
 

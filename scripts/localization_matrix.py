@@ -94,6 +94,7 @@ ROWS = (
     Row("table", "none, crowd", {"neighbour_table": False, "crowd_range": (25, 75)}),
     Row("table", "to 15", {"neighbour_limit": 15.0}),
     Row("short", "0.3 d, 2.5 h", {"period_range": (0.3, 0.3), "duration_range": (2.5, 2.5), "single_fraction": 0.0}),
+    Row("short", "0.6-1.5 h", {"duration_range": (0.6, 1.5), "cadence_s": 200.0}),
     Row("long", "13 h", {"period_range": (20.0, 27.0), "duration_range": (13.0, 13.0)}),
     Row("pointing", "no POS_CORR", {"pos_corr": "absent"}),
     Row("pointing", "jitter 3", {"jitter": 3.0}),

@@ -17,8 +17,9 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from scipy.optimize import minimize
 
 from batchvet.arrays import FloatArray
 from batchvet.science.calibration import Calibration
+from batchvet.science.circumstances import Circumstances
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint import weigh
 from batchvet.science.priors import Priors
@@ -64,6 +66,7 @@ def main() -> int:
         parser.error(f"--rows: none of {', '.join(options.rows)} is a row of the matrix")
     found = _judged(options, rows)
     values = calibrate(found, options.version)
+    values["domain"] = domain([scene for scenes in found.values() for scene in scenes])
     n_scenes = sum(math.ceil(row.share * options.scenes) for row in rows)
     values["made_from"] = {
         "scenes": {"simulator": n_scenes, "official": n_scenes},
@@ -114,6 +117,25 @@ def calibrate(found: dict[str, Sequence[Outcome]], version: str) -> dict[str, ob
         values["sharpness"][source] = [round(float(x), 3) for x in sharpness]
         values["confusion"][source] = [round(float(x), 4) for x in confusion]
     return values
+
+
+def domain(scenes: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
+    """Least and most of every circumstance in scenes that get a verdict, outwards to two figures."""
+    seen = []
+    for scene in scenes:
+        if scene.evidence and (snr := weigh(scene.evidence)[0].snr) >= NODES[0]:
+            seen.append(asdict(Circumstances.of(scene.evidence, snr)))
+    spans = {name: np.array([one[name] for one in seen]) for name in seen[0]}
+    return {
+        name: (_two_figures(np.nanmin(span), math.floor), _two_figures(np.nanmax(span), math.ceil))
+        for name, span in spans.items()
+    }
+
+
+def _two_figures(value: float, rounded: Callable[[float], int]) -> float:
+    """A positive number to two figures, up or down."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return round(rounded(value / step) * step, 6)
 
 
 def _hypotheses(scene: Outcome) -> tuple[Hypotheses, float, int] | None:

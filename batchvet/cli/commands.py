@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from batchvet import __version__
-from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, Quiet, Verbose, duration, print_json, print_table, size
+from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
 from batchvet.cli.data_commands import cache_app, catalog_app, export
 from batchvet.cli.first_commands import columns, init
 from batchvet.cli.simulate_command import simulate
 from batchvet.errors import ConfigError
+from batchvet.runtime.bars import Bars, duration, size
 from batchvet.vocabulary import ErrorKind, Status
 
 if TYPE_CHECKING:
@@ -203,6 +204,8 @@ def status(run: RunDirectory, as_json: Json = False, quiet: Quiet = False, verbo
         print(f"  stale: {n} because of {why}")
     for name, n in found["status"].items():
         print(f"  {name}: {n}")
+    for candidate in found["not_judged"][:_ROWS_SHOWN]:
+        print(f"  not judged: TOI {candidate['toi']}: {candidate['error']}")
     nowhere = [failure for failure in found["failures"] if failure["error_kind"] in _NO_PIXELS]
     failures = [failure for failure in found["failures"] if failure["error_kind"] not in _NO_PIXELS]
     for failure in failures[:_ROWS_SHOWN]:
@@ -282,7 +285,7 @@ def _run_and_report(config: RunConfig, options: RunOptions, bars: Bars, *, as_js
         if summary["candidates"] > _ROWS_SHOWN:
             print(f"... and {summary['candidates'] - _ROWS_SHOWN} more candidates")
         _print_summary(summary, done.directory)
-    if summary["status"].get(Status.ERROR):
+    if summary["status"].get(Status.ERROR) or summary["not_judged"]:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -295,6 +298,8 @@ def _print_summary(summary: dict[str, Any], directory: Path) -> None:
     if summary["error_kind"]:
         print(f"reasons     {listed(summary['error_kind'])}")
     print(f"verdicts    {listed(summary['verdict'])}")
+    if summary["not_judged"]:
+        print(f"not judged  {summary['not_judged']}; 'batchvet status' says why, run again to try again")
     print(f"results     {directory}")
     print(f"in pandas   pd.read_parquet({str(directory / 'sectors')!r})")
     where = quote(str(directory))

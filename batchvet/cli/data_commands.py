@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchvet.cli.console import EXIT_SOME_FAILED, Bars, Json, Quiet, Verbose, print_json, print_table
+from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
 from batchvet.errors import ConfigError
+from batchvet.runtime.bars import Bars
 
 if TYPE_CHECKING:
     from batchvet.pixels.cache import Cache

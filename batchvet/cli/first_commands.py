@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from batchvet.cli.console import Bars, Json, Quiet, Verbose, print_explained, print_json
+from batchvet.cli.console import Json, Quiet, Verbose, print_explained, print_json
 from batchvet.errors import ConfigError
+from batchvet.runtime.bars import Bars
 
 
 def init(

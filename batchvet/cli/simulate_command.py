@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from batchvet.cli.console import Bars, Json, Quiet, Verbose, print_json
+from batchvet.cli.console import Json, Quiet, Verbose, print_json
+from batchvet.runtime.bars import Bars
 
 Range = tuple[float, float]
 

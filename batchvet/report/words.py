@@ -32,14 +32,18 @@ def readable(word: str) -> str:
 
 def sector_title(view: SectorView) -> str:
     """Candidate, sector and verdict; the sector's status where there is no verdict."""
-    words = [display_name(view.toi), f"TIC {view.tic}", f"sector {view.sector}"]
+    words = [*_who(view.toi, view.tic), f"sector {view.sector}"]
     return " · ".join([*words, readable(view.verdict) or view.status])
 
 
 def sky_title(sky: SkyView) -> str:
     """Candidate and verdict."""
-    words = [display_name(sky.toi), f"TIC {sky.tic}"]
-    return " · ".join(words + ([readable(sky.verdict)] if sky.verdict else []))
+    return " · ".join(_who(sky.toi, sky.tic) + ([readable(sky.verdict)] if sky.verdict else []))
+
+
+def _who(toi: str, tic: int) -> list[str]:
+    """Candidate and target; once where the candidate has no name of its own."""
+    return list(dict.fromkeys([display_name(toi), f"TIC {tic}"]))
 
 
 def sector_caption(view: SectorView) -> str:

@@ -19,6 +19,8 @@ COLUMNS = """
     sector | int | | TESS sector
     n_transits | int | | transits in the difference image
     n_in_transit | int | | cadences in transit
+    cadence_s | float | s | between two cadences
+    duration_hours | float | h | of the dip, by the ephemeris
     rows | int | pixel | rows of the stamp
     cols | int | pixel | columns of the stamp
     snr | float | | significance of the best point source in the difference image
@@ -99,6 +101,8 @@ def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
         "sector": evidence.sector,
         "n_transits": evidence.n_transits,
         "n_in_transit": evidence.n_in_transit,
+        "cadence_s": evidence.cadence_s,
+        "duration_hours": evidence.duration_hours,
         "rows": evidence.frame.shape[0],
         "cols": evidence.frame.shape[1],
         **_dip_columns(evidence.dip),
@@ -135,6 +139,8 @@ def evidence_of_row(row: Mapping[str, Any]) -> SectorEvidence:
         sector=int(row["sector"]),
         n_transits=int(row["n_transits"]),
         n_in_transit=int(row["n_in_transit"]),
+        cadence_s=_number(row["cadence_s"]),
+        duration_hours=_number(row["duration_hours"]),
         frame=SkyFrame(
             shape=(int(row["rows"]), int(row["cols"])),
             target=_numbers(row, "target_row", "target_col"),

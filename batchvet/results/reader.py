@@ -105,6 +105,11 @@ class RunResults:
         return astropy_table(self.table(table), table)
 
     @property
+    def not_judged(self) -> pd.DataFrame:
+        """Rows of `candidates` that could not be judged, with the reason; the next run tries them again."""
+        return self.candidates[self.candidates["error_kind"].fillna("") != ""]
+
+    @property
     def is_finished(self) -> bool:
         """Whether every planned row was there when the run last ended."""
         return is_finished(self.directory)

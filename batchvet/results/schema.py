@@ -209,6 +209,9 @@ CANDIDATES = (
         """
         flags | strings | | What to know about the candidate.
         calibration_version | str | | Of the probabilities' calibration.
+        error_kind | str | | Why it could not be judged, in a word; null when it was.
+        error | str | | The same in a sentence.
+        made_from | str | | Stands for its sectors' hashes, calibration and priors: judged again when one changes.
         """
     ),
 )

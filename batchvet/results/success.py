@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import batchvet
 from batchvet.errors import RunError
 from batchvet.results.directory import CANDIDATES, now, write_json
 from batchvet.results.parts import part_files
+from batchvet.results.row_index import RowIndex
 from batchvet.results.schema import FORMAT_VERSION, TABLES
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUCCESS = "_SUCCESS.json"
 
 
-def write_success(directory: Path, sectors: pd.DataFrame, judged_with: Mapping[str, Any]) -> None:
+def write_success(directory: Path, index: RowIndex, judged_with: Mapping[str, Any]) -> None:
     """Say that every planned row is there: counts, and the SHA-256 of every table's files.
 
     Parameters
     ----------
     directory : path
-    sectors : DataFrame
-        Columns `toi` and `status` of that table.
+    index : RowIndex
+        With the column `status`.
     judged_with : mapping
         Settings that the candidates' probabilities depend on.
     """
@@ -38,9 +37,9 @@ def write_success(directory: Path, sectors: pd.DataFrame, judged_with: Mapping[s
         "software_version": batchvet.__version__,
         "finished": now(),
         "judged_with": dict(judged_with),
-        "rows": len(sectors),
-        "candidates": int(sectors["toi"].nunique()),
-        "status": {status: int(n) for status, n in sectors["status"].value_counts().sort_index().items()},
+        "rows": len(index),
+        "candidates": len(index.rows["toi"].unique()),
+        "status": dict(sorted(Counter(index.rows["status"].to_pylist()).items())),
         "sha256": {str(f.relative_to(directory)): _sha256(f) for f in files},
     }
     write_json(directory / SUCCESS, content)

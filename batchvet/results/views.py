@@ -25,6 +25,7 @@ _SHOWN = (
 #: What makes a candidate inconclusive, the first that holds first.
 _OBSTACLES = (
     Flag.WORKER_KILLED,
+    Flag.JUDGING_FAILED,
     Flag.LOW_SNR,
     Flag.ARTEFACT,
     Flag.SECTORS_INCONSISTENT,
@@ -148,6 +149,7 @@ def counts(run: RunResults) -> dict[str, Any]:
         "error_kind": {name: int(n) for name, n in errors.value_counts().sort_index().items()},
         "candidates": len(candidates),
         "verdict": {name: int(n) for name, n in candidates["verdict"].value_counts().sort_index().items()},
+        "not_judged": len(run.not_judged),
     }
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import pyarrow as pa
-
-from batchvet.results.directory import CANDIDATES
 from batchvet.results.parts import WRITE_ORDER, part_files, write_table
-from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
+from batchvet.results.schema import TABLES
 
 ROWS_PER_PART = 512
 SECONDS_PER_PART = 30.0
@@ -98,10 +95,3 @@ class ResultWriter:
             ],
         }
         return {table: parts[table] for table in WRITE_ORDER}
-
-
-def write_candidates(directory: Path, rows: Sequence[Mapping[str, Any]], footer: Mapping[str, str]) -> None:
-    """Write ``candidates.parquet``, sorted, at once."""
-    table = pa.Table.from_pylist(list(rows), schema=CANDIDATES_SCHEMA)
-    table = table.sort_by([("tic", "ascending"), ("toi", "ascending")])
-    write_table(directory / CANDIDATES, table, CANDIDATES_SCHEMA, footer)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +16,9 @@ from batchvet.runtime.settings import ClusterSettings
 
 if TYPE_CHECKING:
     from dask_jobqueue import SLURMCluster
-    from distributed import LocalCluster
+    from distributed import Client, Security
+
+    from batchvet.runtime.dask_executor import DaskExecutor
 
 _CONNECT_SECONDS = 20
 
@@ -26,6 +28,8 @@ ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 _DASK_SETTINGS = {
     "distributed.scheduler.allowed-failures": 2,  # the third worker that dies under a batch is the last
     "distributed.scheduler.worker-saturation": 1.0,  # only the batch at work is blamed for a worker's death
+    # A batch's memory is not Dask's to release: workers that it pauses for it wait for ever.
+    **{f"distributed.worker.memory.{what}": False for what in ("target", "spill", "pause")},
     "distributed.worker.daemon": True,
     "distributed.worker.profile.enabled": False,  # sampled every 10 ms, and nobody looks at it
     "distributed.worker.multiprocessing-method": "spawn",
@@ -33,6 +37,7 @@ _DASK_SETTINGS = {
     "distributed.logging": {"distributed": "error"},
     "logging": {"distributed": "error"},
 }
+_LOGGERS = ("distributed", "tornado.application")  #: of this process; what they would say is said by us, in words
 
 
 @contextmanager
@@ -44,42 +49,100 @@ def open_executor(settings: ClusterSettings, *, item_timeout_s: float = 300.0) -
     RunError
         The scheduler does not answer, or no worker comes.
     ConfigError
-        A cluster manager is asked for that is not installed.
+        A cluster manager is asked for that is not installed, or a scheduler that anybody could listen to.
     """
     if settings.serial:
         yield SerialExecutor()
         return
     import dask
-    from distributed import Client
 
-    from batchvet.runtime.dask_executor import DaskExecutor
-
-    logging.getLogger("distributed").setLevel(logging.ERROR)
-    with dask.config.set(_DASK_SETTINGS), _address(settings) as address:
-        try:
-            client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise RunError(f"no Dask scheduler answers at {settings.scheduler or address} ({error})") from error
-        with client:
-            executor = DaskExecutor(client, item_timeout_s=item_timeout_s)
-            executor.wait_for_workers()
-            yield executor
+    with dask.config.set(_DASK_SETTINGS), _quiet(), _executor(settings, item_timeout_s) as executor:
+        executor.wait_for_workers()
+        yield executor
 
 
 @contextmanager
-def _address(settings: ClusterSettings) -> Iterator[object]:
-    """What a client connects to; closed at the end only when it was started here."""
-    if settings.scheduler:
-        yield settings.scheduler
-    elif settings.scheduler_file:
-        yield _address_in(settings.scheduler_file)
-    else:
-        cluster = _slurm_cluster(settings) if settings.slurm is not None else _local_cluster(settings.workers)
+def _executor(settings: ClusterSettings, item_timeout_s: float) -> Iterator[DaskExecutor]:
+    """On workers that were started here, or on somebody's."""
+    from distributed import Client
+
+    from batchvet.runtime.dask_executor import DaskExecutor, Patience
+
+    patience = Patience(item_timeout_s, settings.wait_s)
+    if settings.scheduler or settings.scheduler_file:
+        address = settings.scheduler or _address_in(settings.scheduler_file or Path())
+        with _connected(address, settings) as client:
+            yield DaskExecutor(client, patience)
+    elif settings.slurm is not None:
+        cluster = _slurm_cluster(settings)
         try:
-            yield cluster
+            with Client(cluster, set_as_default=False) as client:
+                yield DaskExecutor(client, patience, reopen=lambda: cluster.scale(jobs=settings.workers or 1))
         finally:
-            with suppress(TimeoutError):  # Dask waits 5 s for a worker that it kills; what is done stands, late or not
+            with suppress(TimeoutError):
                 cluster.close()
+    else:
+        from batchvet.runtime.local_cluster import our_workers
+
+        with our_workers(settings) as ours, Client(ours.cluster, set_as_default=False) as client:
+            yield DaskExecutor(client, patience, n_workers=ours.n_workers, reopen=ours.reopen)
+
+
+@contextmanager
+def _connected(address: str, settings: ClusterSettings) -> Iterator[Client]:
+    """A client of a running scheduler, which stays as it is."""
+    from distributed import Client
+
+    refuse_insecure(address, settings)
+    security = _security(settings)
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False, security=security)
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        raise RunError(f"no Dask scheduler answers at {address} ({error})") from error
+    with client:
+        yield client
+
+
+def refuse_insecure(address: str, settings: ClusterSettings) -> None:
+    """See that nobody else can listen to a scheduler, or run code as us through it.
+
+    Raises
+    ------
+    ConfigError
+        It is on another machine and has no TLS, and the configuration does not allow that.
+    """
+    protocol, _, place = address.rpartition("://")
+    if protocol in ("tls", "wss", "inproc") or settings.allow_insecure or _is_loopback(place):
+        return
+    raise ConfigError(
+        f"cluster: {address} is on another machine and has no TLS: whoever is on that network could read what is sent "
+        "and run code as you; use tls:// with cluster.tls {ca, cert, key}, or, on a private network, "
+        "cluster.allow_insecure: true"
+    )
+
+
+def _is_loopback(place: str) -> bool:
+    host = place.rsplit(":", 1)[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _security(settings: ClusterSettings) -> Security | None:
+    from distributed import Security
+
+    if settings.tls is None:
+        return None  # as Dask's own configuration has it
+    for path in (settings.tls.ca, settings.tls.cert, settings.tls.key):
+        if not path.is_file():
+            raise ConfigError(f"cluster.tls: {path}: no such file")
+    return Security(
+        tls_ca_file=str(settings.tls.ca),
+        tls_client_cert=str(settings.tls.cert),
+        tls_client_key=str(settings.tls.key),
+        require_encryption=True,
+    )
 
 
 def _address_in(scheduler_file: Path) -> str:
@@ -89,27 +152,27 @@ def _address_in(scheduler_file: Path) -> str:
         raise RunError(f"{scheduler_file}: not a Dask scheduler file; start the scheduler again") from error
 
 
-def _local_cluster(workers: int | None) -> LocalCluster:
-    """Processes on this machine; nothing listens beyond loopback."""
-    from distributed import LocalCluster
-
-    return LocalCluster(
-        n_workers=workers or os.cpu_count() or 1,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-        preload=["batchvet.runtime.worker"],  # imported while the others start, not under the first batch
-    )
-
-
 def _slurm_cluster(settings: ClusterSettings) -> SLURMCluster:
+    """Jobs of a queue. Its scheduler listens to the network, with certificates made for this run."""
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
         raise ConfigError("cluster.slurm needs dask-jobqueue: pip install 'batchvet[slurm]'") from error
-    options = {"cores": 1, "processes": 1, "memory": "4GB"} | (settings.slurm or {})
+    certificates = {"security": True, "shared_temp_directory": str(Path.home())}
+    options = {"cores": 1, "processes": 1, "memory": "4GB", **certificates} | (settings.slurm or {})
     cluster = SLURMCluster(**options)
     cluster.scale(jobs=settings.workers or 1)
     return cluster
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep from the terminal what Dask says of faults that we see ourselves."""
+    before = {name: logging.getLogger(name).level for name in _LOGGERS}
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

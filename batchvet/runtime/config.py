@@ -119,6 +119,13 @@ class RunConfig(Settings):
         """What a row's numbers depend on, apart from its inputs and its PRF."""
         return {"checks": sorted(self.checks), "quality_bitmask": self.quality_bitmask}
 
+    def as_json(self) -> dict[str, Any]:
+        """As a run's plan keeps it: without what a queue is told, which may hold secrets."""
+        content = self.model_dump(mode="json")
+        if self.cluster.slurm is not None:
+            content["cluster"]["slurm"] = {}
+        return content
+
     def priors(self) -> Priors:
         """What is thought of a dip before the pixels are asked."""
         return Priors(target=self.prior_target)
@@ -191,7 +198,8 @@ def configured(
     if output is not None:
         changes["output"] = Path(output).resolve()
     if scheduler is not None:
-        changes["cluster"] = ClusterSettings(scheduler=scheduler)
+        kept = {name: getattr(config.cluster, name) for name in ("tls", "allow_insecure", "wait_s", "worker_cache")}
+        changes["cluster"] = ClusterSettings(scheduler=scheduler, **kept)
     elif executor == "serial":
         changes["cluster"] = ClusterSettings(serial=True)
     elif executor == "dask":

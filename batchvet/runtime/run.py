@@ -10,31 +10,33 @@ import batchvet
 from batchvet.errors import ConfigError
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
+from batchvet.results.candidate_rows import CandidateRows
 from batchvet.results.compaction import compact, recover
 from batchvet.results.directory import REJECTS, sole_writer, write_plan
 from batchvet.results.log import EventLog
 from batchvet.results.ours import refuse_other_directory
 from batchvet.results.reader import RunResults
-from batchvet.results.row_index import gathered, row_index
+from batchvet.results.row_index import RowIndex, row_index
 from batchvet.results.success import is_whole, refuse_altered, withdraw_success, write_success
-from batchvet.results.writer import ResultWriter, write_candidates
+from batchvet.results.writer import ResultWriter
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.executors import Executor
 from batchvet.runtime.hashes import short_hash
 from batchvet.runtime.ingest import ingested
+from batchvet.runtime.judging import COLUMNS, Standing, judge_all, open_judgements, standings
 from batchvet.runtime.plan import Plan, make_plan, with_prf
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.settings import ClusterSettings
 from batchvet.runtime.tasks import Missing, Offered, Task, chosen
 from batchvet.runtime.worker import VetTask, killed
-from batchvet.vetting.judge import Judge, judgement_lost, judgements
+from batchvet.vetting.judge import Judge
 from batchvet.vocabulary import Status
 
 _SECONDS_PER_BATCH = 0.5
 _MOST_PER_BATCH = 32
-_CANDIDATES_PER_BATCH = 16
+_FEW_TO_JUDGE = 64  #: in this process: workers take longer to start
 _LOGGED = ("toi", "tic", "sector", "status", "error_kind", "error")  #: what the log says of a row
 
 
@@ -113,7 +115,7 @@ def _write_plan(plan: Plan, config: RunConfig) -> dict[str, str]:
         "n_rows": len(plan.keys),
         "n_candidates": len(plan.catalog.candidates),
         "config_file": str(config.file) if config.file else None,
-        "config": config.model_dump(mode="json"),
+        "config": config.as_json(),
         "hashes": hashes,
     }
     return write_plan(config.output, content, hashes["tasks"])
@@ -131,7 +133,7 @@ def _make_room(plan: Plan, tasks: Sequence[Task], footer: dict[str, str]) -> Non
 def _do(plan: Plan, tasks: Sequence[Task], config: RunConfig, judge: Judge, output: _Output) -> None:
     """Hand the parts of the configuration to those who need them."""
     output.log.write("started", tasks=len(tasks), rows_done=len(plan.rows.done), version=batchvet.__version__)
-    cluster = config.cluster if tasks else ClusterSettings(serial=True)
+    cluster = config.cluster if tasks or _needs_workers(plan, judge, output) else ClusterSettings(serial=True)
     with open_executor(cluster, item_timeout_s=config.task_timeout_s) as workers:
         if tasks:
             output.progress.say(f"Working on {workers.description}")
@@ -177,18 +179,31 @@ def _vet(tasks: Sequence[Task], work: VetTask, batch_size: int, workers: Executo
 
 
 def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> None:
-    """Sort the tables, judge the candidates, and say that all is there when it is."""
+    """Sort the tables, judge the candidates whose evidence is new, and say that all is there when it is."""
     compact(output.directory, output.footer)
-    index = row_index(output.directory, ["status", "error_kind"])
-    sectors = index.rows.to_pandas()
-    evidence = gathered(output.directory, "evidence", index).to_pandas()
-    waiting = judgements(sectors, evidence, plan.catalog.candidates)
+    rows = CandidateRows(output.directory, output.footer)
+    index, every, waiting = _to_judge(judge, rows, output)
     output.progress.start("Judging candidates", len(waiting))
-    rows = []
-    for _, row in workers.map(judge, waiting, judgement_lost, _CANDIDATES_PER_BATCH):
-        rows.append(row)
-        output.progress.advance()
-    write_candidates(output.directory, rows, output.footer)
-    have = set(zip(sectors["toi"], sectors["sector"], strict=True))
-    if plan.keys <= have:
-        write_success(output.directory, sectors, judge.settings)
+    judgements = open_judgements(output.directory, index, waiting, plan.catalog.candidates)
+    for row in judge_all(judge, judgements, workers, rows):
+        output.progress.advance(1, failed=int("error" in row))
+        if "error" in row:
+            output.log.write("not judged", **{name: row[name] for name in ("toi", "tic", "error_kind", "error")})
+    n_not_judged = rows.write({one.toi: one.made_from for one in every})
+    if not n_not_judged and plan.keys <= set(index.names):
+        write_success(output.directory, index, judge.settings)
+
+
+def _to_judge(judge: Judge, rows: CandidateRows, output: _Output) -> tuple[RowIndex, list[Standing], list[Standing]]:
+    """The index of the table `sectors`, its candidates, and those of them whose evidence has changed."""
+    index = row_index(output.directory, COLUMNS)
+    every, known = list(standings(index, judge)), rows.known()
+    return index, every, [one for one in every if known.get(one.toi) != one.made_from]
+
+
+def _needs_workers(plan: Plan, judge: Judge, output: _Output) -> bool:
+    """Whether judging alone is worth a cluster: many candidates, or one that may end its process."""
+    rows = CandidateRows(output.directory, output.footer)
+    _, _, waiting = _to_judge(judge, rows, output)
+    known = rows.known()
+    return len(waiting) > _FEW_TO_JUDGE or any(known.get(one.toi) == "" for one in waiting)

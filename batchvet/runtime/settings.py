@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,14 +206,40 @@ class FetchedNeighbours(Settings):
     mast: StarSettings
 
 
+class TlsSettings(Settings):
+    """What this process shows to a scheduler that it trusts; files as Dask's own ``--tls-…`` options take them."""
+
+    ca: Place  #: certificate of the authority that scheduler and workers must be signed by
+    cert: Place  #: certificate of this client
+    key: Place  #: its private key
+
+    def relative_to(self, base: Path) -> Self:
+        """The same with its paths taken from `base`."""
+        return self.model_copy(update={name: base / getattr(self, name) for name in ("ca", "cert", "key")})
+
+
+def _bytes(value: Any) -> Any:
+    """A size as people write it, 2.5GB, in bytes."""
+    written = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT])i?B", str(value))
+    if not written:
+        raise ValueError("may be a size such as 2.5GB or 800MB")
+    return int(float(written[1]) * 1000 ** ("kMGT".index(written[2]) + 1))
+
+
 class ClusterSettings(Settings):
     """Where tasks run. One of `serial`, `scheduler`, `scheduler_file`, `slurm`, or `workers` alone for this machine."""
 
     workers: PositiveInt | None = None  #: processes (this machine) or jobs (slurm)
+    #: of each worker on this machine, such as 2.5GB; None: nine tenths of the machine's, shared by all
+    memory: Annotated[int, BeforeValidator(_bytes)] | None = None
     serial: bool = False  #: in this process, one task after another
     scheduler: str | None = None  #: address of a running Dask scheduler, tcp://... or tls://...
     scheduler_file: Place | None = None  #: file that a running Dask scheduler wrote
     slurm: dict[str, Any] | None = None  #: keyword arguments of dask_jobqueue.SLURMCluster
+    tls: TlsSettings | None = None  #: for a tls:// scheduler; None: what Dask's own configuration says
+    allow_insecure: bool = False  #: use a scheduler on another machine without TLS, as on a private network
+    wait_s: float = Field(default=120.0, gt=0)  #: how long to wait for a first worker, as in a queue
+    worker_cache: str | None = None  #: the cache as workers see it, where that is not as this process does
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -221,11 +248,20 @@ class ClusterSettings(Settings):
             raise ValueError(f"choose one of {' and '.join(chosen)}")
         if self.workers and chosen and chosen != ["slurm"]:
             raise ValueError(f"workers goes with this machine or slurm, not with {chosen[0]}")
+        if self.memory and chosen:
+            raise ValueError(f"memory is for workers on this machine, not for {chosen[0]}")
+        if self.tls and chosen not in (["scheduler"], ["scheduler_file"]):
+            raise ValueError("tls goes with scheduler or scheduler_file; what is started here has its own certificates")
+        if self.worker_cache and (not chosen or self.serial):
+            raise ValueError("worker_cache is for workers on other machines")
         return self
 
     def relative_to(self, base: Path) -> Self:
         """The same with its paths taken from `base`."""
-        return self.model_copy(update={"scheduler_file": base / self.scheduler_file}) if self.scheduler_file else self
+        changes: dict[str, Any] = {"tls": self.tls.relative_to(base)} if self.tls else {}
+        if self.scheduler_file:
+            changes["scheduler_file"] = base / self.scheduler_file
+        return self.model_copy(update=changes)
 
     @property
     def expected_workers(self) -> int:

@@ -55,6 +55,7 @@ def run_status(directory: str | Path, progress: Progress = Silent()) -> dict[str
         **{name: summary[name] for name in ("rows", "rows_done", "rows_stale", "rows_to_do", "estimated_seconds")},
         "stale": dict(Counter(" and ".join(why) for why in plan.rows.stale.values())),
         "status": {name: int(n) for name, n in sectors["status"].value_counts().sort_index().items()},
+        "not_judged": run.not_judged[["toi", "tic", "error_kind", "error"]].to_dict("records"),
         "failures": failed[["toi", "tic", "sector", "status", "error_kind", "error"]].to_dict("records"),
     }
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
+from batchvet.science.circumstances import Circumstances
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.prf import EMPIRICAL
 
@@ -27,6 +28,7 @@ class Calibration:
     snr: tuple[float, ...]  #: joint signal to noise of the nodes, increasing; linear in its log between them
     sharpness: Mapping[str, tuple[float, ...]]  #: prf_source -> one a node
     confusion: Mapping[str, tuple[float, ...]]  #: prf_source -> one a node
+    domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)  #: least and most of `Circumstances`
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
@@ -36,6 +38,15 @@ class Calibration:
             tuple(values["snr"]),
             {name: tuple(nodes) for name, nodes in values["sharpness"].items()},
             {name: tuple(nodes) for name, nodes in values["confusion"].items()},
+            {name: (least, most) for name, (least, most) in values.get("domain", {}).items()},
+        )
+
+    def holds(self, circumstances: Circumstances) -> bool:
+        """Whether the scenes it was made from have such candidates."""
+        return all(
+            least <= low and high <= most
+            for name, (least, most) in self.domain.items()
+            for low, high in (getattr(circumstances, name),)
         )
 
     def at(self, snr: float, prf_source: str) -> tuple[float, float]:

@@ -107,6 +107,8 @@ class SectorEvidence:
     sector: int  #: TESS sector
     n_transits: int  #: in the difference image
     n_in_transit: int  #: cadences
+    cadence_s: float  #: seconds
+    duration_hours: float  #: of the dip, by the ephemeris
     frame: SkyFrame  #: the stamp about the target
     dip: DipPosition
     maps: DipMaps

@@ -12,6 +12,7 @@ from scipy.special import gammaincc
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.attribution import Attribution, PossibleHost, attribute
 from batchvet.science.calibration import DEFAULT, Calibration
+from batchvet.science.circumstances import Circumstances
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint_parts import JointParts
@@ -24,6 +25,9 @@ from batchvet.vocabulary import Flag, Verdict
 #: Error of all positions that all sectors have in common and that does not average down, 1 sigma per axis (method: all
 #: sectors). Simulated scenes have none; on the sky WASP-126 stands 0.6" off in both of its sectors, with either PRF.
 POSITION_FLOOR_ARCSEC = 0.3
+#: The same where the PRF is fitted: its error is alike in sectors in which the star stands alike. Dips put into
+#: WASP-126's pixels come out 1 to 2.5" off in both sectors, in the same direction.
+FITTED_PRF_FLOOR_ARCSEC = 0.5
 #: What SPOC's data validation adds to the error of an offset (Twicken et al. 2018).
 CLASSICAL_FLOOR_ARCSEC = 2.5
 #: Stars closer to the target than this are one group with it (method: hosts), whatever the data: a group that shrank
@@ -112,6 +116,7 @@ def vet_candidate(  # house: one row of many columns
         p = Hypotheses.of(kept * p.hosts, kept * p.not_in_table, kept * p.artefact + _SPOILT)
     group = _unresolved(hosts, hosts[target])
     consistency = sector_consistency(evidence)
+    outside = position.snr >= LEAST_SNR and not calibration.holds(Circumstances.of(evidence, position.snr))
     verdict, flags = decide(
         VerdictInput(
             n_sectors=len(evidence),
@@ -156,7 +161,7 @@ def vet_candidate(  # house: one row of many columns
         dv_significance_sigma=dv_sigma,
         sector_consistency_p=consistency,
         parts=parts,
-        flags=(*_flags(evidence, flags, p, group), *parts.flags),
+        flags=(*_flags(evidence, flags, p, group, outside), *parts.flags),
         calibration_version=calibration.version,
     )
 
@@ -177,11 +182,12 @@ def shared_error(evidence: Sequence[SectorEvidence]) -> float:
     Where most sectors' stars stand farther off than the WCS can err, something unlisted pulls them, in every sector
     the same way on the sky: their systematic error does not average down.
     """
+    floor = FITTED_PRF_FLOOR_ARCSEC if _prf_source(evidence) == EMPIRICAL else POSITION_FLOOR_ARCSEC
     pulled = [found for found in evidence if Flag.ZERO_POINT_LARGE in found.flags]
     if 2 * len(pulled) <= len(evidence):
-        return POSITION_FLOOR_ARCSEC
+        return floor
     variance = [0.5 * np.trace(found.dip.systematic) * found.frame.pixel_area for found in pulled]
-    return math.hypot(POSITION_FLOOR_ARCSEC, math.sqrt(float(np.median(variance))))
+    return math.hypot(floor, math.sqrt(float(np.median(variance))))
 
 
 def _prf_source(evidence: Sequence[SectorEvidence]) -> str:
@@ -265,13 +271,14 @@ def _likely(attribution: Attribution, p_hosts: FloatArray) -> tuple[HostCandidat
 
 
 def _flags(
-    evidence: Sequence[SectorEvidence], obstacles: tuple[str, ...], p: Hypotheses, group: BoolArray
+    evidence: Sequence[SectorEvidence], obstacles: tuple[str, ...], p: Hypotheses, group: BoolArray, outside: bool
 ) -> tuple[str, ...]:
     """What stands in the way of a verdict, and what else to know."""
     raised = {
         Flag.NO_NEIGHBOUR_TABLE: not any(found.has_neighbours for found in evidence),
         Flag.UNRESOLVED_NEIGHBOUR: bool(np.sum(group & (p.hosts > 0.01)) > 1),
         Flag.HOST_NOT_IN_TABLE: p.not_in_table > 0.5,
+        Flag.OUTSIDE_CALIBRATION: outside,
         Flag.EMPIRICAL_PRF: any(found.prf_source == EMPIRICAL for found in evidence),
     }
     return (*obstacles, *(flag for flag, present in raised.items() if present))

@@ -144,6 +144,8 @@ def localize(  # house: a chain of steps, each of them named
         sector=stamp.sector,
         n_transits=difference.n_transits,
         n_in_transit=difference.n_in_transit,
+        cadence_s=stamp.cadence_s,
+        duration_hours=transits.ephemeris.duration_hours,
         frame=frame,
         dip=dip,
         maps=dip_maps(grid, source),

@@ -29,7 +29,7 @@ _CURVE_GAIN = 2.0  # over the root of the number of epochs: a curve must lower t
 _DURATIONS = (0.85, 1.0, 1.18)  # of the templates that are tried, over the catalogue's
 _INGRESSES = (0.15, 0.3, 0.5)  # over the duration: 0.5 is a V
 _TEMPLATE_GAIN = 8.0  # in chi² over the catalogue's template: about one time in a hundred by chance
-_ALIKE = 0.33  # of their depth: dips at one time that is not quite every dip's, or in a star that varies
+_ALIKE = 0.25  # of their depth: dips at one time that is not quite every dip's, or in a star that varies
 _LEAST_SEEN = 0.1  # of the catalogue's template's information, in every window
 
 
@@ -188,7 +188,7 @@ def _best_template(score: FloatArray, information: FloatArray, trust: FloatArray
 
 
 def are_alike(score: FloatArray, information: FloatArray) -> BoolArray:
-    """Whether dips are as deep as each other, to a third and their errors, of products [dip, ...].
+    """Whether dips are as deep as each other, to a quarter and their errors, of products [dip, ...].
 
     Another star that dips or pulsates on its own time may be seen in two dips of three: in the third it is not.
     """

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from batchvet.catalog.candidate import Candidate
+from batchvet.errors import BatchvetError, Problem
 from batchvet.results.evidence_rows import evidence_of_row
 from batchvet.science.calibration import DEFAULT
 from batchvet.science.evidence import Part
 from batchvet.science.joint import CandidateVerdict, vet_candidate
 from batchvet.science.joint_parts import JointParts, PartTogether
 from batchvet.science.priors import Priors
-from batchvet.vocabulary import ErrorKind, Flag, Status, Verdict
-
-if TYPE_CHECKING:
-    import pandas as pd  # for the client only: workers judge without it
+from batchvet.vocabulary import ErrorKind, Flag, Verdict
 
 _OF_A_PART = ("n_dips", "time_btjd", "depth_ppm", "depth_error_ppm", "significance_sigma")
 _OF_TWO_PARTS = tuple(item.name for item in fields(JointParts) if item.name not in set(Part))
-
-
-_NO_PIXELS = (ErrorKind.MISSING_TPF, ErrorKind.NOT_ASKED)
 
 
 @dataclass(frozen=True)
@@ -37,31 +32,7 @@ class Judgement:
     evidence: tuple[Mapping[str, Any], ...]  #: rows of `evidence`
     no_pixels: bool = False  #: no sector has pixels
     declared: Candidate | None = None  #: what the catalogue says of it
-
-
-def judgements(sectors: pd.DataFrame, evidence: pd.DataFrame, candidates: Iterable[Candidate] = ()) -> list[Judgement]:
-    """One for each candidate of `sectors`, sorted by target and name.
-
-    Parameters
-    ----------
-    sectors : DataFrame
-        With the columns `toi`, `tic`, `status` and `error_kind` of that table.
-    evidence : DataFrame
-        That table whole.
-    candidates : iterable of Candidate
-        Of the catalogue.
-    """
-    rows: dict[str, list[Mapping[str, Any]]] = {}
-    for row in evidence.sort_values(["toi", "sector"]).to_dict("records"):
-        rows.setdefault(row["toi"], []).append({str(name): value for name, value in row.items()})
-    declared = {candidate.toi: candidate for candidate in candidates}
-    found = []
-    for _, group in sectors.groupby(["tic", "toi"], sort=True):
-        toi, tic = str(group["toi"].iloc[0]), int(group["tic"].iloc[0])
-        nothing = bool((group["status"] != Status.OK).all())
-        no_pixels = bool(group["error_kind"].isin(_NO_PIXELS).all())
-        found.append(Judgement(toi, tic, len(group), nothing, tuple(rows.get(toi, ())), no_pixels, declared.get(toi)))
-    return found
+    made_from: str = ""  #: stands for all that the verdict depends on
 
 
 @dataclass(frozen=True)
@@ -76,6 +47,15 @@ class Judge:
         return {"calibration": DEFAULT.version, **asdict(self.priors)}
 
     def __call__(self, judgement: Judgement) -> dict[str, Any]:
+        """The candidate's row, whatever happens: one that cannot be judged says why, and is judged again next time."""
+        try:
+            return self._judged(judgement)
+        except BatchvetError as error:
+            return not_judged(judgement, Problem.of(error), Flag.JUDGING_FAILED)
+        except Exception as error:  # promise 1: the other candidates are judged
+            return not_judged(judgement, Problem.internal(error), Flag.JUDGING_FAILED)
+
+    def _judged(self, judgement: Judgement) -> dict[str, Any]:
         evidence = [evidence_of_row(row) for row in judgement.evidence]
         verdict = vet_candidate(evidence, DEFAULT, self.priors)
         flags = list(verdict.flags)
@@ -86,19 +66,30 @@ class Judge:
 
 
 def judgement_lost(judgement: Judgement) -> dict[str, Any]:
-    """A candidate whose worker died: its sectors' rows stand, the verdict is missing."""
+    """A candidate under which workers died: its sectors' rows stand, the verdict is missing."""
+    text = (
+        f"TOI {judgement.toi}: its worker died three times while it was judged (out of memory, or longer than "
+        "task_timeout_s); the next run tries again"
+    )
+    return not_judged(judgement, Problem(ErrorKind.KILLED, text), Flag.WORKER_KILLED)
+
+
+def not_judged(judgement: Judgement, problem: Problem, flag: Flag) -> dict[str, Any]:
+    """The row of a candidate whose verdict is missing, with the reason."""
     return {
         **_declared(judgement),
         "n_sectors_used": 0,
         "verdict": Verdict.INCONCLUSIVE,
         "host_candidates": [],
-        "flags": [Flag.WORKER_KILLED],
+        "flags": [flag],
+        "error_kind": problem.kind,
+        "error": problem.text,
     }
 
 
 def _declared(judgement: Judgement) -> dict[str, Any]:
     """Name and target, and what the catalogue says; null where it says nothing."""
-    row: dict[str, Any] = {"toi": judgement.toi, "tic": judgement.tic, "n_sectors": judgement.n_sectors}
+    row: dict[str, Any] = {name: getattr(judgement, name) for name in ("toi", "tic", "n_sectors", "made_from")}
     if judgement.declared is not None:
         names = ("depth_ppm", "tmag", "ra", "dec", "pmra", "pmdec")
         row |= asdict(judgement.declared.ephemeris) | {name: getattr(judgement.declared, name) for name in names}

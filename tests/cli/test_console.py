@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from batchvet.cli.console import Bars, duration, print_json, print_table, size
+from batchvet.cli.console import print_json, print_table
+from batchvet.runtime.bars import Bars, duration, size
 
 
 @pytest.mark.parametrize(

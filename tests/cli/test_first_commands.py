@@ -15,9 +15,9 @@ from command_line import ENVIRONMENT, batchvet
 from test_console import plain_text
 
 from batchvet.cli import frame
-from batchvet.cli.console import Bars
 from batchvet.errors import ConfigError
 from batchvet.results import schema
+from batchvet.runtime.bars import Bars
 from batchvet.runtime.config import RunConfig, read_config
 from batchvet.runtime.first_config import write_first_config
 from batchvet.runtime.look_around import look_around

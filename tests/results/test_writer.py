@@ -12,10 +12,11 @@ import pytest
 from batchvet.api import open_run
 from batchvet.errors import RunError
 from batchvet.results import directory as module
+from batchvet.results.candidate_rows import CandidateRows
 from batchvet.results.compaction import compact, recover
 from batchvet.results.row_index import gathered, row_index
 from batchvet.results.schema import FORMAT_VERSION, SECTORS, TABLES
-from batchvet.results.writer import ResultRow, ResultWriter, write_candidates
+from batchvet.results.writer import ResultRow, ResultWriter
 
 FOOTER = {"plan": "abc", "version": "0", "format_version": str(FORMAT_VERSION)}
 
@@ -128,19 +129,10 @@ def test_every_column_says_what_it_is(tmp_path):
 def test_values_survive_the_table(tmp_path):
     with ResultWriter(tmp_path, FOOTER) as writer:
         writer.add([row("5807.10", 83, tic=2**40, depth=None)])
-    write_candidates(
-        tmp_path,
-        [
-            {
-                "toi": "5807.10",
-                "tic": 2**40,
-                "n_sectors": 1,
-                "host_candidates": [{"source_id": "x", "probability": 0.5}],
-                "flags": [],
-            }
-        ],
-        FOOTER,
-    )
+    candidate = {"toi": "5807.10", "tic": 2**40, "n_sectors": 1, "flags": [], "made_from": "a"}
+    candidates = CandidateRows(tmp_path, FOOTER)
+    candidates.add(candidate | {"host_candidates": [{"source_id": "x", "probability": 0.5}]})
+    assert candidates.write({"5807.10": "a"}) == 0
     rows = pd.read_parquet(tmp_path / "sectors")
     assert rows.loc[0, "toi"] == "5807.10"
     assert rows.loc[0, "tic"] == 2**40

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
+import psutil
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
 from same_tables import same_tables
 
 from batchvet.api import run
 from batchvet.errors import RunError
-from batchvet.runtime import dask_executor
+from batchvet.runtime import clusters, dask_executor
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.executors import SerialExecutor
+from batchvet.runtime.local_cluster import n_workers
 from batchvet.runtime.settings import ClusterSettings
 
 
@@ -25,12 +28,16 @@ class Square:
 
     deadly: tuple[int, ...] = ()
     hanging: tuple[int, ...] = ()
+    hungry: tuple[int, ...] = ()
 
     def __call__(self, n: int) -> int:
         if n in self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         if n in self.hanging:
             time.sleep(3600)
+        if n in self.hungry:
+            kept = [bytearray(os.urandom(50_000_000)) for _ in range(16)]
+            time.sleep(len(kept))
         return n * n
 
 
@@ -44,17 +51,24 @@ def workers():
         pytest.MonkeyPatch.context() as patch,
         open_executor(ClusterSettings(workers=2), item_timeout_s=1.0) as executor,
     ):
-        patch.setattr(dask_executor, "_REVIVE_SECONDS", 8.0)  # a worker is back before that, unless it is lost
         patch.setattr(dask_executor, "_FETCH_SECONDS", 5.0)
         yield executor
 
 
 @pytest.fixture()
-def unlucky_workers(monkeypatch):
-    """A cluster of their own for those that die: Dask takes its time to replace the last one."""
-    monkeypatch.setattr(dask_executor, "_REVIVE_SECONDS", 8.0)
-    with open_executor(ClusterSettings(workers=2), item_timeout_s=1.0) as executor:
+def unlucky_workers():
+    """A cluster of their own for those that die, with the little memory of a laptop with many cores."""
+    with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=1.0) as executor:
         yield executor
+
+
+@pytest.fixture(scope="module")
+def impatient_workers():
+    """The same, where one death is enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(clusters._DASK_SETTINGS, "distributed.scheduler.allowed-failures", 0)
+        with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=1.0) as executor:
+            yield executor
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
@@ -74,10 +88,66 @@ def test_item_that_kills_its_worker_is_found_and_the_others_are_done(unlucky_wor
     assert results == {n: -5 if n == 5 else n * n for n in items}
 
 
-def test_item_that_hangs_is_given_up(unlucky_workers):
+@pytest.mark.parametrize("fault", ["hanging", "hungry"])
+def test_item_that_hangs_or_outgrows_its_worker_s_memory_is_given_up(impatient_workers, fault):
     items = list(range(1, 5))
-    results = dict(unlucky_workers.map(Square(hanging=(2,)), items, lost, 2))
+    results = dict(impatient_workers.map(Square(**{fault: (2,)}), items, lost, 2))
     assert results == {n: -2 if n == 2 else n * n for n in items}
+
+
+def test_workers_killed_while_they_start_are_replaced(monkeypatch):
+    def killing_the_first(workers):
+        with suppress(psutil.Error):
+            for process in psutil.Process().children():
+                if "spawn_main" in " ".join(process.cmdline()):
+                    process.kill()
+        killed.append(True)
+        return usual(workers)
+
+    killed: list[bool] = []
+    usual = dask_executor.DaskExecutor.wait_for_workers
+    monkeypatch.setattr(dask_executor, "_LOOK_SECONDS", 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(dask_executor.DaskExecutor, "wait_for_workers", killing_the_first)
+        with open_executor(ClusterSettings(workers=2)) as executor:
+            patch.undo()
+            assert dict(executor.map(Slow(), range(60), lost, 1)) == {n: n for n in range(60)}
+            assert len(executor._client.nthreads()) == 2
+    assert killed
+
+
+@dataclass(frozen=True)
+class Slow:
+    def __call__(self, n: int) -> int:
+        time.sleep(0.2)
+        return n
+
+
+def test_nobody_else_can_speak_to_our_workers_and_nothing_listens_beyond_loopback(workers):
+    address = workers._client.scheduler.address
+    assert address.startswith("tls://127.0.0.1:")
+    with pytest.raises((OSError, TimeoutError)):
+        Client(address.replace("tls", "tcp"), timeout=1, set_as_default=False)
+    with pytest.raises((OSError, TimeoutError)):
+        Client(address, timeout=1, set_as_default=False, security=Security.temporary())
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = [c.laddr.ip for p in processes for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_workers_are_as_many_as_memory_bears():
+    assert n_workers(None, 8_000_000_000) <= 3
+    assert n_workers(None, 1_000_000_000) == 1
+    assert n_workers(7, 1_000_000_000) == 7
+
+
+def test_paused_workers_end_the_run_with_a_word_of_memory(workers, monkeypatch):
+    monkeypatch.setattr(dask_executor, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(workers, "_patience", dask_executor.Patience(1.0, 0.5))
+    paused = {"tcp://x": {"status": "paused", "nthreads": 1}, "tcp://y": {"status": "paused", "nthreads": 1}}
+    monkeypatch.setattr(workers, "_workers", lambda: paused)
+    with pytest.raises(RunError, match="all workers are paused, as their memory is full"):
+        list(workers.map(Square(hanging=(1,)), [1], lost, 1))
 
 
 def test_results_that_went_with_their_worker_are_computed_again(workers, monkeypatch):
@@ -105,7 +175,7 @@ def test_window_is_bounded(workers):
             yield [n]
             n += 1
 
-    window = workers._window(lambda items: [n for n in items], endless(), 6)
+    window = workers._window(lambda items: [n for n in items], endless(), most=6)
     done = [next(window) for _ in range(30)]
     assert len(done) == 30
     assert len(taken) <= 30 + 6
@@ -117,16 +187,25 @@ def test_dashboard_listens_on_loopback_only(workers):
 
 
 @pytest.mark.parametrize("batch_size", [3, 100])
-def test_table_does_not_depend_on_workers_or_batches(workers, config, whole, batch_size):
-    address = workers._client.scheduler.address
-    run(config.model_copy(update={"batch_size": batch_size}), scheduler=address)
+def test_table_does_not_depend_on_workers_or_batches(workers, config, whole, batch_size, monkeypatch):
+    monkeypatch.setattr("batchvet.runtime.run.open_executor", lambda *_, **__: nullcontext(workers))
+    run(config.model_copy(update={"batch_size": batch_size}))
     assert same_tables(config.output, whole)
 
 
-def test_running_scheduler_is_used_by_its_address_and_stays(config, whole):
-    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
-        run(config.model_copy(update={"batch_size": 1}), scheduler=cluster.scheduler_address)
-        with Client(cluster.scheduler_address) as client:
+def test_running_scheduler_is_used_with_its_certificates_and_stays(config, whole, tmp_path):
+    made = Security.temporary()
+    tls = {"ca": made.tls_ca_file, "cert": made.tls_client_cert, "key": made.tls_client_key}
+    for name, content in tls.items():
+        (tmp_path / f"{name}.pem").write_text(content)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, security=made
+    ) as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("tls://")
+        settings = ClusterSettings(scheduler=address, tls={name: tmp_path / f"{name}.pem" for name in tls})
+        run(config.model_copy(update={"batch_size": 1, "cluster": settings}))
+        with Client(address, security=made) as client:
             assert len(client.nthreads()) == 1  # a cluster that is not ours stays
     assert same_tables(config.output, whole)
 

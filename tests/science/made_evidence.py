@@ -93,6 +93,8 @@ def made_evidence(
                 sector=sector,
                 n_transits=3,
                 n_in_transit=30,
+                cadence_s=1800.0,
+                duration_hours=3.0,
                 frame=frame,
                 dip=position,
                 maps=dip_maps(grid, point),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from made_evidence import SCALE, made_evidence
 
-from batchvet.science.joint import POSITION_FLOOR_ARCSEC, shared_error, vet_candidate
+from batchvet.science.joint import FITTED_PRF_FLOOR_ARCSEC, POSITION_FLOOR_ARCSEC, shared_error, vet_candidate
 from batchvet.science.sky_likelihood import all_sectors
 
 STARS = [(0.0, 0.0, 11.0), (30.0, 20.0, 12.5)]  # the target and a neighbour that could have the dip
@@ -51,6 +52,14 @@ def test_pull_in_less_than_half_of_the_sectors_is_not_shared(pulled):
     quiet = sectors(5, 2)
     assert shared_error([*pulled[:2], *quiet]) == POSITION_FLOOR_ARCSEC
     assert shared_error([*pulled[:3], *quiet]) > 0.1 * SCALE
+
+
+def test_error_of_a_fitted_prf_does_not_average_down():
+    found = sectors(4, 20)
+    fitted = [replace(one, prf_source="empirical") for one in found]
+    assert shared_error(found) == POSITION_FLOOR_ARCSEC
+    assert shared_error(fitted) == shared_error([*found[:1], *fitted[1:]]) == FITTED_PRF_FLOOR_ARCSEC
+    assert math.sqrt(vet_candidate(fitted).offset_cov_ra_ra) >= FITTED_PRF_FLOOR_ARCSEC > POSITION_FLOOR_ARCSEC
 
 
 @pytest.mark.parametrize("is_pulled", [False, True])

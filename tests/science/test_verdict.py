@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from made_evidence import made_evidence
 
 from batchvet.science.calibration import DEFAULT, Calibration
+from batchvet.science.circumstances import Circumstances
 from batchvet.science.hypotheses import Hypotheses, normalised
+from batchvet.science.joint import vet_candidate, weigh
 from batchvet.science.verdict import VerdictInput, decide
 
 CLEAR = VerdictInput(
@@ -101,6 +104,18 @@ def test_calibration_is_interpolated_in_the_log_of_the_signal_to_noise_and_held_
     assert calibration.at(10.0, "spoc") == pytest.approx((0.75, 0.03))
     assert calibration.at(1.0, "spoc") == pytest.approx((0.5, 0.06))
     assert calibration.at(1e3, "spoc") == pytest.approx((1.0, 0.0))
+
+
+def test_a_candidate_unlike_any_scene_of_the_calibration_is_flagged():
+    evidence = made_evidence(np.random.default_rng(1), [(0.0, 0.0, 10.0)], (0.0, 0.0), 200.0, sectors=2)
+    scenes = Circumstances.of(evidence, weigh(evidence)[0].snr)
+    assert scenes.tmag == (10.0, 10.0) and scenes.n_sectors == (2, 2) and scenes.cadence_s == (1800.0, 1800.0)
+    known = replace(DEFAULT, domain=asdict(scenes))
+    assert "OUTSIDE_CALIBRATION" not in vet_candidate(evidence, known).flags
+    for name, (least, most) in asdict(scenes).items():
+        for span in ((least * 1.01, most * 2), (least / 2, most * 0.99), (math.nan, math.nan)):
+            elsewhere = replace(known, domain={**known.domain, name: span})
+            assert "OUTSIDE_CALIBRATION" in vet_candidate(evidence, elsewhere).flags, name
 
 
 def test_the_calibration_that_ships_says_how_it_was_made():

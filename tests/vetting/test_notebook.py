@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy import units as u
+from astropy.coordinates import Angle
 from astropy.table import Table
-from astropy.time import Time
+from astropy.time import Time, TimeDelta
 
 import batchvet
 from batchvet.api import run
@@ -90,8 +91,10 @@ def test_plot_returns_axes(sample):
 def test_single_transit_and_companions_are_understood(sample):
     single = batchvet.vet(sample, **(TOI_5807 | {"period_days": 0.0, "t0_btjd": 3568.747919}), checks=["V09"])
     assert single.row["n_transits"] == 1
-    shadowed = batchvet.vet(sample, **TOI_5807, others=[Ephemeris(14.2423724, 3540.27, 5.0)])
-    assert shadowed.verdict.verdict == "INCONCLUSIVE"
+    written = {"period_days": 14.2423724 * u.d, "t0_btjd": 3540.27, "duration_hours": 5.0}
+    for other in (Ephemeris(14.2423724, 3540.27, 5.0), written):
+        shadowed = batchvet.vet(sample, **TOI_5807, others=[other])
+        assert shadowed.verdict.verdict == "INCONCLUSIVE"
 
 
 STAR = {"source_id": "s", "ra": 308.5, "dec": 43.3, "tmag": 12.0}
@@ -120,11 +123,22 @@ STAR = {"source_id": "s", "ra": 308.5, "dec": 43.3, "tmag": 12.0}
         ({"neighbours": [STAR | {"source_id": 4.6e18}]}, "floating-point"),
         ({"neighbours": [STAR, STAR]}, "the source s is there twice"),
         ({"neighbours": [Neighbour("s", np.nan, 1.0, 9.0)]}, "ra is missing"),
+        ({"neighbours": object()}, "neighbours: a object is no table of stars"),
+        ({"neighbours": "stars.csv"}, "neighbours: a str is no table.*read_csv"),
+        ({"neighbours": [object()]}, r"neighbours\[0\]: a object is not a star"),
+        ({"period_days": object()}, "period_days: a object is not a number"),
+        ({"t0_btjd": [3540.26, 3554.5]}, "t0_btjd: a list is not a number"),
+        ({"t0_btjd": Time([2460540.0, 2460541.0], format="jd")}, "t0_btjd: .* as one number"),
+        ({"duration_hours": [4.0, 5.0] * u.h}, "duration_hours: .* as one number"),
+        ({"others": [object()]}, r"others\[0\]: a object has no period_days"),
+        ({"others": [{"period": 3.0}]}, r"others\[0\]: period is none of period_days"),
+        ({"prf": object()}, "prf: a object is not a path"),
     ],
 )
 def test_mistakes_are_named(sample, changes, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         batchvet.vet(sample, **(TOI_5807 | changes))
+    assert " at 0x" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +189,18 @@ def test_bjd_quantities_and_times_mean_the_same_as_btjd(sample):
         {"t0_btjd": TOI_5807["t0_btjd"] + 2457000.0},
         {"t0_btjd": Time(TOI_5807["t0_btjd"] + 2457000.0, format="jd", scale="tdb")},
         {"period_days": 14.2423724 * 24 * u.h, "duration_hours": 4.046 * 60 * u.min},
+        {"t0_btjd": Time(TOI_5807["t0_btjd"] + 2457000.0, format="jd", scale="tdb").utc, "t0_err": TimeDelta(60 * u.s)},
+        {"period_days": np.array(14.2423724), "duration_hours": np.float32(4.046)},
     )
     rows = [batchvet.vet(sample, **(TOI_5807 | changes), checks=["V09"]).row for changes in ({}, *written)]
     assert {row["v09_max_depth_ppm"] for row in rows} == {224066.93494969374}
+
+
+def test_positions_are_angles_or_degrees(sample):
+    ra, dec = sample.target_position()
+    written = ((ra, dec), (ra * u.deg, dec * u.deg), (Angle(ra, "deg").to("hourangle"), Angle(dec * 60, "arcmin")))
+    rows = [batchvet.vet(sample, **TOI_5807, ra=one, dec=other).row for one, other in written]
+    assert [row["offset_ra_arcsec"] for row in rows] == pytest.approx([rows[0]["offset_ra_arcsec"]] * 3, abs=1e-6)
 
 
 def test_neighbours_come_from_tables_of_pandas_and_astropy(sample):

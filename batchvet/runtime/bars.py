@@ -1,0 +1,118 @@
+"""Progress as people see it: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_PLAIN_SECONDS = 10.0  #: between lines of progress where there is no terminal
+
+
+class Bars:
+    """Progress as a bar on a terminal, as a line now and then elsewhere; always on stderr.
+
+    Parameters
+    ----------
+    quiet : bool
+        Say nothing at all.
+    verbose : bool
+        A line for every phase that is done, on a terminal too.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._draws = self._console.is_terminal and not quiet
+        self._verbose = verbose and not quiet
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[failed]}", style="red", markup=False),
+            console=self._console,
+            transient=True,
+        )
+        self._phase = ""
+        self._task: Any = None
+        self._begin()
+
+    def __enter__(self) -> Bars:
+        if self._draws:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._line()
+        if self._draws:
+            self._bars.stop()
+
+    def start(self, phase: str, total: int | None) -> None:
+        self._line()
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+        self._begin(phase, total)
+        self._task = self._bars.add_task(phase, total=total, rate="", failed="")
+
+    def advance(self, n: int = 1, failed: int = 0, n_bytes: int = 0) -> None:
+        self._done += n
+        self._failed += failed
+        self._bytes += n_bytes
+        text = f"{self._failed} failed" if self._failed else ""
+        self._bars.update(self._task, advance=n, rate=self._rate(), failed=text)
+        if not self._draws and time.monotonic() - self._said > _PLAIN_SECONDS:
+            self._line()
+
+    def say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def _begin(self, phase: str = "", total: int | None = None) -> None:
+        self._phase, self._total = phase, total
+        self._done = self._failed = self._bytes = 0
+        self._started = self._said = time.monotonic()
+
+    def _rate(self) -> str:
+        """Things a second, and of what came over the network how much, altogether and a second."""
+        elapsed = max(time.monotonic() - self._started, 1e-3)
+        rate = f"{self._done / elapsed:.1f}/s"
+        return f"{rate}, {size(self._bytes)}, {size(self._bytes / elapsed)}/s" if self._bytes else rate
+
+    def _line(self) -> None:
+        """One line of plain text on how far the phase is, where there is no terminal to draw on or all is asked for."""
+        if (self._draws and not self._verbose) or not self._done:
+            return
+        self._said = time.monotonic()
+        elapsed = self._said - self._started
+        rate = self._done / max(elapsed, 1e-3)
+        text = f"{self._phase}: {self._done}"
+        if self._total is not None:
+            text += f" of {self._total}"
+            if self._done < self._total:
+                text += f", {duration((self._total - self._done) / rate)} left"
+        text += f", {self._rate()}, {duration(elapsed)}"
+        if self._failed:
+            text += f", {self._failed} failed"
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def duration(seconds: float) -> str:
+    """Such as ``12 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(n_bytes: float) -> str:
+    """Such as ``12.3 MB``, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
