@@ -73,7 +73,7 @@ class Status(_Word):
 class Flag(_Word):
     """What to know about a row or a candidate before trusting its numbers.
 
-    V08's and V10's are tess-vetter's words, some followed by numbers in brackets; :func:`base_of` takes those off.
+    V08's, V09's and V10's are tess-vetter's words without the numbers that it puts behind some.
     """
 
     # the whole row
@@ -358,14 +358,8 @@ def not_localized(kind: str) -> Flag:
     return _NOT_LOCALIZED[kind]
 
 
-def base_of(flag: str) -> str:
-    """A flag without what it says in brackets: ``low_n_in_transit (3 < 5)`` is ``low_n_in_transit``."""
-    return flag.split(" (", 1)[0]
-
-
 def explain(word: str) -> str:
     """What a flag, verdict or status means, in a sentence; empty for an unknown one."""
-    name = base_of(word)
-    if name in _EXPLAINED:
-        return _EXPLAINED[name].text
-    return "A check met an ephemeris or pixels that it cannot use." if name.startswith("ERROR:") else ""
+    if word in _EXPLAINED:
+        return _EXPLAINED[word].text
+    return "A check met an ephemeris or pixels that it cannot use." if word.startswith("ERROR:") else ""

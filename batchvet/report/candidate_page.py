@@ -11,11 +11,11 @@ from typing import Any
 from batchvet.report.drawing import sector_drawings, sky_drawing
 from batchvet.report.view import Row, SectorView, SkyView, names, number, sector_view, sky_view, text
 from batchvet.report.words import NOTHING, depth_in_words, display_name, plain, probability, sector_caption, shown
-from batchvet.results.schema import CHECKS
-from batchvet.vocabulary import ErrorKind, base_of, explain
+from batchvet.results.schema import CHECKS, HOST_NAMES, hosts_of
+from batchvet.vocabulary import ErrorKind, explain
 
 #: Columns that are told elsewhere on the page, or that lead to it.
-_NOT_IN_TABLES = {"toi", "tic", "sector", "error", "host_candidates"}
+_NOT_IN_TABLES = {"toi", "tic", "sector", "error", *(f"host_{name}" for name in HOST_NAMES)}
 #: Columns about where a row comes from.
 _PROVENANCE = ("seconds", "software_version", "source_file")
 
@@ -53,12 +53,20 @@ class CandidateRows:
         return sky_view(candidate, self.sectors, self.images)
 
     def flags(self) -> dict[str, list[str]]:
-        """Every flag, and where it was raised."""
+        """Flags that bear on the verdict, and where each was raised."""
         found: dict[str, list[str]] = {}
-        for flag in names(self.candidate, "flags") if self.candidate is not None else ():
+        for flag in names(self.candidate, "flag_names") if self.candidate is not None else ():
             found.setdefault(flag, []).append("all sectors")
         for row in self.sectors:
-            for flag in names(row, "flags"):
+            for flag in names(row, "flag_names"):
+                found.setdefault(flag, []).append(f"sector {int(row['sector'])}")
+        return found
+
+    def check_flags(self) -> dict[str, list[str]]:
+        """Flags of V08, V09 and V10, and where each was raised."""
+        found: dict[str, list[str]] = {}
+        for row in self.sectors:
+            for flag in (flag for check in CHECKS for flag in names(row, f"{check.lower()}_flags")):
                 found.setdefault(flag, []).append(f"sector {int(row['sector'])}")
         return found
 
@@ -81,6 +89,7 @@ def candidate_context(rows: CandidateRows, command: str) -> dict[str, Any]:
         "key_figures": _key_figures(rows.candidate or {}),
         "hosts": _hosts(rows.candidate or {}),
         "flags": [_flag(flag, where) for flag, where in rows.flags().items()],
+        "check_flags": [_flag(flag, where) for flag, where in rows.check_flags().items()],
         "sectors": [_sector(row, view, command) for row, view in zip(rows.sectors, rows.views, strict=True)],
         "has_images": bool(rows.images),
         "tables": list(_tables(rows)),
@@ -115,7 +124,6 @@ def _with_unit(value: float, unit: str) -> str:
 
 
 def _hosts(row: Row) -> list[dict[str, str]]:
-    hosts = row.get("host_candidates")
     return [
         {
             "source_id": host["source_id"],
@@ -123,7 +131,7 @@ def _hosts(row: Row) -> list[dict[str, str]]:
             "separation": plain(host["separation_arcsec"]),
             "depth": depth_in_words(host["depth_required"]),
         }
-        for host in (() if hosts is None else hosts)
+        for host in hosts_of(row)
     ]
 
 
@@ -180,8 +188,3 @@ def _table(
         {"name": name, "unit": units.get(name, ""), "cells": [shown(row.get(name)) for row in rows]} for name in columns
     ]
     return {"title": title, "headings": headings, "lines": lines}
-
-
-def base_flags(rows: CandidateRows) -> list[str]:
-    """A candidate's flags without what they say in brackets, each once."""
-    return list(dict.fromkeys(base_of(flag) for flag in rows.flags()))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray
+from batchvet.results.schema import hosts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +165,6 @@ def sky_view(candidate: Row, sectors: Iterable[Row], images: Iterable[Row]) -> S
         ellipse = _offset(row)
         if ellipse is not None:
             ellipses[int(row["sector"])] = ellipse
-    hosts = candidate.get("host_candidates")
     return SkyView(
         toi=str(candidate["toi"]),
         tic=int(candidate["tic"]),
@@ -172,7 +172,7 @@ def sky_view(candidate: Row, sectors: Iterable[Row], images: Iterable[Row]) -> S
         stars=_stars_on_sky(images),
         sectors=ellipses,
         joint=_offset(candidate),
-        hosts={host["source_id"]: float(host["probability"]) for host in (() if hosts is None else hosts)},
+        hosts={host["source_id"]: float(host["probability"]) for host in hosts_of(candidate)},
         figures={name: number(candidate, name) for name in ("offset_arcsec", "significance_sigma", "p_target")},
     )
 

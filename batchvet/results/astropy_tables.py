@@ -11,7 +11,7 @@ from astropy.table import MaskedColumn, QTable
 from astropy.units import cds
 from numpy.typing import NDArray
 
-from batchvet.results.schema import described
+from batchvet.results.schema import HOST_NAMES, described
 
 #: What the tables' units are to astropy, where it does not know their names.
 _UNITS = {
@@ -38,7 +38,7 @@ def astropy_table(frame: pd.DataFrame, table: str) -> QTable:
     QTable
         Numbers with a unit are quantities. Whole numbers that are not known are masked; other numbers are NaN. Lists
         of words are text with commas, lists of numbers rows of an array, filled up with NaN (0 for whole numbers).
-        ``host_candidates`` is left out: it is the table ``hosts``.
+        The columns ``host_*`` of `candidates` are left out: they are the table ``hosts``.
     """
     said = {column["name"]: column for column in described()[table]}
     made = QTable(meta={"table": table})
@@ -53,9 +53,10 @@ def astropy_table(frame: pd.DataFrame, table: str) -> QTable:
 
 
 def flat_names(frame: pd.DataFrame, table: str) -> list[str]:
-    """Columns of a table that are no lists of structures."""
-    kinds = {column["name"]: column["type"] for column in described()[table]}
-    return [name for name in frame.columns if kinds.get(name, "list of struct") != "list of struct"]
+    """Columns of a table that are no table of their own."""
+    of_hosts = {f"host_{name}" for name in HOST_NAMES} if table == "candidates" else set()
+    known = {column["name"] for column in described()[table]}
+    return [name for name in frame.columns if name in known - of_hosts]
 
 
 def words(values: Any) -> str:

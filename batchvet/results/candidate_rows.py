@@ -84,7 +84,7 @@ class CandidateRows:
         write_table(self._table, table, CANDIDATES_SCHEMA, self._footer)
         with writing(self._waiting):
             shutil.rmtree(self._waiting, ignore_errors=True)
-        return table.num_rows - table["error_kind"].null_count
+        return sum(bool(kind) for kind in table["error_kind"].to_pylist())
 
     def _tables(self, columns: list[str]) -> Iterator[pa.Table]:
         """What is there, oldest first; a file that cannot be read, or lacks a column, is made anew by judging again."""

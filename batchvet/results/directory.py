@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import batchvet
@@ -117,9 +118,13 @@ def read_plan(directory: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: damaged; run 'batchvet run CONFIG' again to write it anew") from error
     if version != FORMAT_VERSION:
-        age = "a newer" if isinstance(version, int) and version > FORMAT_VERSION else "another"
+        newer = isinstance(version, int) and version > FORMAT_VERSION
+        config = quote(str(plan.get("config_file") or "CONFIG"))
+        anew = f"'batchvet run {config} --output ANOTHER' makes its tables anew, from the same cache"
+        remedy = "read it with that version" if newer else anew
         raise RunError(
-            f"{path}: written by {age} version of batchvet (format {version}, this one has {FORMAT_VERSION})"
+            f"{path}: written by {'a newer' if newer else 'an earlier'} version of batchvet "
+            f"{plan.get('software_version', '')} (format {version}, this one reads {FORMAT_VERSION}); {remedy}"
         )
     return plan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,11 @@ from batchvet.errors import RunError
 from batchvet.results.directory import CANDIDATES, read_plan
 from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import gathered, row_index
-from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS, arrow_schema, described
+from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS, arrow_schema, described, hosts_of
 from batchvet.results.success import is_finished
 
 if TYPE_CHECKING:
     from astropy.table import QTable
-
-_OF_HOSTS = ("toi", "tic", "host_candidates")
 
 
 class RunResults:
@@ -66,13 +64,9 @@ class RunResults:
 
     @cached_property
     def hosts(self) -> pd.DataFrame:
-        """One row per candidate and star that could make its dip: ``host_candidates``, spread out."""
-        candidates = self.candidates
-        rows = [
-            {"toi": toi, "tic": tic, **star}
-            for toi, tic, stars in zip(*(candidates[name] for name in _OF_HOSTS), strict=True)
-            for star in (() if stars is None else stars)
-        ]
+        """One row per candidate and star that could make its dip: the columns ``host_*``, spread out."""
+        candidates = cast("list[dict[str, Any]]", self.candidates.to_dict("records"))
+        rows = [{"toi": row["toi"], "tic": row["tic"], **star} for row in candidates for star in hosts_of(row)]
         return _described(pa.Table.from_pylist(rows, schema=arrow_schema(HOSTS)))
 
     def table(self, name: str) -> pd.DataFrame:
@@ -93,7 +87,7 @@ class RunResults:
         -------
         QTable
             Columns with units are quantities, and every column has its sentence in ``info.description``. Lists of
-            words are text, lists of numbers rows of an array; ``host_candidates`` is the table ``hosts``.
+            words are text, lists of numbers rows of an array; the columns ``host_*`` are the table ``hosts``.
 
         Raises
         ------

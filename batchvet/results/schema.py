@@ -13,7 +13,7 @@ from batchvet.results import evidence_rows
 from batchvet.science import aperture_dependence, centroid_shift, depth_map
 from batchvet.science.metric import Metric
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _ARROW = {
     "str": pa.string(),
@@ -60,7 +60,7 @@ _TASK = _columns(
     n_in_transit | int | | Of these, within half a duration of mid-transit.
     n_transits | int | | Transits in the difference image; where it was not made, those with a cadence in transit.
     status | str | | ok, skipped (nothing to measure) or error (the pixels cannot be used).
-    flags | strings | | Every flag of the row, those of its checks too.
+    flag_names | strings | | Flags that bear on the verdict: file's, row's, localisation's; V08 to V10 have their own.
     error_kind | str | | Why it was skipped or failed, in a word; empty when ok.
     error | str | | The same in a sentence.
     """
@@ -161,6 +161,12 @@ _CANDIDATES = _columns(
     prior_not_in_table | float | | Prior of a star that the table lacks: 1 % or, where that ends early, more.
     best_host_id | str | | The most likely star.
     p_best_host | float | | Its calibrated probability.
+    host_source_id | strings | | The stars that make up 95 % of the probability, the likeliest first.
+    host_probability | doubles | | Of each, the calibrated probability that the dip is its.
+    host_separation_arcsec | doubles | arcsec | Of each, the distance from the target.
+    host_depth_required | doubles | | Of each, the eclipse it would need, a fraction of its light; above 1 cannot be.
+    host_log_likelihood | doubles | | Of each, the log likelihood that it has the dip, against no dip.
+    host_prior | doubles | | Of each, the prior probability.
     offset_arcsec | float | arcsec | Dip minus target, all sectors together, length.
     offset_ra_arcsec | float | arcsec | Dip minus target, east.
     offset_dec_arcsec | float | arcsec | Dip minus target, north.
@@ -207,16 +213,16 @@ CANDIDATES = (
     *_PARTS,
     *_columns(
         """
-        flags | strings | | What to know about the candidate.
+        flag_names | strings | | What to know about the candidate.
         calibration_version | str | | Of the probabilities' calibration.
-        error_kind | str | | Why it could not be judged, in a word; null when it was.
+        error_kind | str | | Why it could not be judged, in a word; empty when it was.
         error | str | | The same in a sentence.
         made_from | str | | Stands for its sectors' hashes, calibration and priors: judged again when one changes.
         """
     ),
 )
 
-#: What `host_candidates` has of each star.
+#: What the columns `host_*` of `candidates` have of each star.
 HOST_FIELDS = _columns(
     """
     source_id | str | | The star's name in the neighbour table, or what else could make the dip.
@@ -227,7 +233,7 @@ HOST_FIELDS = _columns(
     prior | float | | Its prior probability.
     """
 )
-_HOST = pa.struct([pa.field(column.name, _ARROW[column.kind]) for column in HOST_FIELDS])
+HOST_NAMES = tuple(column.name for column in HOST_FIELDS)
 
 #: The same as a table, one row for each candidate and star: a view of `candidates`, not a file of its own.
 HOSTS = (*IDENTITY[:2], *HOST_FIELDS)
@@ -244,7 +250,7 @@ class CheckFigures:
         """Status, flags and figures of the check of that name."""
         prefix = check.lower()
         return (
-            Column(f"{prefix}_status", "str", "", f"{check}: ok, skipped or error; null when it was not asked for."),
+            Column(f"{prefix}_status", "str", "", f"{check}: ok, skipped or error; empty when it was not asked for."),
             Column(f"{prefix}_flags", "strings", "", f"{check}: its flags."),
             *(Column(f"{prefix}_{name}", m.kind, m.unit, f"{check}: {m.doc}") for name, m in self.metrics.items()),
         )
@@ -276,18 +282,21 @@ HASH_NAMES = ("stamp_hash", "candidate_hash", "neighbours_hash", "settings_hash"
 
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
     """Arrow schema with the unit and the sentence in each field's metadata."""
-    fields = [pa.field(c.name, _ARROW[c.kind], metadata={"unit": c.unit, "description": c.text}) for c in columns]
-    if columns is CANDIDATES:
-        text = {"unit": "", "description": "The stars that make up 95 % of the probability, the likeliest first."}
-        fields.insert(
-            [column.name for column in columns].index("offset_arcsec"),
-            pa.field("host_candidates", pa.list_(_HOST), metadata=text),
-        )
-    return pa.schema(fields)
+    return pa.schema(
+        [pa.field(c.name, _ARROW[c.kind], metadata={"unit": c.unit, "description": c.text}) for c in columns]
+    )
 
 
 TABLES = {"sectors": arrow_schema(SECTORS), "images": arrow_schema(IMAGES), "evidence": arrow_schema(EVIDENCE)}
 CANDIDATES_SCHEMA = arrow_schema(CANDIDATES)
+
+
+def hosts_of(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The likely hosts in a row of `candidates`, each with the names of :data:`HOST_FIELDS`."""
+    columns = [candidate.get(f"host_{name}") for name in HOST_NAMES]
+    if any(column is None or isinstance(column, float) for column in columns):
+        return []
+    return [dict(zip(HOST_NAMES, host, strict=True)) for host in zip(*columns, strict=True)]
 
 
 def described() -> dict[str, list[dict[str, str]]]:

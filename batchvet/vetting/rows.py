@@ -52,7 +52,7 @@ def failed_row(candidate: Candidate, sector: int, problem: Problem, hashes: Mapp
             "tic": candidate.tic,
             "sector": sector,
             "status": status,
-            "flags": flags,
+            "flag_names": flags,
             "error_kind": problem.kind,
             "error": problem.text,
             "v09_status": status,
@@ -83,7 +83,6 @@ def sector_columns(measured: Measured) -> dict[str, Any]:
         prefix = name.lower()
         columns |= {f"{prefix}_status": check.status, f"{prefix}_flags": list(check.flags)}
         columns |= {f"{prefix}_{figure}": _plain(value) for figure, value in check.metrics().items()}
-        flags += check.flags
     if measured.in_transit:
         found = _localization_columns(measured.localization)
         columns |= found
@@ -91,7 +90,7 @@ def sector_columns(measured: Measured) -> dict[str, Any]:
     else:
         columns |= _skipped(_nothing_in_transit(measured)) | {"localization_flags": []}
         flags.append(Flag.INSUFFICIENT_DATA)
-    columns["flags"] = list(dict.fromkeys(flags))
+    columns["flag_names"] = list(dict.fromkeys(flags))
     return columns
 
 

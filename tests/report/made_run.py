@@ -11,7 +11,7 @@ import numpy as np
 
 from batchvet.api import Run, open_run
 from batchvet.results.parts import write_table
-from batchvet.results.schema import CANDIDATES_SCHEMA, FORMAT_VERSION, TABLES
+from batchvet.results.schema import CANDIDATES_SCHEMA, FORMAT_VERSION, HOST_NAMES, TABLES
 
 #: What a candidate of a made run can be.
 KINDS = ("on_target", "off_target", "crowded", "no_table", "skipped", "failed")
@@ -92,11 +92,16 @@ def _sector(
     known = {**_HASHES, "software_version": "0.1.0", "seconds": 0.3}
     if kind == "skipped":
         why = f"TOI {toi}: no usable cadence in transit in sector {sector}"
-        row = {"status": "skipped", "flags": ["INSUFFICIENT_DATA"], "error_kind": "no_cadence_in_transit", "error": why}
+        row = {
+            "status": "skipped",
+            "flag_names": ["INSUFFICIENT_DATA"],
+            "error_kind": "no_cadence_in_transit",
+            "error": why,
+        }
         return {**identity, **row, **known, "v09_status": "skipped"}, None
     if kind == "failed":
         why = f"tpfs/tess-s{sector:04d}-{tic}.fits: 1,203,200 bytes of 4,001,100; fetch it again"
-        row = {"status": "error", "flags": [], "error_kind": "truncated", "error": why, "v09_status": "error"}
+        row = {"status": "error", "flag_names": [], "error_kind": "truncated", "error": why, "v09_status": "error"}
         return {**identity, **row, **known}, None
 
     out = 20.0 + sum(10 ** (-0.4 * (t - 10)) * 4000 * _spot(*_pixel(e, n)) for _, e, n, t in stars)
@@ -107,12 +112,12 @@ def _sector(
     places = [_pixel(e, n) for _, e, n, _ in stars]
     source = _pixel(*measured)
     aperture = np.where(_spot(*_TARGET) > 0.2, 3, 1)
-    flags = ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["DIFFIMG_UNRELIABLE"]
+    flags = ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["ONE_SIDED"]
     length = float(np.hypot(*measured))
     row = {
         **identity, **known, "camera": 2, "ccd": 3, "cadence_s": 120.0, "n_cadences": 17000, "n_in_transit": 244,
-        "n_transits": 2, "status": "ok", "flags": flags, "error_kind": "", "error": "",
-        "v09_status": "ok", "v09_flags": flags, "v09_max_depth_ppm": 224066.93494969374,
+        "n_transits": 2, "status": "ok", "flag_names": flags, "error_kind": "", "error": "",
+        "v09_status": "ok", "v09_flags": ["DIFFIMG_UNRELIABLE"], "v09_max_depth_ppm": 224066.93494969374,
         "v09_max_depth_pixel_row": 9, "v09_max_depth_pixel_col": 2, "v09_localization_reliable": False,
         "target_offset_arcsec": length, "target_offset_pixels": length / _SCALE,
         "offset_ra_arcsec": measured[0], "offset_dec_arcsec": measured[1], "offset_cov_ra_ra": 1.1,
@@ -131,14 +136,18 @@ def _sector(
     return row, image
 
 
+def host_columns(hosts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {f"host_{name}": [host[name] for host in hosts] for name in HOST_NAMES}
+
+
 def _candidate(toi: str, tic: int, kind: str, stars: list, offset: np.ndarray, n_sectors: int) -> dict[str, Any]:
     row: dict[str, Any] = {"toi": toi, "tic": tic, "n_sectors": n_sectors, "n_sectors_used": n_sectors}
     if kind in ("skipped", "failed"):
         return row | {
             "n_sectors_used": 0,
             "verdict": "INCONCLUSIVE",
-            "host_candidates": [],
-            "flags": ["NO_VALID_TRANSIT"],
+            **host_columns([]),
+            "flag_names": ["NO_VALID_TRANSIT"],
         }
     off = kind == "off_target"
     host = {"source_id": stars[1 if off else 0][0], "probability": 0.97, "separation_arcsec": float(np.hypot(*offset))}
@@ -147,7 +156,7 @@ def _candidate(toi: str, tic: int, kind: str, stars: list, offset: np.ndarray, n
         "p_target": 0.002 if off else 0.9995,
         "best_host_id": host["source_id"],
         "p_best_host": 0.97,
-        "host_candidates": [host | {"depth_required": 0.0123}],
+        **host_columns([host | {"depth_required": 0.0123, "log_likelihood": 9.0, "prior": 0.5}]),
         "offset_arcsec": float(np.hypot(*offset)),
         "offset_ra_arcsec": float(offset[0]),
         "offset_dec_arcsec": float(offset[1]),
@@ -158,6 +167,6 @@ def _candidate(toi: str, tic: int, kind: str, stars: list, offset: np.ndarray, n
         "dv_offset_arcsec": float(np.hypot(*offset)),
         "dv_significance_sigma": 9.0 if off else 0.0,
         "sector_consistency_p": 0.4,
-        "flags": ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["UNRESOLVED_NEIGHBOUR"],
+        "flag_names": ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["UNRESOLVED_NEIGHBOUR"],
         "calibration_version": "1",
     }

@@ -8,7 +8,7 @@ from batchvet.results.candidate_rows import WAITING, CandidateRows
 
 
 def row(toi: str, made_from: str, **more: object) -> dict[str, object]:
-    return {"toi": toi, "tic": int(toi.split(".")[0]), "made_from": made_from, "flags": [], **more}
+    return {"toi": toi, "tic": int(toi.split(".")[0]), "made_from": made_from, "flag_names": [], **more}
 
 
 def test_rows_that_wait_are_known_to_the_next_run_and_the_latest_counts(tmp_path):
@@ -22,7 +22,7 @@ def test_rows_that_wait_are_known_to_the_next_run_and_the_latest_counts(tmp_path
     assert second.write({"10.01": "a", "9.01": "a"}) == 0
     written = pd.read_parquet(tmp_path / "candidates.parquet")
     assert list(written["toi"]) == ["9.01", "10.01"]
-    assert written["error_kind"].isna().all()
+    assert (written["error_kind"] == "").all()
     assert not (tmp_path / WAITING).exists()
 
 

@@ -41,7 +41,7 @@ def test_values_and_units_come_back(finished, tmp_path, table, suffix):
     frame = finished.table(table)
     found = read(export(finished, table, tmp_path / f"x.{suffix}"))
     said = {column["name"]: column for column in described()[table]}
-    assert found.colnames == [name for name in frame.columns if name != "host_candidates"]
+    assert found.colnames == [name for name in frame.columns if not name.startswith("host_")]
     assert len(found) == len(frame)
     for name in found.colnames:
         if said[name]["type"] == "float64":
@@ -76,10 +76,10 @@ def test_csv_has_nothing_where_nothing_is_known(finished, tmp_path):
 def test_a_run_gives_tables_with_units(finished):
     found = finished.to_astropy()
     assert isinstance(found, QTable) and found["offset_arcsec"].unit == u.arcsec
-    assert found["depth_ppm"].unit == cds.ppm and "host_candidates" not in found.colnames
+    assert found["depth_ppm"].unit == cds.ppm and "host_probability" not in found.colnames
     assert found["t0_btjd"].info.description.startswith("Mid-time of one transit")
     assert list(finished.to_astropy("hosts")["source_id"]) == [
-        star["source_id"] for stars in finished.candidates["host_candidates"] for star in stars
+        name for names in finished.candidates["host_source_id"] for name in names
     ]
     assert finished.hosts.attrs["units"]["separation_arcsec"] == "arcsec"
     with pytest.raises(RunError, match="there are candidates, hosts, sectors"):

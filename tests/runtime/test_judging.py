@@ -75,7 +75,11 @@ def test_a_candidate_that_cannot_be_judged_is_a_row_and_the_others_are_judged(co
     monkeypatch.setattr(judge, "vet_candidate", singular)
     done = run(config)
     (row,) = done.not_judged.to_dict("records")
-    assert (row["verdict"], row["error_kind"], list(row["flags"])) == ("INCONCLUSIVE", "internal", ["JUDGING_FAILED"])
+    assert (row["verdict"], row["error_kind"], list(row["flag_names"])) == (
+        "INCONCLUSIVE",
+        "internal",
+        ["JUDGING_FAILED"],
+    )
     assert "eigenvalues did not converge" in row["error"]
     assert not done.is_finished
     assert [one["toi"] for one in run_status(config.output)["not_judged"]] == [row["toi"]]

@@ -234,7 +234,7 @@ def test_target_without_pixels_and_sector_without_file_are_rows(config, tmp_path
     rows = run(config).sectors.set_index(["toi", "sector"])
     for key in (("999999.01", 0), ("999998.01", 9)):
         assert rows.loc[key, "status"] == "skipped"
-        assert list(rows.loc[key, "flags"]) == list(rows.loc[key, "v09_flags"]) == ["MISSING_TPF"]
+        assert list(rows.loc[key, "flag_names"]) == list(rows.loc[key, "v09_flags"]) == ["MISSING_TPF"]
         assert rows.loc[key, "error_kind"] == "missing_tpf"
     assert rows.loc[("999998.01", 1), "status"] == "ok"
     assert len(rows) == 3
@@ -247,7 +247,7 @@ def test_no_cadence_in_transit_is_a_skipped_row(config, tmp_path, survey):
     rows = run(config).sectors
     assert (rows["status"] == "skipped").all()
     assert (rows["error_kind"] == "no_cadence_in_transit").all()
-    assert all("INSUFFICIENT_DATA" in flags for flags in rows["flags"])
+    assert all("INSUFFICIENT_DATA" in flags for flags in rows["flag_names"])
     assert run(config).candidates.loc[0, "verdict"] == "INCONCLUSIVE"
 
 
