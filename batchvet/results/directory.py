@@ -51,6 +51,18 @@ def sole_writer(directory: Path) -> Iterator[None]:
         yield
 
 
+def is_being_written(directory: Path) -> bool:
+    """Whether some process holds the directory as :func:`sole_writer`."""
+    try:
+        with (directory / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back when the file is closed
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns what a file system says of `path` into a RunError: there is no room, or no permission."""

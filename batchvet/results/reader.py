@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,8 +16,11 @@ from batchvet.errors import RunError
 from batchvet.results.directory import CANDIDATES, read_plan
 from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import gathered, row_index
-from batchvet.results.schema import CANDIDATES_SCHEMA
+from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS, arrow_schema, described, hosts_of
 from batchvet.results.success import is_finished
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
 
 
 class RunResults:
@@ -57,6 +62,42 @@ class RunResults:
                 f"{path}: damaged table ({reason}); delete it and run 'batchvet run CONFIG' again"
             ) from error
 
+    @cached_property
+    def hosts(self) -> pd.DataFrame:
+        """One row per candidate and star that could make its dip: the columns ``host_*``, spread out."""
+        candidates = cast("list[dict[str, Any]]", self.candidates.to_dict("records"))
+        rows = [{"toi": row["toi"], "tic": row["tic"], **star} for row in candidates for star in hosts_of(row)]
+        return _described(pa.Table.from_pylist(rows, schema=arrow_schema(HOSTS)))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The table of that name: candidates, hosts, sectors, images or evidence."""
+        if name not in described():
+            raise RunError(f"there is no table {name!r}; there are {', '.join(described())}")
+        return cast("pd.DataFrame", getattr(self, name))
+
+    def to_astropy(self, table: str = "candidates") -> QTable:
+        """A table with units, as astropy has it.
+
+        Parameters
+        ----------
+        table : str
+            candidates, hosts, sectors, images or evidence.
+
+        Returns
+        -------
+        QTable
+            Columns with units are quantities, and every column has its sentence in ``info.description``. Lists of
+            words are text, lists of numbers rows of an array; the columns ``host_*`` are the table ``hosts``.
+
+        Raises
+        ------
+        RunError
+            There is no such table.
+        """
+        from batchvet.results.astropy_tables import astropy_table
+
+        return astropy_table(self.table(table), table)
+
     @property
     def not_judged(self) -> pd.DataFrame:
         """Rows of `candidates` that could not be judged, with the reason; the next run tries them again."""
@@ -77,17 +118,30 @@ class RunResults:
         """
         written = str(toi).strip()
         name = written.removeprefix("TOI").strip(" -")
-        rows = self.sectors[self.sectors["toi"] == name]
+        rows = self._rows("toi", name)
         if not rows.empty:
             return rows
         tic = re.fullmatch(r"(?:TIC)?[ _-]*(\d+)", written, re.IGNORECASE)
-        of_target = self.sectors[self.sectors["tic"] == int(tic[1])] if tic and len(tic[1]) < 19 else rows
+        of_target = self._rows("tic", int(tic[1])) if tic and len(tic[1]) < 19 else rows
         found = sorted(set(of_target["toi"]))
         if len(found) == 1:
             return of_target
-        alike = sorted({other for other in self.sectors["toi"] if other.split(".")[0] == name.split(".")[0]})[:5]
+        others = set(map(str, row_index(self.directory).rows["toi"].to_pylist()))
+        alike = sorted(other for other in others if other.split(".")[0] == name.split(".")[0])[:5]
         hint = f"; it has {', '.join(found or alike)}" if found or alike else ""
         raise RunError(f"{self.directory}: no candidate {name!r} in this run{hint}")
+
+    def _rows(self, column: str, value: str | int) -> pd.DataFrame:
+        """Rows of `sectors` with that name or target; read alone, unless the table has been read already."""
+        if "sectors" in self.__dict__:
+            return self.sectors[self.sectors[column] == value]
+
+        def read() -> pa.Table:
+            index = row_index(self.directory)
+            chosen = np.asarray(index.rows[column].to_numpy() == value, dtype=bool)
+            return gathered(self.directory, "sectors", index.only(chosen))
+
+        return _described(undisturbed(self.directory, read))
 
     def _frame(self, table: str) -> pd.DataFrame:
         return _described(
