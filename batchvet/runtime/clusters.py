@@ -37,7 +37,11 @@ _DASK_SETTINGS = {
     "distributed.logging": {"distributed": "error"},
     "logging": {"distributed": "error"},
 }
-_LOGGERS = ("distributed", "tornado.application")  #: of this process; what they would say is said by us, in words
+_LOGGERS = (
+    "distributed",
+    "tornado.application",
+    "asyncio",
+)  #: of this process; what they would say is said by us, in words
 
 
 @contextmanager
