@@ -16,7 +16,7 @@ from same_tables import same_tables
 
 from batchvet.api import run
 from batchvet.errors import RunError
-from batchvet.runtime import clusters, dask_executor
+from batchvet.runtime import clusters, crew, dask_executor
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.executors import SerialExecutor
 from batchvet.runtime.local_cluster import n_workers
@@ -97,7 +97,7 @@ def test_item_that_hangs_or_outgrows_its_worker_s_memory_is_given_up(impatient_w
 
 
 def test_workers_killed_while_they_start_are_replaced(monkeypatch, caplog):
-    monkeypatch.setattr(dask_executor, "_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(crew, "_LOOK_SECONDS", 0.5)
     killed: set[int] = set()
     others = {process.pid for process in psutil.Process().children()}
 
@@ -141,10 +141,10 @@ def test_workers_are_as_many_as_memory_bears():
 
 
 def test_paused_workers_end_the_run_with_a_word_of_memory(workers, monkeypatch):
-    monkeypatch.setattr(dask_executor, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(workers, "_patience", dask_executor.Patience(1.0, 0.5))
+    monkeypatch.setattr(crew, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(workers.crew, "_patience", crew.Patience(1.0, 0.5))
     paused = {"tcp://x": {"status": "paused", "nthreads": 1}, "tcp://y": {"status": "paused", "nthreads": 1}}
-    monkeypatch.setattr(workers, "_workers", lambda: paused)
+    monkeypatch.setattr(workers.crew, "_info", lambda: paused)
     with pytest.raises(RunError, match="all workers are paused, as their memory is full"):
         list(workers.map(Square(hanging=(1,)), [1], lost, 1))
 
@@ -155,7 +155,7 @@ def test_results_that_went_with_their_worker_are_computed_again(workers, monkeyp
     def first_never_comes(future):
         if not lost_once:
             lost_once.append(future.key)
-            raise TimeoutError
+            raise dask_executor._DoAgain
         return real(future)
 
     monkeypatch.setattr(dask_executor, "_results", first_never_comes)
@@ -174,7 +174,7 @@ def test_window_is_bounded(workers):
             yield [n]
             n += 1
 
-    window = workers._window(lambda items: [n for n in items], endless(), most=6)
+    window = workers._window(dask_executor.Batch(Square(), 1.0), endless(), most=6)
     done = [next(window) for _ in range(30)]
     assert len(done) == 30
     assert len(taken) <= 30 + 6
