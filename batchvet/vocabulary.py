@@ -338,6 +338,9 @@ class ErrorKind(_Word):
 #: Reasons that may be gone the next time: rows that have one are done again.
 PASSING_FAULTS = frozenset({ErrorKind.UNREACHABLE, ErrorKind.STORAGE, ErrorKind.CHANGED})
 
+#: Reasons that may be the fault of one worker's place: another worker is asked for a second opinion.
+FAULTS_OF_PLACES = frozenset({ErrorKind.CACHE, ErrorKind.STORAGE, ErrorKind.UNREADABLE, ErrorKind.INTERNAL})
+
 _EXPLAINED: dict[str, _Word] = {str(word): word for words in (Status, Verdict, Flag) for word in words}
 _NOT_LOCALIZED: dict[str, Flag] = {
     ErrorKind.NO_TRANSIT: Flag.NOT_LOCALIZED_NO_TRANSIT,

@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Whose dip is it? Pixel-level vetting of TESS Objects of Interest.",
     epilog="Exit codes: 0 done; 1 internal error; 2 bad usage, configuration or catalogue; 3 finished, but some "
-    "tasks failed (they are rows); 130 interrupted, run again to go on.",
+    "tasks failed (they are rows); 130 interrupted (143, 129 by SIGTERM, SIGHUP), run again to go on.",
 )
 app.add_typer(cache_app, name="cache")
 app.add_typer(catalog_app, name="catalog")

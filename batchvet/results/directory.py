@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -36,19 +38,61 @@ def sole_writer(directory: Path) -> Iterator[None]:
     RunError
         It cannot be written, or another run is writing there.
     """
+    path = directory / _LOCK
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / _LOCK).open("w")
+        lock = path.open("a+")
     except OSError as error:
         raise RunError(f"{directory}: cannot be written ({error.strerror}); choose another --output") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunError(
-                f"{directory}: another batchvet run is writing here; wait for it or choose --output"
-            ) from error
-        yield
+            raise _held(directory, _holder(path)) from error
+        except OSError:  # a file system without locks, as some of NFS: what is written there has to do
+            holder = _holder(path)
+            if _may_live(holder):
+                raise _held(directory, holder) from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "since": now()}) + "\n")
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def _holder(lock: Path) -> dict[str, Any]:
+    """Who wrote a lock file: host, process, since; empty when nobody holds it, or it does not say."""
+    try:
+        holder = json.loads(lock.read_text(encoding="utf-8"))
+        return {"host": str(holder["host"]), "process": int(holder["process"]), "since": str(holder["since"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _may_live(holder: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote a lock file may be there still; on another host that cannot be seen."""
+    if not holder:
+        return False
+    if holder["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(holder["process"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _held(directory: Path, holder: Mapping[str, Any]) -> RunError:
+    who = f"process {holder['process']} on {holder['host']} since {holder['since']}" if holder else "another process"
+    return RunError(
+        f"{directory}: another batchvet run is writing here ({who}); wait for it, or choose --output. If it is gone "
+        f"and this stays, delete {directory / _LOCK}"
+    )
 
 
 def is_being_written(directory: Path) -> bool:

@@ -23,14 +23,14 @@ from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.executors import Executor
 from batchvet.runtime.hashes import short_hash
-from batchvet.runtime.ingest import ingested
+from batchvet.runtime.ingest import IngestFile, ingested
 from batchvet.runtime.judging import COLUMNS, Standing, judge_all, open_judgements, standings
 from batchvet.runtime.plan import Plan, make_plan, with_prf
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.settings import ClusterSettings
 from batchvet.runtime.tasks import Missing, Offered, Task, chosen
-from batchvet.runtime.worker import VetTask, killed
+from batchvet.runtime.worker import VetTask, is_in_doubt, killed
 from batchvet.vetting.judge import Judge
 from batchvet.vocabulary import Status
 
@@ -59,6 +59,11 @@ class _Output:
     footer: dict[str, str]  #: of every table
     log: EventLog
     progress: Progress
+
+    def tell(self, text: str) -> None:
+        """Say something to people, and in the log."""
+        self.progress.say(text)
+        self.log.write("note", text=text)
 
 
 def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progress | None = None) -> RunResults:
@@ -134,16 +139,21 @@ def _do(plan: Plan, tasks: Sequence[Task], config: RunConfig, judge: Judge, outp
     """Hand the parts of the configuration to those who need them."""
     output.log.write("started", tasks=len(tasks), rows_done=len(plan.rows.done), version=batchvet.__version__)
     cluster = config.cluster if tasks or _needs_workers(plan, judge, output) else ClusterSettings(serial=True)
+    if cluster.allow_insecure:
+        output.log.write("note", text="cluster.allow_insecure: what goes to the workers is not encrypted")
     with open_executor(cluster, item_timeout_s=config.task_timeout_s) as workers:
         if tasks:
+            workers.ask(config.asked(tasks), output.tell)
             output.progress.say(f"Working on {workers.description}")
-            arriving = ingested(tasks, config.cache, config.downloads, workers, output.progress)
+            fill = IngestFile(config.worker_cache)
+            arriving = ingested(tasks, fill, config.downloads, workers, output.progress)
             ready = _all_there(tasks, arriving, Cache(config.cache), output.log)
             prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=True)
             ready = with_prf(ready, prf_files)
             if prf_files.note:
                 output.progress.say(prf_files.note)
-            work = VetTask(config.cache, config.vet_settings())
+            workers.ask(config.asked(ready), output.tell)
+            work = VetTask(config.worker_cache, config.vet_settings())
             _vet(ready, work, config.batch_size or batch_size(plan, ready), workers, output)
         _finish(plan, judge, workers, output)
     output.log.write("finished")
@@ -169,7 +179,7 @@ def _vet(tasks: Sequence[Task], work: VetTask, batch_size: int, workers: Executo
     """Make the rows of `tasks`."""
     output.progress.start("Vetting", len(tasks))
     with ResultWriter(output.directory, output.footer) as writer:
-        for _, rows in workers.map(work, tasks, killed, batch_size):
+        for _, rows in workers.map(work, tasks, killed, batch_size, is_in_doubt):
             writer.add(rows)
             failed = any(row.sector["status"] == Status.ERROR for row in rows)
             output.progress.advance(1, failed=int(failed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -273,7 +274,7 @@ def test_second_writer_is_refused_while_the_first_works(config):
         def say(self, text): ...
 
         def advance(self, n=1, failed=0):
-            with pytest.raises(RunError, match="another batchvet run is writing here"):
+            with pytest.raises(RunError, match=f"another batchvet run is writing here .process {os.getpid()} on "):
                 run(config)
 
     run(config, progress=SecondRun())
