@@ -8,7 +8,8 @@ For each kind of PRF and node of the joint signal to noise the two numbers of `b
 those that make the true hypotheses most probable, with a prior that keeps them near 1 and 0 where scenes are few.
 Scenes whose host no table has are simulated more often than the prior expects them, and count the less.
 The range of what the scenes were like is stored with them: candidates outside are flagged OUTSIDE_CALIBRATION.
-With --matrix or --rows the scenes are those of rows of `scripts/localization_matrix.py`, as many of each as --scenes says.
+With --matrix or --rows the scenes are those of rows of `scripts/localization_matrix.py`, of each as many as --scenes
+says.
 Evaluate the result on other scenes: `scripts/score_localization.py` with another seed and another family of PRFs.
 """
 
