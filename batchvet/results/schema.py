@@ -130,6 +130,15 @@ _IMAGES = _columns(
     star_col | floats | pixel | Their columns in the stamp.
     star_row | floats | pixel | Their rows in the stamp.
     star_tmag | floats | mag | Their TESS magnitudes.
+    folded_hours | floats | h | Time from mid-transit of each bin of the light in the aperture, folded.
+    folded_odd_ppm | floats | ppm | Light over that out of transit, minus 1, an odd number of periods from t0.
+    folded_odd_error_ppm | floats | ppm | Its error.
+    folded_even_ppm | floats | ppm | The same of an even number of periods; a single transit is one of these.
+    folded_even_error_ppm | floats | ppm | Its error.
+    folded_secondary_phase | float | | Phase about which a secondary eclipse is looked at, periods after the transit.
+    folded_secondary_ppm | floats | ppm | Light about that phase, in the same bins.
+    folded_secondary_error_ppm | floats | ppm | Its error.
+    folded_phase_ppm | floats | ppm | Light of a whole period in 100 bins from phase -0.25 on; empty if single.
     """
 )
 

@@ -14,6 +14,7 @@ from batchvet.errors import Problem
 from batchvet.results.evidence_rows import evidence_row
 from batchvet.results.schema import LOCALIZATION_NAMES
 from batchvet.results.writer import ResultRow
+from batchvet.science.folded_light_curve import FoldedLightCurve
 from batchvet.science.localization import SectorLocalization
 from batchvet.vetting.measure import Measured, NotLocalized
 from batchvet.vocabulary import ErrorKind, Flag, Status
@@ -108,10 +109,25 @@ def image_columns(measured: Measured) -> dict[str, Any]:
         "difference": _flat(depth.out_of_transit - depth.in_transit),
         "difference_error": [],
         "out_of_transit": _flat(depth.out_of_transit),
+        **_folded_columns(measured.folded),
     }
     if isinstance(measured.localization, SectorLocalization):
         columns |= _located_columns(measured.localization)
     return columns
+
+
+def _folded_columns(folded: FoldedLightCurve) -> dict[str, Any]:
+    return {
+        "folded_hours": _flat(folded.hours),
+        "folded_odd_ppm": _flat(folded.odd_ppm),
+        "folded_odd_error_ppm": _flat(folded.odd_error_ppm),
+        "folded_even_ppm": _flat(folded.even_ppm),
+        "folded_even_error_ppm": _flat(folded.even_error_ppm),
+        "folded_secondary_phase": _plain(float(folded.secondary_phase)),
+        "folded_secondary_ppm": _flat(folded.secondary_ppm),
+        "folded_secondary_error_ppm": _flat(folded.secondary_error_ppm),
+        "folded_phase_ppm": _flat(folded.phase_ppm),
+    }
 
 
 def _localization_columns(localization: SectorLocalization | NotLocalized | None) -> dict[str, Any]:
