@@ -178,7 +178,9 @@ class Crew:
             if isinstance(answer, OSError):
                 continue
             if isinstance(answer, Exception):
-                self.leave_out(address, f"cannot run batchvet ({str(answer) or type(answer).__name__}): install it there")
+                self.leave_out(
+                    address, f"cannot run batchvet ({str(answer) or type(answer).__name__}): install it there"
+                )
             elif answer:
                 self.leave_out(address, str(answer))
             else:

@@ -151,12 +151,13 @@ def _localized(
         return NotLocalized((Flag.NO_WCS,))
     if min(stamp.shape) < 2:  # a single row or column has no position across it
         return NotLocalized((Flag.NOT_LOCALIZED_NO_PIXELS,))
+    neighbours = None if surroundings.neighbours is None else tuple(surroundings.neighbours)
     others = tuple(other.ephemeris for other in surroundings.companions if other.toi != candidate.toi)
     try:
         return localize(
             stamp,
             Transits(candidate.ephemeris, others),
-            StarField(target_position(candidate, stamp), surroundings.neighbours),
+            StarField(target_position(candidate, stamp), neighbours),
             observation.prf,
             settings.quality_bitmask,
             settings.localization,
