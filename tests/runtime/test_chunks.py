@@ -13,6 +13,7 @@ from batchvet.errors import Problem
 from batchvet.runtime.chunks import chunks
 from batchvet.runtime.executors import SerialExecutor
 from batchvet.runtime.tasks import Missing, Task
+from batchvet.vetting.threads import one_thread
 from batchvet.vocabulary import ErrorKind
 
 
@@ -52,7 +53,9 @@ class Deadly(SerialExecutor):
     def map(self, work, items, lost, batch_size, doubtful=lambda result: False):
         for item in items:
             dies = self.name in {(task.tic, task.sector) for task in getattr(item, "tasks", ())}
-            yield item, lost(item) if dies else work(item)
+            with one_thread():
+                result = lost(item) if dies else work(item)
+            yield item, result
 
 
 def test_a_task_that_kills_its_worker_is_a_row_and_its_mates_are_computed(config, whole, monkeypatch):
@@ -82,10 +85,11 @@ class Forgetful(SerialExecutor):
 
     def map(self, work, items, lost, batch_size, doubtful=lambda result: False):
         for item in items:
-            if hasattr(item, "tasks"):
-                blind = type(work)(type(work.vet)("/nowhere", work.vet.settings), work.judge)
-                assert doubtful(blind(item))
-            result = work(item)
+            with one_thread():
+                if hasattr(item, "tasks"):
+                    blind = type(work)(type(work.vet)("/nowhere", work.vet.settings), work.judge)
+                    assert doubtful(blind(item))
+                result = work(item)
             assert not hasattr(item, "tasks") or not doubtful(result)
             yield item, result
 
