@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from batchvet.results.directory import CANDIDATES, writing
 from batchvet.results.parts import as_table, write_table
-from batchvet.results.schema import CANDIDATES_SCHEMA
+from batchvet.results.schema import BARE, CANDIDATES_SCHEMA
 
 WAITING = ".candidates"  #: where rows wait for the table
 _ROWS_PER_PART = 1024
@@ -41,7 +41,8 @@ class CandidateRows:
         self._table = directory / CANDIDATES
         self._waiting = directory / WAITING
         self._footer = footer
-        self._rows: list[Mapping[str, Any]] = []
+        self._rows: list[pa.Table] = []
+        self._n_rows = 0
         self._last_commit = time.monotonic()
 
     def known(self) -> dict[str, str]:
@@ -52,19 +53,19 @@ class CandidateRows:
                 found[toi] = "" if error_kind else made_from or ""
         return found
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Take a row; commit a part when there are enough of them, or when the last one is old."""
-        self._rows.append(row)
-        if len(self._rows) >= _ROWS_PER_PART or time.monotonic() - self._last_commit > _SECONDS_PER_PART:
+    def add(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> None:
+        """Take rows; commit a part when there are enough of them, or when the last one is old."""
+        self._rows.append(rows if isinstance(rows, pa.Table) else as_table(rows, BARE["candidates"], "candidates"))
+        self._n_rows += self._rows[-1].num_rows
+        if self._n_rows >= _ROWS_PER_PART or time.monotonic() - self._last_commit > _SECONDS_PER_PART:
             self.flush()
 
     def flush(self) -> None:
         """Commit what was taken. Raises RunError where there is no room, as all that writes here."""
-        if self._rows:
+        if self._n_rows:
             name = f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:6]}.parquet"
-            rows = as_table(self._rows, CANDIDATES_SCHEMA, "candidates")
-            write_table(self._waiting / name, rows, CANDIDATES_SCHEMA, self._footer)
-        self._rows = []
+            write_table(self._waiting / name, pa.concat_tables(self._rows), CANDIDATES_SCHEMA, self._footer)
+        self._rows, self._n_rows = [], 0
         self._last_commit = time.monotonic()
 
     def write(self, wanted: Mapping[str, str]) -> int:

@@ -298,6 +298,11 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
 
 TABLES = {"sectors": arrow_schema(SECTORS), "images": arrow_schema(IMAGES), "evidence": arrow_schema(EVIDENCE)}
 CANDIDATES_SCHEMA = arrow_schema(CANDIDATES)
+#: The same without units and sentences, for rows on their way.
+BARE = {
+    name: pa.schema([field.remove_metadata() for field in schema])
+    for name, schema in {**TABLES, "candidates": CANDIDATES_SCHEMA}.items()
+}
 
 
 def hosts_of(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:

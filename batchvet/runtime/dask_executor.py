@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +14,7 @@ from distributed import Client, Future, KilledWorker, get_worker, wait
 from batchvet.runtime.crew import Crew, Patience, scheduler_answers
 from batchvet.runtime.executors import Doubtful, Item, Lost, Result, Work, never
 from batchvet.runtime.proof import Asked, fault_of_worker
+from batchvet.runtime.watchdog import watched
 from batchvet.vetting.threads import one_thread
 
 BATCHES_PER_THREAD = 3  #: in flight: one at work, the others so that a worker never waits for the client
@@ -39,15 +38,12 @@ class Batch:
         worker = get_worker()
         if self.asked is not None and not _has_proved(self.asked, worker):
             raise UnfitWorker(worker.address, fault_of_worker(self.asked, worker))
-        with open(os.devnull, "w") as nowhere, one_thread():
-            results = []
+        results = []
+        with one_thread():
             for item in items:
-                faulthandler.dump_traceback_later(self.timeout_s, exit=True, file=nowhere)
-                try:
+                with watched(self.timeout_s):
                     results.append(self.work(item))
-                finally:
-                    faulthandler.cancel_dump_traceback_later()
-            return worker.address, results
+        return worker.address, results
 
 
 class UnfitWorker(Exception):
@@ -116,10 +112,12 @@ class DaskExecutor:
         suspects: list[Item] = []
         self.crew.wait_for_first()
         for several, results in self._window(batch, batches, doubtful):
-            if results is None:
-                suspects.extend(several)
-            else:
+            if results is not None:
                 yield from zip(several, results, strict=True)
+            elif len(several) == 1:
+                yield several[0], lost(several[0])
+            else:
+                suspects.extend(several)
         for (item,), results in self._window(batch, ((item,) for item in suspects), doubtful, most=1):
             yield item, lost(item) if results is None else results[0]
 

@@ -167,11 +167,12 @@ def _localized(
         return NotLocalized((Flag.NO_WCS,))
     if min(stamp.shape) < 2:  # a single row or column has no position across it
         return NotLocalized((Flag.NOT_LOCALIZED_NO_PIXELS,))
+    neighbours = None if surroundings.neighbours is None else tuple(surroundings.neighbours)
     try:
         return localize(
             stamp,
             Transits(candidate.ephemeris, _others(candidate, surroundings)),
-            StarField(target_position(candidate, stamp), surroundings.neighbours),
+            StarField(target_position(candidate, stamp), neighbours),
             observation.prf,
             settings.quality_bitmask,
             settings.localization,

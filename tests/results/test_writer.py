@@ -109,9 +109,8 @@ def test_flipped_bit_in_a_part_is_an_error_that_names_it(tmp_path):
 
 def test_unknown_column_is_refused(tmp_path):
     writer = ResultWriter(tmp_path, FOOTER)
-    writer.add([ResultRow({"toi": "1.01", "tic": 1, "sector": 1, "frobnication": 3})])
     with pytest.raises(ValueError, match="frobnication"):
-        writer.flush()
+        writer.add([ResultRow({"toi": "1.01", "tic": 1, "sector": 1, "frobnication": 3})])
 
 
 def test_every_column_says_what_it_is(tmp_path):
@@ -131,7 +130,7 @@ def test_values_survive_the_table(tmp_path):
         writer.add([row("5807.10", 83, tic=2**40, depth=None)])
     candidate = {"toi": "5807.10", "tic": 2**40, "n_sectors": 1, "flag_names": [], "made_from": "a"}
     candidates = CandidateRows(tmp_path, FOOTER)
-    candidates.add(candidate | {"host_source_id": ["x"], "host_probability": [0.5]})
+    candidates.add([candidate | {"host_source_id": ["x"], "host_probability": [0.5]}])
     assert candidates.write({"5807.10": "a"}) == 0
     rows = pd.read_parquet(tmp_path / "sectors")
     assert rows.loc[0, "toi"] == "5807.10"
