@@ -50,12 +50,16 @@ class RunResults:
 
     @cached_property
     def candidates(self) -> pd.DataFrame:
-        """One row per candidate, all sectors together; empty until the run has finished."""
+        """One row per candidate, all sectors together; empty until the run has finished.
+
+        ``host_candidates`` has the columns ``host_*`` once more, star by star: a list of dictionaries.
+        """
         path = self.directory / CANDIDATES
         if not path.exists():
-            return _described(CANDIDATES_SCHEMA.empty_table())
+            return _with_host_candidates(_described(CANDIDATES_SCHEMA.empty_table()))
         try:
-            return _described(pq.ParquetFile(path, page_checksum_verification=True).read())
+            found = _described(pq.ParquetFile(path, page_checksum_verification=True).read())
+            return _with_host_candidates(found)
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(
@@ -147,6 +151,12 @@ class RunResults:
         return _described(
             undisturbed(self.directory, lambda: gathered(self.directory, table, row_index(self.directory)))
         )
+
+
+def _with_host_candidates(candidates: pd.DataFrame) -> pd.DataFrame:
+    stars = [hosts_of(row) for row in cast("list[dict[str, Any]]", candidates.to_dict("records"))]
+    candidates["host_candidates"] = pd.Series(stars, index=candidates.index, dtype=object)
+    return candidates
 
 
 def _described(table: pa.Table) -> pd.DataFrame:

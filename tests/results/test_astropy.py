@@ -48,6 +48,7 @@ def test_words_and_lists_come_whole(sample_run):
 def test_hosts_are_lists_side_by_side(sample_run):
     row = sample_run.candidates.iloc[0]
     hosts = hosts_of(row)
+    assert row["host_candidates"] == hosts
     assert [host["source_id"] for host in hosts] == list(row["host_source_id"]) == ["25155310"]
     assert hosts[0]["probability"] == pytest.approx(row["p_target"], abs=1e-12)
     flat = sample_run.candidates[["toi", "host_source_id", "host_probability"]].explode(
