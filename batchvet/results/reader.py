@@ -16,6 +16,7 @@ from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import gathered, row_index
 from batchvet.results.schema import CANDIDATES_SCHEMA
 from batchvet.results.success import is_finished
+from batchvet.vocabulary import FINAL_FAULTS
 
 
 class RunResults:
@@ -60,7 +61,7 @@ class RunResults:
     @property
     def not_judged(self) -> pd.DataFrame:
         """Rows of `candidates` that could not be judged, with the reason; the next run tries them again."""
-        return self.candidates[self.candidates["error_kind"].fillna("") != ""]
+        return self.candidates[~self.candidates["error_kind"].fillna("").isin(["", *FINAL_FAULTS])]
 
     @property
     def is_finished(self) -> bool:
