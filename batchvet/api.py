@@ -130,6 +130,7 @@ def run(  # house: the options of `batchvet run`, as a notebook passes them
     retry_failed: bool = False,
     refresh: bool = False,
     cached_only: bool = False,
+    strict: bool = False,
     progress: Progress | bool | None = None,
 ) -> Run:
     """Vet a catalogue; a run that was interrupted goes on where it stopped.
@@ -149,6 +150,8 @@ def run(  # house: the options of `batchvet run`, as a notebook passes them
         Address of a running Dask scheduler, instead of the configuration's cluster.
     keep_going : bool
         Leave bad catalogue rows out, into ``OUTPUT/rejects.csv``, instead of refusing the catalogue.
+    strict : bool
+        Refuse a published TOI list too for a row that cannot be vetted, which else becomes a row that says why.
     retry_failed : bool
         Do rows again that ended in an error although nothing has changed.
     refresh : bool
@@ -174,7 +177,7 @@ def run(  # house: the options of `batchvet run`, as a notebook passes them
         An archive does not answer; what came is kept, run again to go on.
     """
     config = configured(config, output=output, executor=executor, scheduler=scheduler, cached_only=cached_only)
-    options = RunOptions(limit, only, keep_going, retry_failed, refresh)
+    options = RunOptions(limit, only, keep_going, retry_failed, refresh, strict)
     with not_imported(), _shown(progress) as told:
         return Run(run_configuration(config, options, told).directory)
 

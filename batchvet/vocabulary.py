@@ -57,7 +57,11 @@ class Verdict(_Word):
     OFF_TARGET = "OFF_TARGET", Layer.CANDIDATE, "The dip comes from another place than the target."
     AMBIGUOUS = "AMBIGUOUS", Layer.CANDIDATE, "More than one star may have the dip; the likely hosts are listed."
     INCONCLUSIVE = "INCONCLUSIVE", Layer.CANDIDATE, "The pixels do not say where the dip is; the flags say why."
-    NO_DATA = "NO_DATA", Layer.CANDIDATE, "No pixels of this candidate's target are here."
+    NO_DATA = (
+        "NO_DATA",
+        Layer.CANDIDATE,
+        "No pixels of this candidate's target are here, or its row of the catalogue cannot be vetted.",
+    )
 
 
 @unique
@@ -78,6 +82,11 @@ class Flag(_Word):
 
     # the whole row
     MISSING_TPF = "MISSING_TPF", Layer.ROW, "No source has a target pixel file of this target and sector."
+    BAD_CATALOGUE_ROW = (
+        "BAD_CATALOGUE_ROW",
+        Layer.ROW,
+        "The candidate's row of the published list lacks what is needed to vet it.",
+    )
     INSUFFICIENT_DATA = (
         "INSUFFICIENT_DATA",
         Layer.ROW,
@@ -319,6 +328,7 @@ class ErrorKind(_Word):
     # one candidate in one sector
     MISSING_TPF = "missing_tpf", Layer.ROW, "no target pixel file"
     NOT_ASKED = "not_asked", Layer.ROW, "the archive has not been asked yet"
+    BAD_CATALOGUE_ROW = "bad_catalogue_row", Layer.ROW, "the row of the published list cannot be vetted"
     POSITION = "position", Layer.ROW, "the target cannot be where the catalogue says"
     ALL_FLAGGED = "all_flagged", Layer.ROW, "every cadence is flagged"
     NO_CADENCE_IN_TRANSIT = "no_cadence_in_transit", Layer.ROW, "no cadence in transit"
@@ -340,6 +350,9 @@ PASSING_FAULTS = frozenset({ErrorKind.UNREACHABLE, ErrorKind.STORAGE, ErrorKind.
 
 #: Reasons that may be the fault of one worker's place: another worker is asked for a second opinion.
 FAULTS_OF_PLACES = frozenset({ErrorKind.CACHE, ErrorKind.STORAGE, ErrorKind.UNREADABLE, ErrorKind.INTERNAL})
+
+#: Reasons of candidates that no further run of the same catalogue can judge: their row is final.
+FINAL_FAULTS = frozenset({ErrorKind.BAD_CATALOGUE_ROW})
 
 _EXPLAINED: dict[str, _Word] = {str(word): word for words in (Status, Verdict, Flag) for word in words}
 _NOT_LOCALIZED: dict[str, Flag] = {

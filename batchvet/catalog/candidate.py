@@ -75,6 +75,7 @@ class Candidate:
     pmdec: float = math.nan  #: mas/yr
     tmag: float = math.nan  #: TESS magnitude
     sectors: tuple[int, ...] | None = None  #: sectors to vet; None: those that the sources have
+    problem: str = ""  #: why its row of a published list cannot be vetted; empty when it can
 
 
 @dataclass(frozen=True)

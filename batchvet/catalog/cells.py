@@ -131,6 +131,16 @@ def declination(cell: Cell) -> float:
     return value
 
 
+def yes_or_no(cell: Cell) -> bool:
+    """Whether something is so, from 1 or 0, true or false, yes or no."""
+    word = str(cell).strip().lower()
+    if word in ("1", "1.0", "true", "yes", "y"):
+        return True
+    if word in ("0", "0.0", "false", "no", "n"):
+        return False
+    raise ValueError(f"is {_quoted(cell)}, neither 1 nor 0")
+
+
 def sector_list(cell: Cell) -> tuple[int, ...] | None:
     """Sectors, sorted and each once, from "1,2", "1;2", "1 2", "1-3" or a list; None when there are none."""
     if isinstance(cell, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from batchvet.catalog.candidate import Candidate, Ephemeris
@@ -18,6 +19,7 @@ from batchvet.catalog.cells import (
     sector_list,
     text,
     tic_number,
+    yes_or_no,
 )
 
 #: Between what a TESS magnitude lies: no star of the night sky is brighter.
@@ -39,8 +41,11 @@ PARSERS: dict[str, Callable[[Cell], object]] = {
     "sectors": sector_list,
     "t0_err": number_between(0.0, 1e6),
     "period_err": number_between(0.0, 1e6),
+    "companion_only": yes_or_no,
 }
 NEEDED = ("toi", "tic", "t0", "duration_hours")
+#: Fields without which, or with which wrong, a candidate cannot be vetted; an empty period is a single transit.
+ESSENTIAL = (*NEEDED, "period_days", "companion_only")
 
 
 def read_fields(
@@ -58,6 +63,11 @@ def read_fields(
     called : mapping of field to what its writer calls it, for messages
     needed : fields that must be there
     zero_is_missing : whether a time of 0 means that none is known
+
+    Returns
+    -------
+    values : mapping of field to value; None where what is written there is wrong
+    problems : list of str
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -76,6 +86,30 @@ def read_fields(
         if one in values and other not in values:
             problems.append(f"{called[one]} is given without the {other} that belongs to it")
     return values, problems + _contradictions(values, called)
+
+
+def without_optional(
+    cells: Mapping[str, Cell], called: Mapping[str, str], *, zero_is_missing: bool
+) -> tuple[dict[str, Cell], list[str]]:
+    """The cells without those that are wrong and not needed, and what is wrong with them.
+
+    Parameters as of :func:`read_fields`. A position goes as a whole.
+    """
+    essential = {ours: cell for ours, cell in cells.items() if ours in ESSENTIAL}
+    kept, left_out = dict(essential), []
+    for group in (("ra", "dec"), *((ours,) for ours in cells if ours not in (*ESSENTIAL, "ra", "dec"))):
+        several = {ours: cells[ours] for ours in group if ours in cells}
+        _, problems = read_fields(several, called, needed=(), zero_is_missing=zero_is_missing)
+        left_out += problems
+        kept |= {} if problems else several
+    return kept, left_out
+
+
+def unusable_candidate(values: Mapping[str, Any], name: str, problem: str) -> Candidate:
+    """What can be said of a candidate that cannot be vetted for a `problem`; NaN for what is missing or wrong."""
+    known = {ours: value for ours, value in values.items() if value is not None}
+    known = {"tic": 0, "period_days": math.nan, "t0": math.nan, "duration_hours": math.nan} | known
+    return replace(candidate_of(known | {"toi": name, "sectors": None}), problem=problem)
 
 
 def candidate_of(values: Mapping[str, Any]) -> Candidate:

@@ -1,9 +1,11 @@
-"""The three layouts of a candidate table, told apart by their columns.
+"""The layouts of a candidate table, told apart by their columns.
 
 Sources of the column names: our own; ExoFOP-TESS, both the table behind its download link
 (``Epoch (BJD)``, sexagesimal ``RA``, as CSV or with bars) and the export of its web page (banner lines,
 ``Transit Epoch (BJD)``, ``RA (deg)``, ``Period error``); the NASA Exoplanet Archive's column definitions of its
-TOI table.
+TOI table; the TOI lists of the TESS Science Office (tev.mit.edu, whose names for period and duration had no unit before
+2021); and the statistics of SPOC's Threshold Crossing Events (MAST, ``*_dvr-tcestats.csv``, those of the first sectors
+with names of their own).
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ _UNITS = frozenset(
 class Layout:
     """How one kind of table names what we read. Names are compared in lower case, the first that exists counts."""
 
-    name: str  #: own, exofop, nasa or neighbours
+    name: str  #: own, exofop, nasa, mit, tce or neighbours
     title: str  #: as it stands in messages
     required: Mapping[str, tuple[str, ...]]  #: our field: the column names it may have
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: the same, may be absent
     zero_is_missing: bool = False  #: whether a time of 0 means that none is known
+    published: bool = False  #: a list that somebody else keeps: its user cannot mend a row
 
     def missing(self, columns: Sequence[str]) -> list[str]:
         """Names of the required columns that are not there."""
@@ -54,6 +57,9 @@ class Layout:
         return found
 
 
+#: What ``batchvet catalog toi --where`` adds to any layout.
+_MARKS = {"companion_only": ("companion_only",)}
+
 OWN = Layout(
     name="own",
     title="own columns",
@@ -74,6 +80,7 @@ OWN = Layout(
         "sectors": ("sectors",),
         "t0_err": ("t0_err",),
         "period_err": ("period_err",),
+        **_MARKS,
     },
 )
 
@@ -97,8 +104,10 @@ EXOFOP = Layout(
         "sectors": ("sectors",),
         "t0_err": ("epoch (bjd) err", "transit epoch (bjd) err", "transit epoch error"),
         "period_err": ("period (days) err", "period error"),
+        **_MARKS,
     },
     zero_is_missing=True,
+    published=True,
 )
 
 NASA = Layout(
@@ -121,11 +130,58 @@ NASA = Layout(
         "sectors": ("sectors",),
         "t0_err": ("pl_tranmiderr1",),
         "period_err": ("pl_orbpererr1",),
+        **_MARKS,
     },
     zero_is_missing=True,
+    published=True,
 )
 
-LAYOUTS = (OWN, EXOFOP, NASA)
+MIT = Layout(
+    name="mit",
+    title="TOI list of the TESS Science Office",
+    required={
+        "toi": ("full toi id",),
+        "tic": ("tic",),
+        "period_days": ("orbital period (days) value", "orbital period value"),
+        "t0": ("orbital epoch value",),
+        "duration_hours": ("transit duration (hours) value", "transit duration value"),
+    },
+    optional={
+        "depth_ppm": ("transit depth value",),
+        "ra": ("tic right ascension",),
+        "dec": ("tic declination",),
+        "tmag": ("tmag value",),
+        "sectors": ("sectors",),
+        "t0_err": ("orbital epoch error",),
+        "period_err": ("orbital period (days) error", "orbital period error"),
+        **_MARKS,
+    },
+    zero_is_missing=True,
+    published=True,
+)
+
+#: Their `sectors` is the range that was searched, not where the target was seen.
+TCE = Layout(
+    name="tce",
+    title="SPOC TCE statistics",
+    required={
+        "toi": ("tceid",),
+        "tic": ("ticid",),
+        "period_days": ("tce_period", "orbitalperioddays"),
+        "t0": ("tce_time0bt", "transitepochbtjd"),
+        "duration_hours": ("tce_duration", "transitdurationhours"),
+    },
+    optional={
+        "depth_ppm": ("tce_depth",),
+        "t0_err": ("tce_time0bt_err",),
+        "period_err": ("tce_period_err",),
+        **_MARKS,
+    },
+    zero_is_missing=True,
+    published=True,
+)
+
+LAYOUTS = (OWN, EXOFOP, NASA, MIT, TCE)
 
 
 def normal(name: str) -> str:

@@ -55,7 +55,8 @@ class ToiTable:
     sha256: str  #: of the file as written
     n_rows: int  #: rows that the service sent
     n_kept: int  #: rows in the file
-    n_unusable: int  #: rows in the file that a run leaves out with ``--keep-going``, such as one without an epoch
+    n_unusable: int  #: of these, rows that cannot be vetted, such as one without an epoch
+    n_companions: int = 0  #: further rows in the file, of the same targets, only for their dips to be left out
 
 
 def fetch_toi_table(
@@ -76,7 +77,8 @@ def fetch_toi_table(
         Which candidates to keep, such as ``"tmag < 12 and period_days < 10"``: comparisons of a candidate's `toi`,
         `tic`, `period_days`, `t0_btjd`, `duration_hours`, `depth_ppm`, `ra`, `dec`, `pmra`, `pmdec`, `tmag` with
         numbers, joined by ``and``, ``or``, ``not`` and brackets. A value that is not known fulfils no comparison.
-        Rows that are no usable candidates are then left out.
+        Rows that are no usable candidates are then left out. Further candidates of the same targets stay in the
+        file, marked in a column ``companion_only``: they are not vetted, but their dips are left out of the others'.
     politeness : Politeness, optional
 
     Raises
@@ -97,16 +99,19 @@ def fetch_toi_table(
         _write(arriving, content)
         catalog = read_catalog(arriving, keep_going=True)
         n_rows = n_kept = len(catalog.candidates) + len(catalog.rejected)
-        n_unusable = len(catalog.rejected)
+        n_unusable, n_companions = len(catalog.rejected), 0
         if condition is not None:
-            kept = {c.toi for c in catalog.candidates if condition(_values(c))}
-            if not kept:
+            fulfil = [c for c in catalog.candidates if condition(_values(c))]
+            if not fulfil:
                 raise CatalogError(f"none of the {n_rows} candidates fulfils {where!r}")
-            content, n_kept, n_unusable = _rows_of(arriving, kept), len(kept), 0
+            targets, kept = {c.tic for c in fulfil}, {c.toi for c in fulfil}
+            companions = {c.toi for c in catalog.candidates if c.tic in targets} - kept
+            content = _rows_of(arriving, kept, companions)
+            n_kept, n_unusable, n_companions = len(kept), 0, len(companions)
             _write(arriving, content)
         fetched = datetime.now(UTC).isoformat(timespec="seconds")
         sha256 = hashlib.sha256(content).hexdigest()
-        table = ToiTable(output, service, fetched, sha256, n_rows, n_kept, n_unusable)
+        table = ToiTable(output, service, fetched, sha256, n_rows, n_kept, n_unusable, n_companions)
         os.replace(arriving, output)
         _write(arriving, _said(table, url, where))
         os.replace(arriving, output.with_name(output.name + ".json"))
@@ -156,14 +161,18 @@ def _values(candidate: Candidate) -> dict[str, float]:
         return named | {"toi": math.nan}
 
 
-def _rows_of(path: Path, kept: set[str]) -> bytes:
-    """The table with only those candidates, in the service's own columns."""
+def _rows_of(path: Path, kept: set[str], companions: set[str]) -> bytes:
+    """The table with only those candidates, in the service's own columns and one more that marks companions."""
     table = open_table(path, LAYOUTS, "TOI table")
     column = table.positions["toi"]
     written = io.StringIO(newline="")
     writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(row for _, row in table.rows if column < len(row) and text(row[column]) in kept)
+    mark = ("companion_only",) if companions else ()
+    writer.writerow((*table.columns, *mark))
+    for _, row in table.rows:
+        name = text(row[column]) if column < len(row) else ""
+        if name in kept or name in companions:
+            writer.writerow((*row, *(int(name in companions) for _ in mark)))
     return written.getvalue().encode()
 
 

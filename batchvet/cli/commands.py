@@ -46,6 +46,7 @@ Toi = Annotated[
     ),
 ]
 KeepGoing = Annotated[bool, typer.Option(help="Leave bad rows of catalogue and neighbours out, not refuse them.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse a published list too for a row that cannot be vetted.")]
 Refresh = Annotated[bool, typer.Option(help="Ask archives again, whatever is remembered of them.")]
 CachedOnly = Annotated[bool, typer.Option("--cached-only", help="Only what the cache holds; ask no source.")]
 ExecutorName = Annotated[str | None, typer.Option(help="serial, or dask for workers on this machine.")]
@@ -86,6 +87,7 @@ def demo(
 def plan(  # house: options of a command
     config: Config,
     keep_going: KeepGoing = False,
+    strict: Strict = False,
     cached_only: CachedOnly = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -99,7 +101,7 @@ def plan(  # house: options of a command
     with Bars(quiet=quiet, verbose=verbose) as bars:
         asking = Asking(ask=False, progress=lambda n: bars.advance())
         settings = configured(config, cached_only=cached_only)
-        made = make_plan(settings, keep_going=keep_going, asking=asking, progress=bars)
+        made = make_plan(settings, keep_going=keep_going, strict=strict, asking=asking, progress=bars)
         bars.start("Counting", None)
         summary = made.summary()
     if as_json:
@@ -134,6 +136,7 @@ def ingest(  # house: options of a command
     config: Config,
     executor: ExecutorName = None,
     keep_going: KeepGoing = False,
+    strict: Strict = False,
     refresh: Refresh = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -144,7 +147,7 @@ def ingest(  # house: options of a command
     from batchvet.runtime.fill import ingest as fill_cache
     from batchvet.runtime.run import RunOptions
 
-    options = RunOptions(keep_going=keep_going, refresh=refresh)
+    options = RunOptions(keep_going=keep_going, refresh=refresh, strict=strict)
     with Bars(quiet=quiet, verbose=verbose) as bars:
         done = fill_cache(configured(config, executor=executor), options, bars)
     if as_json:
@@ -166,6 +169,7 @@ def run(  # house: options of a command
     executor: ExecutorName = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler.")] = None,
     keep_going: KeepGoing = False,
+    strict: Strict = False,
     retry_failed: Annotated[bool, typer.Option(help="Do rows again that ended in an error.")] = False,
     refresh: Refresh = False,
     cached_only: CachedOnly = False,
@@ -177,7 +181,7 @@ def run(  # house: options of a command
     from batchvet.runtime.config import configured
     from batchvet.runtime.run import RunOptions
 
-    options = RunOptions(limit, _task(only), keep_going, retry_failed, refresh)
+    options = RunOptions(limit, _task(only), keep_going, retry_failed, refresh, strict)
     settings = configured(config, output=output, executor=executor, scheduler=scheduler, cached_only=cached_only)
     _run_and_report(settings, options, Bars(quiet=quiet, verbose=verbose), as_json=as_json)
 

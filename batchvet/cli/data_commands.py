@@ -94,8 +94,10 @@ def catalog_toi(
     if as_json:
         print_json(asdict(table) | {"path": str(table.path)})
     else:
-        unusable = f", {table.n_unusable} of them without a usable ephemeris (--keep-going)" if table.n_unusable else ""
-        print(f"{table.n_kept} of {table.n_rows} candidates in {table.path}{unusable}")
+        more = f", {table.n_unusable} of them without a usable ephemeris" if table.n_unusable else ""
+        if table.n_companions:
+            more += f", and {table.n_companions} others of the same targets, whose dips are left out"
+        print(f"{table.n_kept} of {table.n_rows} candidates in {table.path}{more}")
 
 
 def _existing_cache(location: str) -> Cache:

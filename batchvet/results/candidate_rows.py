@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from batchvet.results.directory import CANDIDATES, writing
 from batchvet.results.parts import as_table, write_table
 from batchvet.results.schema import BARE, CANDIDATES_SCHEMA
+from batchvet.vocabulary import FINAL_FAULTS
 
 WAITING = ".candidates"  #: where rows wait for the table
 _ROWS_PER_PART = 1024
@@ -50,7 +51,7 @@ class CandidateRows:
         found: dict[str, str] = {}
         for rows in self._tables(["toi", "made_from", "error_kind"]):
             for toi, made_from, error_kind in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-                found[toi] = "" if error_kind else made_from or ""
+                found[toi] = "" if error_kind and error_kind not in FINAL_FAULTS else made_from or ""
         return found
 
     def add(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> None:
@@ -85,7 +86,7 @@ class CandidateRows:
         write_table(self._table, table, CANDIDATES_SCHEMA, self._footer)
         with writing(self._waiting):
             shutil.rmtree(self._waiting, ignore_errors=True)
-        return sum(bool(kind) for kind in table["error_kind"].to_pylist())
+        return sum(bool(kind) and kind not in FINAL_FAULTS for kind in table["error_kind"].to_pylist())
 
     def _tables(self, columns: list[str]) -> Iterator[pa.Table]:
         """What is there, oldest first; a file that cannot be read, or lacks a column, is made anew by judging again."""

@@ -18,6 +18,7 @@ from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import gathered, row_index
 from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS, arrow_schema, described, hosts_of
 from batchvet.results.success import is_finished
+from batchvet.vocabulary import FINAL_FAULTS
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -105,7 +106,7 @@ class RunResults:
     @property
     def not_judged(self) -> pd.DataFrame:
         """Rows of `candidates` that could not be judged, with the reason; the next run tries them again."""
-        return self.candidates[self.candidates["error_kind"].fillna("") != ""]
+        return self.candidates[~self.candidates["error_kind"].fillna("").isin(["", *FINAL_FAULTS])]
 
     @property
     def is_finished(self) -> bool:

@@ -11,7 +11,7 @@ from batchvet.runtime.ingest import IngestFile, ingested
 from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.run import RunOptions, planned
 from batchvet.runtime.tasks import Cached, Missing, Offered, Task
-from batchvet.vocabulary import ErrorKind
+from batchvet.vetting.rows import SKIPPED_FOR
 
 
 def ingest(config: RunConfig, options: RunOptions = RunOptions(), progress: Progress | None = None) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def ingest(config: RunConfig, options: RunOptions = RunOptions(), progress: Prog
         for task in (*arrived, *(task for task in plan.tasks if not isinstance(task.pixels, Offered)))
         if isinstance(task.pixels, Missing)
     ]
-    failed = [(task, problem) for task, problem in bad if problem.kind != ErrorKind.MISSING_TPF]
+    failed = [(task, problem) for task, problem in bad if problem.kind not in SKIPPED_FOR]
     return {
         "cached": sum(isinstance(task.pixels, Cached) for task in plan.tasks),
         "ingested": sum(isinstance(task.pixels, Cached) for task in arrived),

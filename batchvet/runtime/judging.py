@@ -25,7 +25,7 @@ COLUMNS = ("status", "error_kind", "has_image", "has_evidence", *HASH_NAMES)
 
 _ROWS_AT_ONCE = 2048  #: whose evidence is in memory, 11 kB each
 _CANDIDATES_PER_BATCH = 16
-_NO_PIXELS = (ErrorKind.MISSING_TPF, ErrorKind.NOT_ASKED)
+_NO_PIXELS = (ErrorKind.MISSING_TPF, ErrorKind.NOT_ASKED, ErrorKind.BAD_CATALOGUE_ROW)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 from batchvet.catalog.candidate import Candidate
 from batchvet.catalog.neighbours import NeighbourTable
 from batchvet.catalog.reader import Catalog, read_catalog
+from batchvet.errors import Problem
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking, Offer
 from batchvet.runtime.available import AvailablePixels, find_pixels, is_of_same_pixels
@@ -19,7 +20,7 @@ from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows, read_rows
 from batchvet.runtime.hashes import short_hash
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.progress import Progress, Silent
-from batchvet.runtime.sectors import sectors_of
+from batchvet.runtime.sectors import NO_SECTOR, sectors_of
 from batchvet.runtime.star_fields import stars_around
 from batchvet.runtime.tasks import Cached, Missing, Offered, Pixels, RowKey, Task
 from batchvet.vetting.settings import Surroundings
@@ -77,7 +78,8 @@ class Plan:
         return {
             "catalog": str(self.catalog.path),
             "layout": self.catalog.layout,
-            "candidates": len(self.catalog.candidates),
+            "candidates": self.catalog.size,
+            "unusable_candidates": len(self.catalog.unusable),
             "rejected_candidates": len(self.catalog.rejected),
             "targets": len({task.tic for task in self.tasks}),
             "tasks": len(self.tasks),
@@ -103,6 +105,7 @@ def make_plan(
     config: RunConfig,
     *,
     keep_going: bool = False,
+    strict: bool = False,
     asking: Asking = Asking(),
     rejects: Path | None = None,
     progress: Progress = Silent(),
@@ -114,6 +117,8 @@ def make_plan(
     config : RunConfig
     keep_going : bool
         Leave bad catalogue rows and bad neighbours out instead of refusing the tables.
+    strict : bool
+        Refuse a published list too for a row that cannot be vetted.
     asking : Asking
         Where archives are not asked for what is not remembered of them, the plan counts ``targets_not_asked``.
     rejects : path, optional
@@ -128,7 +133,7 @@ def make_plan(
         An archive did not answer; what it has answered is remembered.
     """
     progress.start("Reading the catalogue", None)
-    catalog = read_catalog(config.catalog, keep_going=keep_going, rejects=rejects)
+    catalog = read_catalog(config.catalog, keep_going=keep_going, strict=strict, rejects=rejects)
     targets = catalog.by_target()
     progress.start("Looking at files", None)
     cache = Cache(config.cache)
@@ -138,11 +143,13 @@ def make_plan(
     pixels = find_pixels(entries, sources, targets, config.listed_sectors)
     prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=asking.ask)
     rows = read_rows(config.output)
-    maker = _TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows)
-    tasks = tuple(_told(targets, maker, progress))
+    maker = _TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows, catalog.all_by_target())
+    made = [*_told(targets, maker, progress), *map(maker.task_without_ephemeris, catalog.unusable)]
+    tasks = tuple(sorted(made, key=lambda task: (task.tic, task.sector)))
     wanted = tuple(task for task in tasks if not (config.only_with_pixels and _is_nowhere(task.pixels)))
     n_left_out = sum(len(task.keys) for task in tasks) - sum(len(task.keys) for task in wanted)
     tasks = wanted
+    notes = (catalog.note, stars.table.note if stars.table else "", pixels.note, prf_files.note)
     return Plan(
         catalog=catalog,
         tasks=tasks,
@@ -152,7 +159,7 @@ def make_plan(
         not_asked=pixels.not_asked,
         neighbours_not_asked=stars.not_asked,
         n_left_out=n_left_out,
-        note="; ".join(filter(None, (stars.table.note if stars.table else "", pixels.note, prf_files.note))),
+        note="; ".join(filter(None, notes)),
     )
 
 
@@ -180,14 +187,16 @@ class _TaskMaker:
     prf_files: PrfFiles
     listed_sectors: tuple[int, ...] | None
     rows: Mapping[RowKey, Mapping[str, Any]]  #: of an earlier run
+    everybody: Mapping[int, tuple[Candidate, ...]]  #: candidates of each target, also those that are not vetted
 
     def tasks_of(self, tic: int, group: Sequence[Candidate]) -> list[Task]:
         """One task for each sector of a target."""
         with_pixels = self.pixels.sectors(tic)
         sectors = {candidate: sectors_of(candidate, with_pixels, self.listed_sectors) for candidate in group}
         stars = self.neighbours.of(tic) if self.neighbours else None
+        everybody = self.everybody[tic]
         hashes = {
-            "candidate_hash": short_hash([replace(candidate, sectors=None) for candidate in group]),
+            "candidate_hash": short_hash([replace(candidate, sectors=None) for candidate in everybody]),
             "neighbours_hash": (self.neighbours.sha256_of(tic) or "none")[:12] if self.neighbours else "none",
         }
         tasks = []
@@ -198,12 +207,25 @@ class _TaskMaker:
                 sector=sector,
                 pixels=pixels,
                 candidates=tuple(candidate for candidate in group if sector in sectors[candidate]),
-                surroundings=Surroundings(tuple(group), stars),
+                surroundings=Surroundings(everybody, stars),
                 settings_hash=_settings_hash(self.prf_files, sector, pixels),
                 **hashes,
             )
             tasks.append(self._without_need(task) or task)
         return tasks
+
+    def task_without_ephemeris(self, candidate: Candidate) -> Task:
+        """The one task of a candidate that cannot be vetted: a row that says why."""
+        pixels = Missing(Problem(ErrorKind.BAD_CATALOGUE_ROW, candidate.problem), "not looked for")
+        return Task(
+            tic=candidate.tic,
+            sector=NO_SECTOR,
+            pixels=pixels,
+            candidates=(candidate,),
+            candidate_hash=short_hash([candidate]),
+            neighbours_hash="none",
+            settings_hash=_settings_hash(self.prf_files, NO_SECTOR, pixels),
+        )
 
     def _without_need(self, task: Task) -> Task | None:
         """The task with the hashes of its finished rows, when all of these hold but for pixels that are not in the

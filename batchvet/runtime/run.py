@@ -34,7 +34,7 @@ from batchvet.runtime.settings import ClusterSettings
 from batchvet.runtime.tasks import Missing, Offered, Task, chosen
 from batchvet.runtime.worker import VetTask
 from batchvet.vetting.judge import Judge
-from batchvet.vocabulary import Status
+from batchvet.vocabulary import FINAL_FAULTS, Status
 
 _SECONDS_PER_BATCH = 0.5
 _MOST_PER_BATCH = 32
@@ -51,6 +51,7 @@ class RunOptions:
     keep_going: bool = False  #: leave bad catalogue rows out instead of refusing the catalogue
     retry_failed: bool = False  #: do rows again that ended in an error although nothing has changed
     refresh: bool = False  #: ask archives again, whatever is remembered of their answers
+    strict: bool = False  #: refuse a published list too for a row that cannot be vetted
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def planned(config: RunConfig, options: RunOptions, progress: Progress) -> Plan:
     progress.start("Looking at files", None)
     asking = Asking(refresh=options.refresh, progress=lambda n: progress.advance())
     rejects = config.output / REJECTS if options.keep_going else None
-    plan = make_plan(config, keep_going=options.keep_going, asking=asking, rejects=rejects)
+    plan = make_plan(config, keep_going=options.keep_going, strict=options.strict, asking=asking, rejects=rejects)
     if plan.note:
         progress.say(plan.note)
     return plan
@@ -120,7 +121,7 @@ def _write_plan(plan: Plan, config: RunConfig) -> dict[str, str]:
     content = {
         "n_tasks": len(plan.tasks),
         "n_rows": len(plan.keys),
-        "n_candidates": len(plan.catalog.candidates),
+        "n_candidates": plan.catalog.size,
         "config_file": str(config.file) if config.file else None,
         "config": config.as_json(),
         "hashes": hashes,
@@ -221,10 +222,12 @@ def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> Non
     rows = CandidateRows(output.directory, output.footer)
     index, every, waiting = _to_judge(judge, rows, output)
     output.progress.start("Judging candidates", len(waiting))
-    judgements = open_judgements(output.directory, index, waiting, plan.catalog.candidates)
+    candidates = (*plan.catalog.candidates, *plan.catalog.unusable)
+    judgements = open_judgements(output.directory, index, waiting, candidates)
     for row in judge_all(judge, judgements, workers, rows):
-        output.progress.advance(1, failed=int("error" in row))
-        if "error" in row:
+        failed = "error" in row and row["error_kind"] not in FINAL_FAULTS
+        output.progress.advance(1, failed=int(failed))
+        if failed:
             output.log.write("not judged", **{name: row[name] for name in ("toi", "tic", "error_kind", "error")})
     n_not_judged = rows.write({one.toi: one.made_from for one in every})
     if not n_not_judged and plan.keys <= set(index.names):

@@ -58,6 +58,9 @@ class Judge:
             return not_judged(judgement, Problem.internal(error), Flag.JUDGING_FAILED)
 
     def _judged(self, judgement: Judgement) -> dict[str, Any]:
+        if judgement.declared is not None and judgement.declared.problem:
+            problem = Problem(ErrorKind.BAD_CATALOGUE_ROW, judgement.declared.problem)
+            return not_judged(judgement, problem, Flag.BAD_CATALOGUE_ROW) | {"verdict": Verdict.NO_DATA}
         evidence = [evidence_of_row(row) for row in judgement.evidence]
         verdict = vet_candidate(evidence, DEFAULT, self.priors)
         flags = list(verdict.flags)

@@ -19,6 +19,12 @@ from batchvet.science.localization import SectorLocalization
 from batchvet.vetting.measure import Measured, NotLocalized
 from batchvet.vocabulary import ErrorKind, Flag, Status
 
+#: Reasons to skip a row, and the flag that says so: there was nothing to measure, and no pixels were at fault.
+SKIPPED_FOR = {
+    ErrorKind.MISSING_TPF: Flag.MISSING_TPF,
+    ErrorKind.BAD_CATALOGUE_ROW: Flag.BAD_CATALOGUE_ROW,
+}
+
 
 def result_row(measured: Measured, hashes: Mapping[str, str], seconds: float) -> ResultRow:
     """The row of one candidate in one sector, with its images and its evidence where there are any.
@@ -44,9 +50,9 @@ def result_row(measured: Measured, hashes: Mapping[str, str], seconds: float) ->
 
 def failed_row(candidate: Candidate, sector: int, problem: Problem, hashes: Mapping[str, str]) -> ResultRow:
     """The row of a candidate that could not be measured in a sector. Parameters as of :func:`result_row`."""
-    missing = problem.kind == ErrorKind.MISSING_TPF
-    status = Status.SKIPPED if missing else Status.ERROR
-    flags = [Flag.MISSING_TPF] if missing else []
+    skipped_for = SKIPPED_FOR.get(problem.kind)
+    status = Status.SKIPPED if skipped_for else Status.ERROR
+    flags = [skipped_for] if skipped_for else []
     return ResultRow(
         {
             "toi": candidate.toi,

@@ -62,6 +62,16 @@ def test_a_condition_keeps_those_that_fulfil_it(where: str, kept: list[str], ser
     assert (table.n_kept, table.n_unusable) == (len(kept), 0)
 
 
+def test_siblings_of_what_is_kept_stay_for_their_dips(services: Archive, tmp_path: Path) -> None:
+    sibling = '188646744,5807.02,9.1,20:06:00.00,+40:15:00.00,2460541.263,3.1,2.0,90,"55,83",\n'
+    services.pages["/tess/download_toi.php"] = (EXOFOP + sibling).encode()
+    table = fetch_toi_table(tmp_path / "toi.csv", where="depth_ppm > 200 and tmag < 10", politeness=QUICK)
+    assert (table.n_kept, table.n_companions) == (1, 1)
+    catalog = read_catalog(tmp_path / "toi.csv")
+    assert [candidate.toi for candidate in catalog.candidates] == ["5807.01"]
+    assert [candidate.toi for candidate in catalog.companions] == ["5807.02"]
+
+
 def test_quoted_cells_survive_a_condition(services: Archive, tmp_path: Path) -> None:
     fetch_toi_table(tmp_path / "toi.csv", where="toi < 115", politeness=QUICK)
     (candidate,) = read_catalog(tmp_path / "toi.csv").candidates
