@@ -123,6 +123,12 @@ class StarsOf(Sequence[Neighbour]):
     def __iter__(self) -> Iterator[Neighbour]:
         return iter(_stars(*self._table.rows_of(self._tic)))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
     def __reduce__(self) -> tuple[object, ...]:
         names, numbers = self._table.rows_of(self._tic)
         return _stars, (names.tolist(), numbers)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from batchvet.results.parts import WRITE_ORDER, as_table, part_files, write_table
 from batchvet.results.schema import BARE, TABLES
 
-ROWS_PER_PART = 512
+ROWS_PER_PART = 1024
 SECONDS_PER_PART = 30.0
 
 
@@ -52,6 +52,28 @@ class RowTables:
             ],
         }
         return cls({table: as_table(parts[table], BARE[table], table) for table in WRITE_ORDER})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As streams of Arrow: hundreds of columns pickled one by one would cost more than all the rest."""
+        return _unpacked, ({name: packed(table) for name, table in self.tables.items()},)
+
+
+def packed(table: pa.Table) -> bytes:
+    """A table as a stream of Arrow."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def unpacked(content: bytes) -> pa.Table:
+    """The table of a stream of Arrow."""
+    with pa.ipc.open_stream(content) as stream:
+        return stream.read_all()
+
+
+def _unpacked(content: Mapping[str, bytes]) -> RowTables:
+    return RowTables({name: unpacked(stream) for name, stream in content.items()})
 
 
 class ResultWriter:
