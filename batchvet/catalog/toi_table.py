@@ -9,6 +9,7 @@ import json
 import math
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from batchvet.catalog.candidate import Candidate
 from batchvet.catalog.cells import text
 from batchvet.catalog.condition import parse_condition
 from batchvet.catalog.layouts import LAYOUTS
-from batchvet.catalog.reader import read_catalog
+from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.catalog.table import open_table
 from batchvet.errors import CatalogError, ConfigError
 from batchvet.network.addresses import address
@@ -101,11 +102,9 @@ def fetch_toi_table(
         n_rows = n_kept = len(catalog.candidates) + len(catalog.rejected)
         n_unusable, n_companions = len(catalog.rejected), 0
         if condition is not None:
-            fulfil = [c for c in catalog.candidates if condition(_values(c))]
-            if not fulfil:
+            kept, companions = _kept([c for c in catalog.candidates if condition(_values(c))], catalog)
+            if not kept:
                 raise CatalogError(f"none of the {n_rows} candidates fulfils {where!r}")
-            targets, kept = {c.tic for c in fulfil}, {c.toi for c in fulfil}
-            companions = {c.toi for c in catalog.candidates if c.tic in targets} - kept
             content = _rows_of(arriving, kept, companions)
             n_kept, n_unusable, n_companions = len(kept), 0, len(companions)
             _write(arriving, content)
@@ -122,6 +121,12 @@ def fetch_toi_table(
     finally:
         arriving.unlink(missing_ok=True)
     return table
+
+
+def _kept(chosen: Sequence[Candidate], catalog: Catalog) -> tuple[set[str], set[str]]:
+    """Names of the chosen candidates, and of the other ones of their targets."""
+    targets, kept = {candidate.tic for candidate in chosen}, {candidate.toi for candidate in chosen}
+    return kept, {candidate.toi for candidate in catalog.candidates if candidate.tic in targets} - kept
 
 
 def _said(table: ToiTable, url: str, where: str | None) -> bytes:
