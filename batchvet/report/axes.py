@@ -68,12 +68,12 @@ class Axes:
         for number, (one, other) in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
             if not (math.isfinite(one + other) and self.x[0] <= one <= self.x[1] and self.y[0] <= other <= self.y[1]):
                 continue
-            dots.append(f'<circle cx="{self.to_x(one):.1f}" cy="{self.to_y(other):.1f}" r="{radius:g}"/>')
+            dots.append(f"M{self.to_x(one):.1f} {self.to_y(other):.1f}h0")  # a line of no length has round ends
             if error is not None and math.isfinite(float(error[number])):
                 low, high = (self._inside(other + sign * float(error[number])) for sign in (-1, 1))
                 bars.append(f"M{self.to_x(one):.1f} {self.to_y(low):.1f}V{self.to_y(high):.1f}")
         bar = f'<path class="bar" d="{"".join(bars)}"/>' if bars else ""
-        return f'<g class="{look}">{bar}{"".join(dots)}</g>'
+        return f'<g class="{look}">{bar}<path class="dots" stroke-width="{2 * radius:g}" d="{"".join(dots)}"/></g>'
 
     def line(self, y: float, look: str = "zero") -> str:
         """A level across the frame, if it is inside."""
