@@ -112,13 +112,20 @@ class SkyView:
         return not self.stars and not self.sectors and self.joint is None
 
     def reach(self) -> float:
-        """Half the side of a square about the target that shows the dip, its errors and the hosts, arcsec."""
-        points = [21.0]
-        for ellipse, sigma in [(e, 1.0) for e in self.sectors.values()] + [(self.joint, 3.0)]:
-            if ellipse is not None:
-                points.append(float(np.abs(ellipse.outline(sigma)).max()))
+        """Half the side of a square about the target that shows what is measured, arcsec.
+
+        That is the joint place with three times its error, the likely hosts, and of the sectors' ellipses what is
+        not much farther; a vague sector runs off the frame.
+        """
+        points = [4.0]
+        if self.joint is not None:
+            points.append(float(np.abs(self.joint.outline(3.0)).max()))
         points += [math.hypot(s.col, s.row) for s in self.stars if self.hosts.get(s.source_id, 0) > 0.01]
-        return min(1.15 * max(points), 240.0)
+        sectors = [float(np.abs(ellipse.outline(1.0)).max()) for ellipse in self.sectors.values()]
+        most = 2.0 * max(points) if self.joint is not None else math.inf
+        return min(
+            1.15 * max(*points, *(min(reach, most) for reach in sectors)) if sectors else 1.15 * max(points), 240.0
+        )
 
 
 def sector_view(sector: Row, image: Row | None, candidate: Row | None) -> SectorView:

@@ -123,6 +123,8 @@ def _sector(
         "offset_ra_arcsec": measured[0], "offset_dec_arcsec": measured[1], "offset_cov_ra_ra": 1.1,
         "offset_cov_ra_dec": 0.4, "offset_cov_dec_dec": 0.7, "significance_sigma": length, "difference_snr": 12.5,
         "prf_source": "empirical", "localization_flags": [],
+        "transit_times_btjd": [1700.0 + 27 * (sector - 14), 1703.0 + 27 * (sector - 14)],
+        "transit_oc_minutes": [2.0, -1.0], "transit_oc_error_minutes": [3.0, math.inf],
     }  # fmt: skip
     image = {
         **identity, "n_rows": _SHAPE[0], "n_cols": _SHAPE[1], "column": 1620, "row": 388,
@@ -131,9 +133,28 @@ def _sector(
         "source_col": source[0], "source_row": source[1], "target_col": _TARGET[0], "target_row": _TARGET[1],
         "east_per_col": _SKY[0, 0], "east_per_row": _SKY[0, 1], "north_per_col": _SKY[1, 0],
         "north_per_row": _SKY[1, 1], "star_id": [s[0] for s in stars], "star_col": [p[0] for p in places],
-        "star_row": [p[1] for p in places], "star_tmag": [s[3] for s in stars],
+        "star_row": [p[1] for p in places], "star_tmag": [s[3] for s in stars], **_folded(rng),
     }  # fmt: skip
     return row, image
+
+
+def _folded(rng: np.random.Generator) -> dict[str, Any]:
+    """A dip of 2,000 ppm and 3 hours, with a secondary of 500 ppm at phase 0.4, whose first bin nobody saw."""
+    hours = np.linspace(-7.26, 7.26, 31)
+    dip = np.where(np.abs(hours) < 1.5, 1.0, 0.0)
+    noise = rng.normal(0, 100, (3, 31))
+    noise[:, 0] = np.nan
+    return {
+        "folded_hours": hours,
+        "folded_odd_ppm": noise[0] - 2000 * dip,
+        "folded_odd_error_ppm": np.full(31, 100.0),
+        "folded_even_ppm": noise[1] - 2000 * dip,
+        "folded_even_error_ppm": np.full(31, 100.0),
+        "folded_secondary_phase": 0.4,
+        "folded_secondary_ppm": noise[2] - 500 * dip,
+        "folded_secondary_error_ppm": np.full(31, 100.0),
+        "folded_phase_ppm": rng.normal(0, 50, 100) - 2000.0 * (np.arange(100) // 2 == 12),
+    }
 
 
 def host_columns(hosts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -142,6 +163,11 @@ def host_columns(hosts: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _candidate(toi: str, tic: int, kind: str, stars: list, offset: np.ndarray, n_sectors: int) -> dict[str, Any]:
     row: dict[str, Any] = {"toi": toi, "tic": tic, "n_sectors": n_sectors, "n_sectors_used": n_sectors}
+    row |= {
+        "period_days": 3.0, "period_err_days": 0.00012, "t0_btjd": 1700.0, "t0_err_days": 0.0021, "duration_hours": 3.0,
+        "depth_ppm": 2000.0, "ra": 93.123456, "dec": -69.5, "pmra": 12.0, "pmdec": -34.5, "odd_n_dips": 3,
+        "odd_depth_ppm": 2013.0, "odd_depth_error_ppm": 57.0,
+    }  # fmt: skip
     if kind in ("skipped", "failed"):
         return row | {
             "n_sectors_used": 0,
