@@ -50,7 +50,7 @@ def lost(n: int) -> int:
 def workers():
     with (
         pytest.MonkeyPatch.context() as patch,
-        open_executor(ClusterSettings(workers=2), item_timeout_s=1.0) as executor,
+        open_executor(ClusterSettings(workers=2)) as executor,
     ):
         patch.setattr(dask_executor, "_FETCH_SECONDS", 5.0)
         yield executor
@@ -59,7 +59,7 @@ def workers():
 @pytest.fixture()
 def unlucky_workers():
     """A cluster of their own for those that die, with the little memory of a laptop with many cores."""
-    with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=1.0) as executor:
+    with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=3.0) as executor:
         yield executor
 
 
@@ -68,7 +68,7 @@ def impatient_workers():
     """The same, where one death is enough."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(clusters._DASK_SETTINGS, "distributed.scheduler.allowed-failures", 0)
-        with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=1.0) as executor:
+        with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=3.0) as executor:
             yield executor
 
 
@@ -140,7 +140,8 @@ def test_workers_are_as_many_as_memory_bears():
     assert n_workers(7, 1_000_000_000) == 7
 
 
-def test_paused_workers_end_the_run_with_a_word_of_memory(workers, monkeypatch):
+def test_paused_workers_end_the_run_with_a_word_of_memory(impatient_workers, monkeypatch):
+    workers = impatient_workers
     monkeypatch.setattr(crew, "_LOOK_SECONDS", 0.0)
     monkeypatch.setattr(workers.crew, "_patience", crew.Patience(1.0, 0.5))
     paused = {"tcp://x": {"status": "paused", "nthreads": 1}, "tcp://y": {"status": "paused", "nthreads": 1}}
