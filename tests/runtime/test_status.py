@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from batchvet.api import run
-from batchvet.cli.console import duration
 from batchvet.pixels.sources import Asking
 from batchvet.results.directory import LOG, sole_writer
 from batchvet.results.reader import RunResults
 from batchvet.results.writer import ResultRow, ResultWriter
+from batchvet.runtime.bars import duration
 from batchvet.runtime.plan import make_plan
 from batchvet.runtime.status import run_status, work_in_words
 
