@@ -126,3 +126,9 @@ def test_a_value_has_as_many_digits_as_its_error(value, error, words):
 
 def test_a_star_that_gets_brighter_needs_no_eclipse():
     assert depth_in_words(-0.01) == "no dip"
+
+
+def test_words_of_a_frame_beside_another_keep_from_its_sides():
+    axes = Axes(10.0, 0.0, 100.0, 50.0, (-5.0, 5.0), (0.0, 1.0))
+    places = [float(x) for x in re.findall(r'x="([\d.]+)" y="65.0"', axes.frame(2, has_neighbour=True))]
+    assert places == [60.0] and len(re.findall(r'y="65.0"', axes.frame(2))) == 3
