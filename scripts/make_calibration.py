@@ -134,7 +134,7 @@ def domain(scenes: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
     for scene in scenes:
         if scene.evidence and (snr := weigh(scene.evidence)[0].snr) >= NODES[0]:
             seen.append(asdict(Circumstances.of(scene.evidence, snr)))
-    spans = {name: np.array([one[name] for one in seen]) for name in seen[0]}
+    spans = {name: np.array([one[name] for one in seen]) for name in (seen[0] if seen else {})}
     return {
         name: (_two_figures(np.nanmin(span), math.floor), _two_figures(np.nanmax(span), math.ceil))
         for name, span in spans.items()
