@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Measure what the README claims, as ratios within one run: python scripts/benchmark.py [v09|checks|codecs|scaling]
+"""Measure what the README claims, as ratios within one run: scripts/benchmark.py [v09|checks|codecs|scaling|scale]
 
 v09      V09 from the cache against opening the FITS file and running tess-vetter's V09, WASP-126 sector 1
 checks   V08 and V10 against tess-vetter's, and the localisation with and without official PRF files, reading excluded
 codecs   size and reading time of a cache entry's flux, by codec
 neighbours  a sector of WASP-126 against the stars of its table, the embedded sample's pixels in memory
 scaling  2 workers against the serial executor on simulated 30-minute stamps, with the client's memory
+scale    what the client costs when there are many rows (benchmark_scale.py)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -246,14 +248,22 @@ def resident_mb() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", nargs="*", choices=["v09", "checks", "neighbours", "codecs", "scaling", []], default=["v09", "codecs"]
+        "what",
+        nargs="*",
+        choices=["v09", "checks", "neighbours", "codecs", "scaling", "scale", []],
+        default=["v09", "codecs"],
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=1000, help="target-sectors of the scaling benchmark")
+    parser.add_argument("--rows", type=int, default=60_000, help="of the scale benchmark")
+    parser.add_argument("--json", action="store_true", help="results are JSON anyway; of scale alone on one line")
     options = parser.parse_args()
+    if options.what == ["scale"]:
+        benchmark_scale = [str(Path(__file__).with_name("benchmark_scale.py")), "--rows", str(options.rows)]
+        sys.exit(subprocess.call([sys.executable, *benchmark_scale, *(["--json"] if options.json else [])]))
     results = {}
     for what in options.what:
-        if what not in ("scaling", "neighbours") and not (SHARED / "data").is_dir():
+        if what not in ("scaling", "scale", "neighbours") and not (SHARED / "data").is_dir():
             sys.exit(f"{what} needs the real pixels in ../shared/data, or BATCHVET_SHARED")
         results[what] = {
             "v09": lambda: benchmark_v09(options.repeats),
@@ -261,6 +271,7 @@ def main() -> None:
             "neighbours": lambda: benchmark_neighbours(options.repeats),
             "codecs": lambda: benchmark_codecs(options.repeats),
             "scaling": lambda: benchmark_scaling(options.tasks),
+            "scale": lambda: sys.exit("scale runs alone"),
         }[what]()
     print(json.dumps(results, indent=2))
 
