@@ -15,9 +15,9 @@ from pathlib import Path
 
 from batchvet.catalog.candidate import Candidate
 from batchvet.catalog.cells import text
-from batchvet.catalog.condition import parse_condition
+from batchvet.catalog.condition import Condition, parse_condition
 from batchvet.catalog.layouts import LAYOUTS
-from batchvet.catalog.reader import read_catalog
+from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.catalog.table import open_table
 from batchvet.errors import CatalogError, ConfigError
 from batchvet.network.addresses import address
@@ -101,13 +101,10 @@ def fetch_toi_table(
         n_rows = n_kept = len(catalog.candidates) + len(catalog.rejected)
         n_unusable, n_companions = len(catalog.rejected), 0
         if condition is not None:
-            fulfil = [c for c in catalog.candidates if condition(_values(c))]
-            if not fulfil:
+            content, n_kept, n_companions = _chosen(arriving, catalog, condition)
+            if not n_kept:
                 raise CatalogError(f"none of the {n_rows} candidates fulfils {where!r}")
-            targets, kept = {c.tic for c in fulfil}, {c.toi for c in fulfil}
-            companions = {c.toi for c in catalog.candidates if c.tic in targets} - kept
-            content = _rows_of(arriving, kept, companions)
-            n_kept, n_unusable, n_companions = len(kept), 0, len(companions)
+            n_unusable = 0
             _write(arriving, content)
         fetched = datetime.now(UTC).isoformat(timespec="seconds")
         sha256 = hashlib.sha256(content).hexdigest()
@@ -159,6 +156,14 @@ def _values(candidate: Candidate) -> dict[str, float]:
         return named | {"toi": float(candidate.toi)}
     except ValueError:
         return named | {"toi": math.nan}
+
+
+def _chosen(path: Path, catalog: Catalog, condition: Condition) -> tuple[bytes, int, int]:
+    """The table of those that fulfil the condition and of their siblings, and how many there are of both."""
+    fulfil = [c for c in catalog.candidates if condition(_values(c))]
+    targets, kept = {c.tic for c in fulfil}, {c.toi for c in fulfil}
+    companions = {c.toi for c in catalog.candidates if c.tic in targets} - kept
+    return _rows_of(path, kept, companions), len(kept), len(companions)
 
 
 def _rows_of(path: Path, kept: set[str], companions: set[str]) -> bytes:

@@ -13,6 +13,7 @@ from batchvet import __version__
 from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
 from batchvet.cli.data_commands import cache_app, catalog_app
 from batchvet.cli.first_commands import columns, init
+from batchvet.cli.match_command import match
 from batchvet.cli.simulate_command import simulate
 from batchvet.errors import ConfigError
 from batchvet.runtime.bars import Bars, duration, size
@@ -257,6 +258,7 @@ def report(
     print(write_report(RunResults(run), output))
 
 
+app.command()(match)
 app.command()(simulate)
 app.command()(columns)
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchvet.errors import RunError
-from batchvet.results.directory import CANDIDATES, read_plan
+from batchvet.results.directory import CANDIDATES, MATCHES, read_plan
 from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import gathered, row_index
-from batchvet.results.schema import CANDIDATES_SCHEMA
+from batchvet.results.schema import CANDIDATES_SCHEMA, MATCHES_SCHEMA
 from batchvet.results.success import is_finished
 from batchvet.vocabulary import FINAL_FAULTS
 
@@ -50,13 +50,13 @@ class RunResults:
         path = self.directory / CANDIDATES
         if not path.exists():
             return _described(CANDIDATES_SCHEMA.empty_table())
-        try:
-            return _described(pq.ParquetFile(path, page_checksum_verification=True).read())
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise RunError(
-                f"{path}: damaged table ({reason}); delete it and run 'batchvet run CONFIG' again"
-            ) from error
+        return _described(_read_whole(path, "batchvet run CONFIG"))
+
+    @cached_property
+    def matches(self) -> pd.DataFrame:
+        """Candidates whose ephemeris another one, or a known variable, has too; as ``batchvet match`` left them."""
+        path = self.directory / MATCHES
+        return _described(_read_whole(path, "batchvet match RUN") if path.exists() else MATCHES_SCHEMA.empty_table())
 
     @property
     def not_judged(self) -> pd.DataFrame:
@@ -94,6 +94,14 @@ class RunResults:
         return _described(
             undisturbed(self.directory, lambda: gathered(self.directory, table, row_index(self.directory)))
         )
+
+
+def _read_whole(path: Path, command: str) -> pa.Table:
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True).read()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}: damaged table ({reason}); delete it and run '{command}' again") from error
 
 
 def _described(table: pa.Table) -> pd.DataFrame:

@@ -216,6 +216,23 @@ CANDIDATES = (
     ),
 )
 
+MATCHES = (
+    *IDENTITY[:2],
+    *_columns(
+        """
+        ephemeris_match | str | | Candidate of the run, or star of the table, that has the same ephemeris.
+        match_kind | str | | How the two can share light: same_place, near, same_column or same_camera.
+        match_p | float | | Chance that so good a match is luck.
+        match_table | str | | Where the other is from: run, or the name of the table.
+        period_ratio | float | | Period of the other over that of the candidate: an integer, or one over it.
+        period_difference_ppm | float | ppm | What is left of it: difference of ln P, in millionths.
+        epoch_difference_minutes | float | min | Between the dips of the two where their epochs are.
+        separation_arcsec | float | arcsec | Between the two.
+        match_tmag | float | mag | TESS magnitude of the other; null when not known.
+        """
+    ),
+)
+
 #: What `host_candidates` has of each star.
 HOST_FIELDS = _columns(
     """
@@ -288,11 +305,12 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
 
 TABLES = {"sectors": arrow_schema(SECTORS), "images": arrow_schema(IMAGES), "evidence": arrow_schema(EVIDENCE)}
 CANDIDATES_SCHEMA = arrow_schema(CANDIDATES)
+MATCHES_SCHEMA = arrow_schema(MATCHES)
 
 
 def described() -> dict[str, list[dict[str, str]]]:
     """Every column of every table: ``name``, ``type``, ``unit`` and a sentence, ``text``."""
-    schemas = {"candidates": CANDIDATES_SCHEMA, "hosts": arrow_schema(HOSTS), **TABLES}
+    schemas = {"candidates": CANDIDATES_SCHEMA, "hosts": arrow_schema(HOSTS), "matches": MATCHES_SCHEMA, **TABLES}
     return {table: [_described(field) for field in schema] for table, schema in schemas.items()}
 
 

@@ -31,6 +31,7 @@ TABLES = {
     "candidates": schema.CANDIDATES,
     "images": schema.IMAGES,
     "evidence": schema.EVIDENCE,
+    "matches": schema.MATCHES,
 }
 #: Enumerations of the vocabulary.
 WORDS = {
