@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchvet.errors import RunError
-from batchvet.results.directory import CANDIDATES, MATCHES, read_plan
+from batchvet.results.directory import CANDIDATES, HOSTS, MATCHES, read_plan
 from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import gathered, row_index
-from batchvet.results.schema import CANDIDATES_SCHEMA, MATCHES_SCHEMA
+from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS_SCHEMA, MATCHES_SCHEMA
 from batchvet.results.success import is_finished
 from batchvet.vocabulary import FINAL_FAULTS
 
@@ -51,6 +51,15 @@ class RunResults:
         if not path.exists():
             return _described(CANDIDATES_SCHEMA.empty_table())
         return _described(_read_whole(path, "batchvet run CONFIG"))
+
+    @cached_property
+    def hosts(self) -> pd.DataFrame:
+        """One row per candidate and star of its table, the likeliest star first; empty until the run has finished."""
+        parts = sorted((self.directory / HOSTS).glob("part-*.parquet"))
+        tables = [_read_whole(part, "batchvet run CONFIG") for part in parts]
+        return _described(
+            pa.concat_tables([HOSTS_SCHEMA.empty_table(), *(table.cast(HOSTS_SCHEMA) for table in tables)])
+        )
 
     @cached_property
     def matches(self) -> pd.DataFrame:

@@ -168,6 +168,8 @@ _CANDIDATES = _columns(
     offset_cov_ra_dec | float | arcsec2 | Covariance of the offset, east north.
     offset_cov_dec_dec | float | arcsec2 | Covariance of the offset, north north.
     significance_sigma | float | sigma | Offset over its error.
+    source_ra | float | deg | Right ascension of the dip, all sectors together, by the catalogue's place of the target.
+    source_dec | float | deg | Declination of the dip, all sectors together, by the same.
     dv_offset_arcsec | float | arcsec | Weighted mean of the sectors' offsets, as in SPOC Data Validation.
     dv_significance_sigma | float | sigma | The same over its error with 2.5 arcsec added in quadrature.
     sector_consistency_p | float | | Chance of sectors that differ this much; null for fewer than two.
@@ -246,8 +248,33 @@ HOST_FIELDS = _columns(
 )
 _HOST = pa.struct([pa.field(column.name, _ARROW[column.kind]) for column in HOST_FIELDS])
 
-#: The same as a table, one row for each candidate and star: a view of `candidates`, not a file of its own.
-HOSTS = (*IDENTITY[:2], *HOST_FIELDS)
+#: One row for each candidate and star of its table, the target included.
+HOSTS = (
+    *IDENTITY[:2],
+    *_columns(
+        """
+        source_id | str | | The star's name in the neighbour table.
+        is_target | bool | | Whether it is the candidate's target.
+        word | str | | HOST, POSSIBLE, CLEARED or CANNOT_TELL.
+        probability | float | | Calibrated probability that the dip is its.
+        ra | float | deg | Right ascension, by the catalogue's place of the target.
+        dec | float | deg | Declination, by the same.
+        tmag | float | mag | TESS magnitude.
+        delta_tmag | float | mag | TESS magnitude minus the target's, as the catalogue has that.
+        separation_arcsec | float | arcsec | From the target.
+        position_angle_deg | float | deg | From the target, north through east.
+        depth_required | float | | Of the eclipse that it would need, as a fraction of its light; more than 1 cannot be.
+        depth_required_error | float | | Its error, 1 sigma, from the noise; null where it cannot make the dip.
+        depth_required_ppm | float | ppm | The same depth.
+        depth_measured | float | | Of the eclipse that is seen there, all able stars fitted together; null if not able.
+        depth_measured_error | float | | Its error, 1 sigma, from the noise and what the others leave open.
+        log_likelihood | float | | Log likelihood that it has the dip, against no dip.
+        prior | float | | Its prior probability.
+        delta_chi2 | float | | Twice the difference of log likelihood to the likeliest star.
+        made_from | str | | That of its candidate's row.
+        """
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -306,11 +333,12 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
 TABLES = {"sectors": arrow_schema(SECTORS), "images": arrow_schema(IMAGES), "evidence": arrow_schema(EVIDENCE)}
 CANDIDATES_SCHEMA = arrow_schema(CANDIDATES)
 MATCHES_SCHEMA = arrow_schema(MATCHES)
+HOSTS_SCHEMA = arrow_schema(HOSTS)
 
 
 def described() -> dict[str, list[dict[str, str]]]:
     """Every column of every table: ``name``, ``type``, ``unit`` and a sentence, ``text``."""
-    schemas = {"candidates": CANDIDATES_SCHEMA, "hosts": arrow_schema(HOSTS), "matches": MATCHES_SCHEMA, **TABLES}
+    schemas = {"candidates": CANDIDATES_SCHEMA, "hosts": HOSTS_SCHEMA, "matches": MATCHES_SCHEMA, **TABLES}
     return {table: [_described(field) for field in schema] for table, schema in schemas.items()}
 
 

@@ -31,11 +31,13 @@ TABLES = {
     "candidates": schema.CANDIDATES,
     "images": schema.IMAGES,
     "evidence": schema.EVIDENCE,
+    "hosts": schema.HOSTS,
     "matches": schema.MATCHES,
 }
 #: Enumerations of the vocabulary.
 WORDS = {
     "Verdict": vocabulary.Verdict,
+    "HostWord": vocabulary.HostWord,
     "Status": vocabulary.Status,
     "Flag": vocabulary.Flag,
     "ErrorKind": vocabulary.ErrorKind,
