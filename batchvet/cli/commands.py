@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from batchvet import __version__
+from batchvet.cli.check_command import check
 from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
 from batchvet.cli.data_commands import cache_app, catalog_app
 from batchvet.cli.first_commands import columns, init
+from batchvet.cli.followup_command import followup
 from batchvet.cli.match_command import match
 from batchvet.cli.simulate_command import simulate
 from batchvet.errors import ConfigError
@@ -258,7 +260,9 @@ def report(
     print(write_report(RunResults(run), output))
 
 
+app.command()(check)
 app.command()(match)
+app.command()(followup)
 app.command()(simulate)
 app.command()(columns)
 
