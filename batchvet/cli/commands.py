@@ -11,6 +11,7 @@ import typer
 
 from batchvet import __version__
 from batchvet.cli.check_command import check
+from batchvet.cli.compare_command import compare
 from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
 from batchvet.cli.data_commands import cache_app, catalog_app
 from batchvet.cli.first_commands import columns, init
@@ -261,6 +262,7 @@ def report(
 
 
 app.command()(check)
+app.command()(compare)
 app.command()(match)
 app.command()(followup)
 app.command()(simulate)
