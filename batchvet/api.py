@@ -155,6 +155,7 @@ def run(  # house: the options of `batchvet run`, as a notebook passes them
     keep_going: bool = False,
     retry_failed: bool = False,
     refresh: bool = False,
+    cached_only: bool = False,
     strict: bool = False,
     progress: Progress | bool | None = None,
 ) -> Run:
@@ -181,6 +182,8 @@ def run(  # house: the options of `batchvet run`, as a notebook passes them
         Do rows again that ended in an error although nothing has changed.
     refresh : bool
         Ask archives again, whatever is remembered of their answers.
+    cached_only : bool
+        Only what the cache holds; no source is asked, and candidates without pixels are left out.
     progress : bool or Progress, optional
         True: bars on stderr, or under a notebook's cell. Without it: in a notebook only. Something with the methods of
         `batchvet.runtime.progress.Progress` is told what is done.
@@ -199,7 +202,7 @@ def run(  # house: the options of `batchvet run`, as a notebook passes them
     ArchiveError
         An archive does not answer; what came is kept, run again to go on.
     """
-    config = configured(config, output=output, executor=executor, scheduler=scheduler)
+    config = configured(config, output=output, executor=executor, scheduler=scheduler, cached_only=cached_only)
     options = RunOptions(limit, only, keep_going, retry_failed, refresh, strict)
     with not_imported(), _shown(progress) as told:
         return Run(run_configuration(config, options, told).directory)

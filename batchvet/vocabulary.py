@@ -87,7 +87,7 @@ class Status(_Word):
 class Flag(_Word):
     """What to know about a row or a candidate before trusting its numbers.
 
-    V08's and V10's are tess-vetter's words, some followed by numbers in brackets; :func:`base_of` takes those off.
+    V08's, V09's and V10's are tess-vetter's words without the numbers that it puts behind some.
     """
 
     # the whole row
@@ -358,6 +358,9 @@ class ErrorKind(_Word):
 #: Reasons that may be gone the next time: rows that have one are done again.
 PASSING_FAULTS = frozenset({ErrorKind.UNREACHABLE, ErrorKind.STORAGE, ErrorKind.CHANGED})
 
+#: Reasons that may be the fault of one worker's place: another worker is asked for a second opinion.
+FAULTS_OF_PLACES = frozenset({ErrorKind.CACHE, ErrorKind.STORAGE, ErrorKind.UNREADABLE, ErrorKind.INTERNAL})
+
 #: Reasons of candidates that no further run of the same catalogue can judge: their row is final.
 FINAL_FAULTS = frozenset({ErrorKind.BAD_CATALOGUE_ROW})
 
@@ -381,14 +384,8 @@ def not_localized(kind: str) -> Flag:
     return _NOT_LOCALIZED[kind]
 
 
-def base_of(flag: str) -> str:
-    """A flag without what it says in brackets: ``low_n_in_transit (3 < 5)`` is ``low_n_in_transit``."""
-    return flag.split(" (", 1)[0]
-
-
 def explain(word: str) -> str:
     """What a flag, verdict or status means, in a sentence; empty for an unknown one."""
-    name = base_of(word)
-    if name in _EXPLAINED:
-        return _EXPLAINED[name].text
-    return "A check met an ephemeris or pixels that it cannot use." if name.startswith("ERROR:") else ""
+    if word in _EXPLAINED:
+        return _EXPLAINED[word].text
+    return "A check met an ephemeris or pixels that it cannot use." if word.startswith("ERROR:") else ""

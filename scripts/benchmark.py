@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Measure what the README claims, as ratios within one run: python scripts/benchmark.py [v09|checks|codecs|scaling]
+"""Measure what the README claims, as ratios within one run: scripts/benchmark.py [v09|checks|codecs|scaling|scale]
 
 v09      V09 from the cache against opening the FITS file and running tess-vetter's V09, WASP-126 sector 1
 checks   V08 and V10 against tess-vetter's, and the localisation with and without official PRF files, reading excluded
 codecs   size and reading time of a cache entry's flux, by codec
+neighbours  a sector of WASP-126 against the stars of its table, the embedded sample's pixels in memory
 scaling  2 workers against the serial executor on simulated 30-minute stamps, with the client's memory
+scale    what the client costs when there are many rows (benchmark_scale.py)
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -122,6 +125,34 @@ def benchmark_checks(repeats: int) -> dict[str, float]:
     return results
 
 
+def benchmark_neighbours(repeats: int) -> dict[str, float]:
+    """Seconds of the localisation of one sector with so many stars within 2.5 arcmin, as faint as Tmag 21."""
+    from batchvet.catalog.candidate import Ephemeris, Neighbour
+    from batchvet.pixels.tpf import read_tpf
+    from batchvet.sample import DIRECTORY
+    from batchvet.science.localization import localize
+    from batchvet.science.stars import StarField
+    from batchvet.science.timeline import Transits
+    from batchvet.vetting.threads import one_thread
+
+    (path,) = (DIRECTORY / "tpfs").glob("*-s0001-*")
+    stamp, transits = read_tpf(path), Transits(Ephemeris(3.28878, 1327.5205, 3.49))
+    ra, dec = stamp.target_position()
+    results = {}
+    for n in (0, 250, 500, 1000, 2000):
+        rng = np.random.default_rng(1)
+        east, north = rng.uniform(-150.0, 150.0, (2, n)) / 3600.0
+        tmag = np.maximum(21.0 + np.log10(rng.uniform(0.0, 1.0, n)) / 0.35, 11.5)
+        places = zip(ra + east / np.cos(np.radians(dec)), dec + north, tmag, strict=True)
+        stars = [Neighbour(str(i), *(float(x) for x in star)) for i, star in enumerate(places)]
+        field = StarField(neighbours=(*stars, Neighbour(str(stamp.tic), ra, dec, 10.6)))
+        with one_thread():
+            results[f"{n}_stars_s"] = float(
+                np.median(times(lambda field=field: localize(stamp, transits, field), repeats))
+            )
+    return results
+
+
 def benchmark_codecs(repeats: int) -> dict[str, dict[str, float]]:
     """One array, one chunk, as the cache keeps it."""
     import zarr
@@ -217,20 +248,30 @@ def resident_mb() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", nargs="*", choices=["v09", "checks", "codecs", "scaling", []], default=["v09", "codecs"]
+        "what",
+        nargs="*",
+        choices=["v09", "checks", "neighbours", "codecs", "scaling", "scale", []],
+        default=["v09", "codecs"],
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=1000, help="target-sectors of the scaling benchmark")
+    parser.add_argument("--rows", type=int, default=60_000, help="of the scale benchmark")
+    parser.add_argument("--json", action="store_true", help="results are JSON anyway; of scale alone on one line")
     options = parser.parse_args()
+    if options.what == ["scale"]:
+        benchmark_scale = [str(Path(__file__).with_name("benchmark_scale.py")), "--rows", str(options.rows)]
+        sys.exit(subprocess.call([sys.executable, *benchmark_scale, *(["--json"] if options.json else [])]))
     results = {}
     for what in options.what:
-        if what != "scaling" and not (SHARED / "data").is_dir():
+        if what not in ("scaling", "scale", "neighbours") and not (SHARED / "data").is_dir():
             sys.exit(f"{what} needs the real pixels in ../shared/data, or BATCHVET_SHARED")
         results[what] = {
             "v09": lambda: benchmark_v09(options.repeats),
             "checks": lambda: benchmark_checks(options.repeats),
+            "neighbours": lambda: benchmark_neighbours(options.repeats),
             "codecs": lambda: benchmark_codecs(options.repeats),
             "scaling": lambda: benchmark_scaling(options.tasks),
+            "scale": lambda: sys.exit("scale runs alone"),
         }[what]()
     print(json.dumps(results, indent=2))
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Make the calibration that ships: from simulated scenes, how far may raw probabilities be believed?
 
-    python scripts/make_calibration.py --scenes 1200 --seed 101 --prf-directory ../shared/data/prf \
-        --version 2026.11.2 --output batchvet/science/calibration.json
+    python scripts/make_calibration.py --matrix --scenes 8 --seed 6101 --prf-directory ../shared/data/prf --jobs 2 \
+        --version 2026.11.3 --output batchvet/science/calibration.json
 
 For each kind of PRF and node of the joint signal to noise the two numbers of `batchvet.science.calibration` are
 those that make the true hypotheses most probable, with a prior that keeps them near 1 and 0 where scenes are few.
 Scenes whose host no table has are simulated more often than the prior expects them, and count the less.
-With --rows the scenes are those of rows of `scripts/localization_matrix.py`, as many of each as --scenes says.
+The range of what the scenes were like is stored with them: candidates outside are flagged OUTSIDE_CALIBRATION.
+With --matrix or --rows the scenes are those of rows of `scripts/localization_matrix.py`, of each as many as --scenes
+says.
 Evaluate the result on other scenes: `scripts/score_localization.py` with another seed and another family of PRFs.
 """
 
@@ -56,12 +58,19 @@ def main() -> int:
     parser.add_argument(
         "--rows", nargs="+", default=[], metavar="NAME", help="axes or rows of the matrix that scenes are drawn from"
     )
+    parser.add_argument(
+        "--matrix", action="store_true", help="draw from every row of the matrix that has a table of neighbours"
+    )
     parser.add_argument("--pointing", default="flight", choices=("flight", "rough"))
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--version", required=True, help="name that is stored with every probability")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    rows = rows_named(options.rows) if options.rows else [Row("base", f"{options.sectors} sectors")]
+    if options.matrix and options.rows:
+        parser.error("--matrix or --rows, not both")
+    rows = [Row("base", f"{options.sectors} sectors")]
+    if options.matrix or options.rows:
+        rows = [row for row in rows_named(options.rows) if options.rows or row.options.get("neighbour_table", True)]
     if not rows:
         parser.error(f"--rows: none of {', '.join(options.rows)} is a row of the matrix")
     found = _judged(options, rows)
@@ -125,7 +134,7 @@ def domain(scenes: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
     for scene in scenes:
         if scene.evidence and (snr := weigh(scene.evidence)[0].snr) >= NODES[0]:
             seen.append(asdict(Circumstances.of(scene.evidence, snr)))
-    spans = {name: np.array([one[name] for one in seen]) for name in seen[0]}
+    spans = {name: np.array([one[name] for one in seen]) for name in (seen[0] if seen else {})}
     return {
         name: (_two_figures(np.nanmin(span), math.floor), _two_figures(np.nanmax(span), math.ceil))
         for name, span in spans.items()

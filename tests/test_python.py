@@ -88,6 +88,15 @@ def test_progress_is_shown_where_it_is_asked_for(sample_run, capfd, monkeypatch)
     assert out == "" and "Looking at files" in err
 
 
+def test_only_what_the_cache_holds_is_vetted_on_request(sample_run, tmp_path):
+    (entry, *_) = sorted(Path(sample_run.plan["config"]["cache"]).glob("s0083/*.zip"))
+    config = write_sample(tmp_path)
+    (tmp_path / "cache" / "s0083").mkdir(parents=True)
+    (tmp_path / "cache" / "s0083" / entry.name).write_bytes(entry.read_bytes())
+    found = batchvet.run(config, executor="serial", cached_only=True)
+    assert list(found.candidates["toi"]) == ["5807.01"]
+
+
 class Display:
     """As IPython's handle of a line that is written over."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,30 +81,64 @@ class NeighbourTable:
     numbers: FloatArray  #: [row, (ra, dec, tmag, pmra, pmdec, epoch)], units as in `Neighbour`
     note: str = ""  #: what to know of it: rows left out, stars without a magnitude
 
-    def of(self, tic: int) -> tuple[Neighbour, ...] | None:
+    def of(self, tic: int) -> StarsOf | None:
         """Neighbours of a target sorted by source_id; None when the table does not speak of the target."""
-        names, numbers = self._rows(tic)
-        stars = (
-            Neighbour(name, ra, dec, tmag, pmra, pmdec, epoch)
-            for name, (ra, dec, tmag, pmra, pmdec, epoch) in zip(names, numbers.tolist(), strict=True)
-        )
-        return tuple(stars) or None
+        stars = StarsOf(self, tic)
+        return stars if len(stars) else None
 
     def sha256_of(self, tic: int) -> str | None:
         """Hash of what the table says of one target: a changed neighbour makes only that target stale.
 
         It does not depend on the order of the rows or on the file's format; None when the target does not occur.
         """
-        names, numbers = self._rows(tic)
+        names, numbers = self.rows_of(tic)
         if not len(names):
             return None
         return hashlib.sha256("\n".join(names).encode() + numbers.astype("<f8").tobytes()).hexdigest()
 
-    def _rows(self, tic: int) -> tuple[NDArray[np.object_], FloatArray]:
+    def rows_of(self, tic: int) -> tuple[NDArray[np.object_], FloatArray]:
         """Names and numbers of one target, sorted by name."""
         first, last = np.searchsorted(self.tic, (tic, tic + 1))
         order = first + np.argsort(self.source_id[first:last], kind="stable")
         return self.source_id[order], self.numbers[order]
+
+
+class StarsOf(Sequence[Neighbour]):
+    """Neighbours of one target: rows of the table until somebody looks at them, on another process too."""
+
+    def __init__(self, table: NeighbourTable, tic: int) -> None:
+        self._table, self._tic = table, tic
+
+    def __len__(self) -> int:
+        first, last = np.searchsorted(self._table.tic, (self._tic, self._tic + 1))
+        return int(last - first)
+
+    @overload
+    def __getitem__(self, index: int) -> Neighbour: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Neighbour, ...]: ...
+    def __getitem__(self, index: int | slice) -> Neighbour | tuple[Neighbour, ...]:
+        return _stars(*self._table.rows_of(self._tic))[index]
+
+    def __iter__(self) -> Iterator[Neighbour]:
+        return iter(_stars(*self._table.rows_of(self._tic)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        names, numbers = self._table.rows_of(self._tic)
+        return _stars, (names.tolist(), numbers)
+
+
+def _stars(names: Iterable[str], numbers: FloatArray) -> tuple[Neighbour, ...]:
+    return tuple(
+        Neighbour(name, ra, dec, tmag, pmra, pmdec, epoch)
+        for name, (ra, dec, tmag, pmra, pmdec, epoch) in zip(names, numbers.tolist(), strict=True)
+    )
 
 
 def read_neighbours(path: str | Path, *, keep_going: bool = False) -> NeighbourTable:

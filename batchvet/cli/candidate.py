@@ -10,6 +10,7 @@ from batchvet.cli.console import print_table
 from batchvet.report.view import Row, names, number, rows_of, text
 from batchvet.report.words import depth_in_words, display_name, plain, probability
 from batchvet.results.reader import RunResults
+from batchvet.results.schema import hosts_of
 from batchvet.results.views import sector_lines
 from batchvet.vocabulary import explain
 
@@ -42,8 +43,7 @@ def _said(row: Row) -> list[tuple[str, str]]:
     if math.isfinite(number(row, "p_target")):
         group = probability(number(row, "p_target_group"))
         said.append(("P(target)", f'{probability(number(row, "p_target"))}, with the stars within 4" {group}'))
-    hosts = row.get("host_candidates")
-    for host in () if hosts is None else hosts:
+    for host in hosts_of(row):
         needs = depth_in_words(host["depth_required"])
         place = f'{plain(host["separation_arcsec"])}" from the target, an eclipse of {needs}'
         said.append(("host", f"{host['source_id']}: P {probability(host['probability'])}, {place}"))
@@ -56,7 +56,7 @@ def _said(row: Row) -> list[tuple[str, str]]:
         said.append(("offset", f'{length}", {sigma} sigma (east {east}, north {north})'))
     if math.isfinite(number(row, "t0_btjd")):
         said.append(("ephemeris", _ephemeris(row)))
-    said += [("flag", f"{flag}: {explain(flag)}") for flag in names(row, "flags")]
+    said += [("flag", f"{flag}: {explain(flag)}") for flag in names(row, "flag_names")]
     return said
 
 

@@ -13,20 +13,21 @@ from batchvet import __version__
 from batchvet.cli.check_command import check
 from batchvet.cli.compare_command import compare
 from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
-from batchvet.cli.data_commands import cache_app, catalog_app
+from batchvet.cli.data_commands import cache_app, catalog_app, export
 from batchvet.cli.first_commands import columns, init
 from batchvet.cli.followup_command import followup
 from batchvet.cli.match_command import match
 from batchvet.cli.simulate_command import simulate
 from batchvet.errors import ConfigError
 from batchvet.runtime.bars import Bars, duration, size
-from batchvet.vocabulary import Status
+from batchvet.vocabulary import ErrorKind, Status
 
 if TYPE_CHECKING:
     from batchvet.runtime.config import RunConfig
     from batchvet.runtime.run import RunOptions
 
 _ROWS_SHOWN = 40
+_NO_PIXELS = (ErrorKind.MISSING_TPF, ErrorKind.NOT_ASKED)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Whose dip is it? Pixel-level vetting of TESS Objects of Interest.",
     epilog="Exit codes: 0 done; 1 internal error; 2 bad usage, configuration or catalogue; 3 finished, but some "
-    "tasks failed (they are rows); 130 interrupted, run again to go on.",
+    "tasks failed (they are rows); 130 interrupted (143, 129 by SIGTERM, SIGHUP), run again to go on.",
 )
 app.add_typer(cache_app, name="cache")
 app.add_typer(catalog_app, name="catalog")
@@ -102,11 +103,11 @@ def plan(  # house: options of a command
     from batchvet.runtime.plan import make_plan
 
     with Bars(quiet=quiet, verbose=verbose) as bars:
-        bars.start("Looking at files", None)
         asking = Asking(ask=False, progress=lambda n: bars.advance())
         settings = configured(config, cached_only=cached_only)
-        made = make_plan(settings, keep_going=keep_going, strict=strict, asking=asking)
-    summary = made.summary()
+        made = make_plan(settings, keep_going=keep_going, strict=strict, asking=asking, progress=bars)
+        bars.start("Counting", None)
+        summary = made.summary()
     if as_json:
         print_json(summary)
         return
@@ -123,13 +124,15 @@ def plan(  # house: options of a command
         )
         print(f"  not known   {unknown}: 'batchvet ingest' asks the archive")
     print(f"  rows done   {summary['rows_done']}, stale {summary['rows_stale']}, to do {summary['rows_to_do']}")
-    print(f"  time        about {duration(summary['estimated_seconds'])}")
+    time = f"about {duration(summary['estimated_seconds'])}" if summary["rows_to_do"] else "nothing to do"
+    print(f"  time        {time}")
     if summary["rejected_candidates"]:
         print(
             f"  rejected    {summary['rejected_candidates']} catalogue rows; 'batchvet run' puts them into rejects.csv"
         )
     if made.note:
         print(f"  note        {made.note}")
+    print(f"  next        batchvet run {quote(str(config))}")
 
 
 @app.command()
@@ -188,13 +191,19 @@ def run(  # house: options of a command
 
 
 @app.command()
-def status(run: RunDirectory, as_json: Json = False) -> None:
-    """Say what is done, what failed and why, what is stale and why, and what to type next."""
-    from batchvet.runtime.status import next_command, run_status
+def status(run: RunDirectory, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Say what is done, what failed and why, what is stale and why, what to type next; of a run at work its rate."""
+    from batchvet.runtime.status import next_command, run_status, work_in_words
 
-    found = run_status(run)
+    with Bars(quiet=quiet, verbose=verbose) as bars:
+        found = run_status(run, bars)
     if as_json:
         print_json(found)
+        return
+    if found["at_work"]:
+        print(work_in_words(found, duration))
+        for name, n in found["status"].items():
+            print(f"  {name}: {n}")
         return
     print(
         f"{found['rows_done']} of {found['rows']} rows done, {found['rows_stale']} stale, {found['rows_to_do']} to do"
@@ -205,10 +214,14 @@ def status(run: RunDirectory, as_json: Json = False) -> None:
         print(f"  {name}: {n}")
     for candidate in found["not_judged"][:_ROWS_SHOWN]:
         print(f"  not judged: TOI {candidate['toi']}: {candidate['error']}")
-    for failure in found["failures"][:_ROWS_SHOWN]:
+    nowhere = [failure for failure in found["failures"] if failure["error_kind"] in _NO_PIXELS]
+    failures = [failure for failure in found["failures"] if failure["error_kind"] not in _NO_PIXELS]
+    for failure in failures[:_ROWS_SHOWN]:
         print(f"  {failure['status']}: TOI {failure['toi']}, sector {failure['sector']}: {failure['error']}")
-    if len(found["failures"]) > _ROWS_SHOWN:
-        print(f"  and {len(found['failures']) - _ROWS_SHOWN} more; --json lists all")
+    if len(failures) > _ROWS_SHOWN:
+        print(f"  and {len(failures) - _ROWS_SHOWN} more; --json lists all")
+    if nowhere:
+        print(f"  without pixels: {len(nowhere)}; --json lists them")
     print(next_command(found))
 
 
@@ -265,8 +278,9 @@ app.command()(check)
 app.command()(compare)
 app.command()(match)
 app.command()(followup)
-app.command()(simulate)
+app.command()(export)
 app.command()(columns)
+app.command()(simulate)
 
 
 def _run_and_report(config: RunConfig, options: RunOptions, bars: Bars, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Commands that look after data: ``batchvet cache …`` and ``batchvet catalog …``."""
+"""Commands that look after data: ``batchvet cache …``, ``batchvet catalog …`` and ``batchvet export``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,21 @@ cache_app = typer.Typer(no_args_is_help=True, help="Look after the pixel cache."
 catalog_app = typer.Typer(no_args_is_help=True, help="Fetch a catalogue.")
 
 CacheLocation = Annotated[str, typer.Argument(help="Directory or s3:// address.", metavar="CACHE", show_default=False)]
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File, replaced when it is there.")],
+    table: Annotated[str, typer.Option(help="candidates, hosts, matches, sectors, images or evidence.")] = "candidates",
+    format: Annotated[
+        str | None, typer.Option(help="ecsv, fits, csv or votable; without it what the file's name ends in.")
+    ] = None,
+) -> None:
+    """Write a table with its units for other programs: ECSV, FITS, CSV or VOTable."""
+    from batchvet.results.export import export as write
+    from batchvet.results.reader import RunResults
+
+    print(write(RunResults(run), table, output, format))
 
 
 @cache_app.command("list")

@@ -69,6 +69,7 @@ def init(
         print(f"next        batchvet plan {quote(str(path))}")
     else:
         print(f"next        put candidates into {directory / 'toi.csv'}, its first line: {','.join(OWN_COLUMNS)}")
+        print(f"then        batchvet plan {quote(str(path))}")
 
 
 def columns(

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from typing import cast
 
 import typer
@@ -15,6 +16,9 @@ from batchvet.cli.commands import app
 from batchvet.cli.console import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE
 from batchvet.cli.streams import results_alone
 from batchvet.errors import BatchvetError, CacheError
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  #: what they ask for is kept rows and an end
+_received: list[int] = []  #: exit codes that they stand for, of the first one first
 
 _INTERRUPTED = "interrupted; what is done is kept, the same command goes on"
 
@@ -38,40 +42,50 @@ _UsageError = cast(type[typer.BadParameter], typer.BadParameter.__base__)
 def main() -> None:
     """Run the command line; whatever users do wrong ends in one line and an exit code."""
     results_alone()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
             signal.signal(number, _interrupt)
+    try:
+        code = _exit_code()
+        _ignore_signals()
+    except KeyboardInterrupt:  # as the last thing was done
+        code = EXIT_INTERRUPTED
+        _ignore_signals()
+    if code == EXIT_INTERRUPTED or _received:
+        with suppress(OSError):  # a terminal that is gone
+            print(_INTERRUPTED, file=sys.stderr)
+        # All is closed. An interrupt that the interpreter still remembers would end it by the signal, not by 130.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(_received[0] if _received else EXIT_INTERRUPTED)
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command; an exit code for whatever comes of it."""
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
         error.show()
-        code = EXIT_USAGE
+        return EXIT_USAGE
     except (typer.Abort, KeyboardInterrupt):
-        code = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except BatchvetError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = EXIT_INTERNAL if isinstance(error, CacheError) else EXIT_USAGE
+        return EXIT_INTERNAL if isinstance(error, CacheError) else EXIT_USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 0
     except OSError as error:
         if error.errno not in _PLACE_REFUSES:
-            code = _internal_error(error)
-        else:
-            place = f"{error.filename}: " if error.filename else ""
-            print(f"error: {place}{error.strerror}; mend it, or choose another place", file=sys.stderr)
-            code = EXIT_USAGE
+            return _internal_error(error)
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror}; mend it, or choose another place", file=sys.stderr)
+        return EXIT_USAGE
     except Exception as error:
-        code = _internal_error(error)
-    if code == EXIT_INTERRUPTED:  # typer may have turned the interrupt into its exit code already
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # one more now would change the exit code
-        print(_INTERRUPTED, file=sys.stderr)
-        # All is closed. An interrupt that the interpreter still remembers would end it by the signal, not by 130.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(EXIT_INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _internal_error(error)
+    return code if isinstance(code, int) else 0
 
 
 def _internal_error(error: Exception) -> int:
@@ -85,12 +99,20 @@ def _internal_error(error: Exception) -> int:
 
 def _interrupt(number: int, frame: object) -> None:
     """The first interrupt closes what is open and keeps the rows that are done; the second leaves at once."""
-    for again in (signal.SIGINT, signal.SIGTERM):
+    _received.append(128 + number)
+    for again in _ENDING:
         signal.signal(again, _leave)
     raise KeyboardInterrupt
 
 
 def _leave(number: int, frame: object) -> None:
     show_cursor = b"\x1b[?25h" if os.isatty(2) else b""
-    os.write(2, show_cursor + _INTERRUPTED.encode() + b"\n")
-    os._exit(EXIT_INTERRUPTED)  # workers see that this process is gone, and end
+    with suppress(OSError):  # a terminal that is gone
+        os.write(2, show_cursor + _INTERRUPTED.encode() + b"\n")
+    os._exit(_received[0])  # workers see that this process is gone, and end
+
+
+def _ignore_signals() -> None:
+    """All is done: one more now would only change the exit code."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from markupsafe import Markup
+
+from batchvet.report.candidate_facts import facts
 from batchvet.report.drawing import sector_drawings, sky_drawing
+from batchvet.report.light_drawing import light_drawings, timing_drawing
+from batchvet.report.light_view import light_view, timed_transits
 from batchvet.report.view import Row, SectorView, SkyView, names, number, sector_view, sky_view, text
-from batchvet.report.words import NOTHING, depth_in_words, display_name, plain, probability, sector_caption, shown
-from batchvet.results.schema import CHECKS
-from batchvet.vocabulary import ErrorKind, base_of, explain
+from batchvet.report.words import depth_in_words, display_name, magnitude, plain, probability, sector_caption, shown
+from batchvet.results.schema import CHECKS, HOST_NAMES, hosts_of
+from batchvet.vocabulary import ErrorKind, explain
 
 #: Columns that are told elsewhere on the page, or that lead to it.
-_NOT_IN_TABLES = {"toi", "tic", "sector", "error", "host_candidates"}
+_NOT_IN_TABLES = {"toi", "tic", "sector", "error", *(f"host_{name}" for name in HOST_NAMES)}
+_HOSTS_SHOWN = 6
 #: Columns about where a row comes from.
 _PROVENANCE = ("seconds", "software_version", "source_file")
 
@@ -53,12 +59,20 @@ class CandidateRows:
         return sky_view(candidate, self.sectors, self.images)
 
     def flags(self) -> dict[str, list[str]]:
-        """Every flag, and where it was raised."""
+        """Flags that bear on the verdict, and where each was raised."""
         found: dict[str, list[str]] = {}
-        for flag in names(self.candidate, "flags") if self.candidate is not None else ():
+        for flag in names(self.candidate, "flag_names") if self.candidate is not None else ():
             found.setdefault(flag, []).append("all sectors")
         for row in self.sectors:
-            for flag in names(row, "flags"):
+            for flag in names(row, "flag_names"):
+                found.setdefault(flag, []).append(f"sector {int(row['sector'])}")
+        return found
+
+    def check_flags(self) -> dict[str, list[str]]:
+        """Flags of V08, V09 and V10, and where each was raised."""
+        found: dict[str, list[str]] = {}
+        for row in self.sectors:
+            for flag in (flag for check in CHECKS for flag in names(row, f"{check.lower()}_flags")):
                 found.setdefault(flag, []).append(f"sector {int(row['sector'])}")
         return found
 
@@ -78,52 +92,53 @@ def candidate_context(rows: CandidateRows, command: str) -> dict[str, Any]:
         "verdict": rows.verdict,
         "verdict_text": explain(rows.verdict) or "The candidate has not been judged.",
         "sky": None if rows.sky.is_empty else sky_drawing(rows.sky),
-        "key_figures": _key_figures(rows.candidate or {}),
-        "hosts": _hosts(rows.candidate or {}),
+        "facts": facts(_with_magnitude(rows)),
+        "lights": _lights(rows),
+        "hosts": _hosts(rows)[:_HOSTS_SHOWN],
+        "more_hosts": max(0, len(_hosts(rows)) - _HOSTS_SHOWN),
         "flags": [_flag(flag, where) for flag, where in rows.flags().items()],
+        "check_flags": [_flag(flag, where) for flag, where in rows.check_flags().items()],
         "sectors": [_sector(row, view, command) for row, view in zip(rows.sectors, rows.views, strict=True)],
         "has_images": bool(rows.images),
         "tables": list(_tables(rows)),
     }
 
 
-def _key_figures(row: Row) -> list[dict[str, str]]:
-    """The figures at the top of the page, those that there are."""
-
-    def of(name: str) -> float:
-        return number(row, name)
-
-    def with_error(name: str, variance: str) -> str:
-        return f"{plain(of(name))} ± {plain(math.sqrt(of(variance)))}″" if math.isfinite(of(name)) else NOTHING
-
-    figures = {
-        "Target's probability": probability(of("p_target")),
-        "Offset from the target": _with_unit(of("offset_arcsec"), "″"),
-        "East": with_error("offset_ra_arcsec", "offset_cov_ra_ra"),
-        "North": with_error("offset_dec_arcsec", "offset_cov_dec_dec"),
-        "Significance of the offset": _with_unit(of("significance_sigma"), " σ"),
-        "Classical offset (DV)": _with_unit(of("dv_offset_arcsec"), "″"),
-        "Its significance": _with_unit(of("dv_significance_sigma"), " σ"),
-        "Chance that sectors agree so little": probability(of("sector_consistency_p")),
-        "Sectors used": f"{shown(row.get('n_sectors_used'))} of {shown(row.get('n_sectors'))}" if row else NOTHING,
-    }
-    return [{"label": label, "shown": value} for label, value in figures.items() if value != NOTHING]
+def _with_magnitude(rows: CandidateRows) -> Row:
+    """The candidate's row, the target's magnitude from the scene where the catalogue has none."""
+    row = dict(rows.candidate or {})
+    if not math.isfinite(number(row, "tmag")):
+        row["tmag"] = _target_tmag(rows)
+    return row
 
 
-def _with_unit(value: float, unit: str) -> str:
-    return plain(value) + (unit if math.isfinite(value) else "")
+def _target_tmag(rows: CandidateRows) -> float:
+    return next((star.tmag for view in rows.views for star in view.stars if star.is_target), math.nan)
 
 
-def _hosts(row: Row) -> list[dict[str, str]]:
-    hosts = row.get("host_candidates")
+def _lights(rows: CandidateRows) -> list[Markup]:
+    """What there is to see in time: the folded light, and how the transits keep time."""
+    name = display_name(rows.toi)
+    view = light_view(rows.images, rows.candidate)
+    drawn = light_drawings(view, name) if view is not None else []
+    transits = timed_transits(rows.sectors)
+    return [*drawn, timing_drawing(transits, name)] if transits else drawn
+
+
+def _hosts(rows: CandidateRows) -> list[dict[str, str]]:
+    """The likely hosts with their magnitudes, as the neighbour table or the stamp's scene has them."""
+    tmag = {star.source_id: star.tmag for view in reversed(rows.views) for star in view.stars}
+    target = _target_tmag(rows)
     return [
         {
             "source_id": host["source_id"],
             "probability": probability(host["probability"]),
+            "tmag": magnitude(tmag.get(host["source_id"], math.nan)),
+            "delta_tmag": magnitude(tmag.get(host["source_id"], math.nan) - target, signed=True),
             "separation": plain(host["separation_arcsec"]),
             "depth": depth_in_words(host["depth_required"]),
         }
-        for host in (() if hosts is None else hosts)
+        for host in hosts_of(rows.candidate or {})
     ]
 
 
@@ -180,8 +195,3 @@ def _table(
         {"name": name, "unit": units.get(name, ""), "cells": [shown(row.get(name)) for row in rows]} for name in columns
     ]
     return {"title": title, "headings": headings, "lines": lines}
-
-
-def base_flags(rows: CandidateRows) -> list[str]:
-    """A candidate's flags without what they say in brackets, each once."""
-    return list(dict.fromkeys(base_of(flag) for flag in rows.flags()))

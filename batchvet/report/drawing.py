@@ -17,8 +17,9 @@ from batchvet.report.style import PANELS, SECTOR_COLOURS, round_down, scale, sta
 from batchvet.report.view import Ellipse, SectorView, SkyView, Star
 from batchvet.report.words import equals, plain, sector_title, sky_title
 
+_LABELS, _LEAST_LABELLED = 5, 0.03  #: most labels in a corner of the sky, and the least likely host that has one
 _SIDE = 260.0  #: length of the longer side of an image, SVG units
-_LEFT, _TOP, _RIGHT, _BOTTOM = 56.0, 26.0, 98.0, 42.0  #: room for titles, ticks and the colour bar
+_LEFT, _TOP, _RIGHT, _BOTTOM = 56.0, 26.0, 118.0, 42.0  #: room for titles, ticks and the colour bar
 
 
 def sector_drawings(view: SectorView, assets: str = "../assets") -> list[Markup]:
@@ -54,10 +55,12 @@ def sky_drawing(sky: SkyView) -> Markup:
         value = n * step
         lines = f"M{to_x(value):.1f} {_TOP:g}v{2 * middle:g}M{_LEFT:g} {to_y(value):.1f}h{2 * middle:g}"
         parts.append(f'<path class="grid" d="{lines}"/>')
-        parts.append(_text(to_x(value), _TOP + 2 * middle + 16, plain(value), "middle"))
-        parts.append(_text(_LEFT - 6, to_y(value) + 4, plain(value), "end"))
+        parts.append(words_at(to_x(value), _TOP + 2 * middle + 16, plain(value), "middle"))
+        parts.append(words_at(_LEFT - 6, to_y(value) + 4, plain(value), "end"))
     near = [star for star in sky.stars if max(abs(star.col), abs(star.row)) <= reach]
     circles = [(to_x(s.col), to_y(s.row), star_radius(s.tmag) * middle / 9.0, s) for s in near if not s.is_target]
+    frame = f'<rect x="{_LEFT:g}" y="{_TOP:g}" width="{2 * middle:g}" height="{2 * middle:g}"/>'
+    parts.append(f'<clipPath id="clip-sky">{frame}</clipPath><g clip-path="url(#clip-sky)">')
     parts.append(_stars(circles))
     for (sector, ellipse), colour in zip(sky.sectors.items(), _colours(len(sky.sectors)), strict=True):
         shape = _ellipse(ellipse, 1.0, to_x(ellipse.x), to_y(ellipse.y), -unit, -unit)
@@ -66,14 +69,40 @@ def sky_drawing(sky: SkyView) -> Markup:
     if sky.joint is not None:
         parts.append(_position(sky.joint, to_x(sky.joint.x), to_y(sky.joint.y), -unit, -unit))
     parts.append(_reticle(to_x(0), to_y(0), 20.0))
-    for star in near:
-        p = sky.hosts.get(star.source_id, 0.0)
-        if p >= 0.01:
-            parts.append(_text(to_x(star.col) + 7, to_y(star.row) - 6, f"p {equals(p)}", "start", "mark"))
-    parts.append(_text(_LEFT + middle, _TOP + 2 * middle + 35, "east of the target (arcsec)", "middle", "label"))
-    parts.append(_turned(12, _TOP + middle, "north of the target (arcsec)"))
-    parts.append(_text(_LEFT, _TOP - 8, "On the sky, all sectors", "start", "title"))
-    return _svg(_LEFT + 2 * middle + 12, _TOP + 2 * middle + _BOTTOM, f"{sky_title(sky)}, positions on the sky", parts)
+    parts.append("</g>")
+    parts += _host_labels(sky, [(to_x(star.col), to_y(star.row), star) for star in near])
+    parts += _sector_names(sky, _TOP + 2 * middle)
+    parts.append(label(_LEFT + middle, _TOP + 2 * middle + 35, "east of the target (arcsec)"))
+    parts.append(turned_label(12, _TOP + middle, "north of the target (arcsec)"))
+    parts.append(words_at(_LEFT, _TOP - 8, "On the sky, all sectors", "start", "title"))
+    return svg(_LEFT + 2 * middle + 12, _TOP + 2 * middle + _BOTTOM, f"{sky_title(sky)}, positions on the sky", parts)
+
+
+def _host_labels(sky: SkyView, places: list[tuple[float, float, Star]]) -> list[str]:
+    """Probabilities in the upper left corner, the likeliest first, each with a line to its star."""
+    likely = [(sky.hosts.get(star.source_id, 0.0), x, y) for x, y, star in places]
+    parts = []
+    for number, (p, x, y) in enumerate(
+        sorted((host for host in likely if host[0] >= _LEAST_LABELLED), reverse=True)[:_LABELS]
+    ):
+        row = _TOP + 18.0 + 17.0 * number
+        words = f"p {equals(p)}"
+        start = _LEFT + 12.0 + 7.6 * len(words)
+        parts.append(f'<path class="leader" d="M{start:.1f} {row - 4:.1f}L{x:.1f} {y:.1f}"/>')
+        parts.append(words_at(_LEFT + 8.0, row, words, "start", "mark"))
+    return parts
+
+
+def _sector_names(sky: SkyView, bottom: float) -> list[str]:
+    """Which colour is which sector, in the lower left corner; of many sectors pointing tells."""
+    if len(sky.sectors) > _LABELS:
+        return []
+    parts = []
+    for number, (sector, colour) in enumerate(zip(sky.sectors, _colours(len(sky.sectors)), strict=True)):
+        row = bottom - 10.0 - 16.0 * (len(sky.sectors) - 1 - number)
+        parts.append(f'<path class="one" stroke="{colour}" d="M{_LEFT + 8:g} {row - 4:.1f}h14"/>')
+        parts.append(words_at(_LEFT + 27.0, row, f"sector {sector}", "start", "mark"))
+    return parts
 
 
 def _panel(view: SectorView, panel: str, marks: str, assets: str) -> Markup:
@@ -89,9 +118,9 @@ def _panel(view: SectorView, panel: str, marks: str, assets: str) -> Markup:
         _frame(_LEFT, _TOP, width, height, "frame"),
         *_pixel_ticks(view, size),
         *_bar(panel, view, width, height, assets),
-        _text(_LEFT, _TOP - 8, look.title, "start", "title"),
+        words_at(_LEFT, _TOP - 8, look.title, "start", "title"),
     ]
-    return _svg(_LEFT + width + _RIGHT, _TOP + height + _BOTTOM, f"{sector_title(view)}: {look.title}", parts)
+    return svg(_LEFT + width + _RIGHT, _TOP + height + _BOTTOM, f"{sector_title(view)}: {look.title}", parts)
 
 
 def _pixel_ticks(view: SectorView, size: float) -> list[str]:
@@ -100,12 +129,14 @@ def _pixel_ticks(view: SectorView, size: float) -> list[str]:
     rows, cols = view.shape
     parts = []
     for index in range(0, cols, max(1, round(cols / 4))):
-        parts.append(_text(_LEFT + (index + 0.5) * size, _TOP + rows * size + 16, str(left + index), "middle"))
+        parts.append(words_at(_LEFT + (index + 0.5) * size, _TOP + rows * size + 16, str(left + index), "middle"))
     for index in range(0, rows, max(1, round(rows / 4))):
-        parts.append(_text(_LEFT - 4, _TOP + (rows - index - 0.5) * size + 4, str(bottom + index), "end"))
+        parts.append(words_at(_LEFT - 4, _TOP + (rows - index - 0.5) * size + 4, str(bottom + index), "end"))
     frame = "CCD" if view.corner is not None else "stamp"
-    parts.append(_text(_LEFT + cols * size / 2, _TOP + rows * size + 35, f"{frame} column (pixel)", "middle", "label"))
-    parts.append(_turned(11, _TOP + rows * size / 2, f"{frame} row (pixel)"))
+    parts.append(
+        words_at(_LEFT + cols * size / 2, _TOP + rows * size + 35, f"{frame} column (pixel)", "middle", "label")
+    )
+    parts.append(turned_label(11, _TOP + rows * size / 2, f"{frame} row (pixel)"))
     return parts
 
 
@@ -120,13 +151,13 @@ def _bar(panel: str, view: SectorView, width: float, height: float, assets: str)
     ]
     ticks = np.array(limits.ticks())
     for value, place in zip(ticks.tolist(), limits.fraction(ticks).tolist(), strict=True):
-        parts.append(_text(x + 15, _TOP + height * (1 - place) + 4, plain(value), "start"))
+        parts.append(words_at(x + 15, _TOP + height * (1 - place) + 4, plain(value), "start"))
     if limits.extend in ("max", "both"):
         parts.append(f'<path class="ink" d="M{x:.1f} {_TOP - 2:g}l5.5 -7l5.5 7z"/>')
     if limits.extend in ("min", "both"):
         parts.append(f'<path class="ink" d="M{x:.1f} {_TOP + height + 2:.1f}l5.5 7l5.5 -7z"/>')
     longest = max(len(plain(value)) for value in ticks.tolist())
-    parts.append(_turned(x + 32 + 7 * longest, _TOP + height / 2, look.label))
+    parts.append(turned_label(x + 34 + 8.2 * longest, _TOP + height / 2, look.label))
     return parts
 
 
@@ -177,7 +208,7 @@ def _compass(view: SectorView, size: float) -> str:
         arrow = f"M{x:.1f} {y:.1f}l{length * dx:.1f} {-length * dy:.1f}"
         head = _arrow_head(x + length * dx, y - length * dy, dx, -dy)
         parts.append(f'<path class="halo" d="{arrow}"/><path class="line" d="{arrow}"/><path class="ink" d="{head}"/>')
-        parts.append(_text(x + 1.45 * length * dx, y - 1.45 * length * dy + 4, name, "middle", "mark bold"))
+        parts.append(words_at(x + 1.45 * length * dx, y - 1.45 * length * dy + 4, name, "middle", "mark bold"))
     return "".join(parts)
 
 
@@ -239,17 +270,24 @@ def _frame(x: float, y: float, width: float, height: float, look: str) -> str:
     return f'<rect class="{look}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
 
 
-def _text(x: float, y: float, words: str, anchor: str, look: str = "tick") -> str:
+def label(x: float, y: float, words: str) -> str:
+    """What an axis is, below it."""
+    return words_at(x, y, words, "middle", "label")
+
+
+def words_at(x: float, y: float, words: str, anchor: str, look: str = "tick") -> str:
+    """A text; `anchor` is start, middle or end."""
     return f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _turned(x: float, y: float, words: str) -> str:
+def turned_label(x: float, y: float, words: str) -> str:
     """Text that reads upwards."""
     place = f'x="{x:.1f}" y="{y:.1f}" transform="rotate(-90 {x:.1f} {y:.1f})"'
     return f'<text class="label" {place} text-anchor="middle">{escape(words)}</text>'
 
 
-def _svg(width: float, height: float, label: str, parts: Iterable[str]) -> Markup:
+def svg(width: float, height: float, label: str, parts: Iterable[str]) -> Markup:
+    """The element that holds the parts; `label` tells those who cannot see."""
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
     head = f'<svg class="drawing" {size} role="img" aria-label="{escape(label)}">'
     return Markup(head + "".join(parts) + "</svg>")

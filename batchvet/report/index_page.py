@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from batchvet.report.candidate_page import CandidateRows, base_flags
+from batchvet.report.candidate_page import CandidateRows
 from batchvet.report.raster import data_url, png
 from batchvet.report.style import SIGNED_MAP, scale
 from batchvet.report.view import number, text
@@ -54,7 +54,7 @@ def index_row(rows: CandidateRows, page: str) -> dict[str, Any]:
         "host": text(candidate, "best_host_id"),
         "status": ", ".join(f"{n} {name}" for name, n in sorted(status.items())),
         "statuses": " ".join(sorted(status)),
-        "flags": " ".join(base_flags(rows)),
+        "flags": " ".join(rows.flags()),
         "n_rows": len(rows.sectors),
         "thumbnail": thumbnail,
         "thumbnail_sector": sector,

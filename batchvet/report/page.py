@@ -25,6 +25,7 @@ from batchvet.report.view import Row, rows_of
 
 #: Candidates whose rows are taken out of the tables at a time.
 _BATCH = 256
+_NO_NAMES = ("run", "output", "out", "results")
 #: The file by which a report is known, so that nothing else is ever replaced.
 _MARKER = ".batchvet-report"
 
@@ -85,7 +86,7 @@ def _write(run: Results, place: Path) -> None:
     )
     pages.globals |= {
         "version": batchvet.__version__,
-        "run_name": run.directory.resolve().name,
+        "run_name": run_name(run.directory),
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     names = page_names(sorted(set(run.sectors["toi"]) | set(run.candidates["toi"]), key=natural_order))
@@ -144,6 +145,12 @@ def _by_candidate(frame: pd.DataFrame, batch: list[str]) -> dict[str, list[Row]]
     for row in rows_of(frame[frame["toi"].isin(batch)]):
         rows.setdefault(row["toi"], []).append(row)
     return rows
+
+
+def run_name(directory: Path) -> str:
+    """What a run is called: its directory, with the one above it where the name alone says nothing."""
+    place = directory.resolve()
+    return place.name if place.name.lower() not in _NO_NAMES else f"{place.parent.name}/{place.name}".lstrip("/")
 
 
 def page_names(tois: list[str]) -> dict[str, str]:

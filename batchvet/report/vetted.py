@@ -16,6 +16,7 @@ from batchvet.report.plot import plot_candidate, plot_sector
 from batchvet.report.view import SectorView, SkyView, sector_view, sky_view
 from batchvet.report.words import equals, plain
 from batchvet.results.views import sector_lines
+from batchvet.vetting.judge import host_columns
 from batchvet.vetting.notebook import VettedSectors
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Vetted(VettedSectors):
 
     def _views(self) -> tuple[list[SectorView], SkyView]:
         named = {"toi": f"TIC {self.rows[0]['tic']}", "tic": self.rows[0]["tic"]}
-        candidate = asdict(self.verdict) | named
+        candidate = asdict(self.verdict) | host_columns(self.verdict.host_candidates) | named
         pairs = list(zip(self.rows, self.images_of_rows, strict=True))
         views = [sector_view(row | named, images | named if images else None, candidate) for row, images in pairs]
         return views, sky_view(candidate, self.rows, [images for _, images in pairs if images])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray
+from batchvet.results.schema import hosts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,13 +112,20 @@ class SkyView:
         return not self.stars and not self.sectors and self.joint is None
 
     def reach(self) -> float:
-        """Half the side of a square about the target that shows the dip, its errors and the hosts, arcsec."""
-        points = [21.0]
-        for ellipse, sigma in [(e, 1.0) for e in self.sectors.values()] + [(self.joint, 3.0)]:
-            if ellipse is not None:
-                points.append(float(np.abs(ellipse.outline(sigma)).max()))
+        """Half the side of a square about the target that shows what is measured, arcsec.
+
+        That is the joint place with three times its error, the likely hosts, and of the sectors' ellipses what is
+        not much farther; a vague sector runs off the frame.
+        """
+        points = [4.0]
+        if self.joint is not None:
+            points.append(float(np.abs(self.joint.outline(3.0)).max()))
         points += [math.hypot(s.col, s.row) for s in self.stars if self.hosts.get(s.source_id, 0) > 0.01]
-        return min(1.15 * max(points), 240.0)
+        sectors = [float(np.abs(ellipse.outline(1.0)).max()) for ellipse in self.sectors.values()]
+        most = 2.0 * max(points) if self.joint is not None else math.inf
+        return min(
+            1.15 * max(*points, *(min(reach, most) for reach in sectors)) if sectors else 1.15 * max(points), 240.0
+        )
 
 
 def sector_view(sector: Row, image: Row | None, candidate: Row | None) -> SectorView:
@@ -164,7 +172,6 @@ def sky_view(candidate: Row, sectors: Iterable[Row], images: Iterable[Row]) -> S
         ellipse = _offset(row)
         if ellipse is not None:
             ellipses[int(row["sector"])] = ellipse
-    hosts = candidate.get("host_candidates")
     return SkyView(
         toi=str(candidate["toi"]),
         tic=int(candidate["tic"]),
@@ -172,7 +179,7 @@ def sky_view(candidate: Row, sectors: Iterable[Row], images: Iterable[Row]) -> S
         stars=_stars_on_sky(images),
         sectors=ellipses,
         joint=_offset(candidate),
-        hosts={host["source_id"]: float(host["probability"]) for host in (() if hosts is None else hosts)},
+        hosts={host["source_id"]: float(host["probability"]) for host in hosts_of(candidate)},
         figures={name: number(candidate, name) for name in ("offset_arcsec", "significance_sigma", "p_target")},
     )
 

@@ -86,10 +86,30 @@ def probability(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def magnitude(value: float, *, signed: bool = False) -> str:
+    """A magnitude, or with its sign a difference of two."""
+    if not math.isfinite(value):
+        return NOTHING
+    return (f"{value:+.2f}" if signed and value else f"{value:.2f}").replace("-", "−")
+
+
+def with_error(value: float, error: float, unit: str = "") -> str:
+    """A value with its error, to two digits of the error; alone where that is not known."""
+    if not math.isfinite(value):
+        return NOTHING
+    unit = f" {unit}" if unit else ""
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.9g}{unit}".replace("-", "−")
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}{unit}".replace("-", "−")
+
+
 def depth_in_words(fraction: float | None) -> str:
     """An eclipse that a star would need."""
     if fraction is None or not math.isfinite(fraction):
         return NOTHING
+    if fraction <= 0.0:
+        return "no dip"
     if fraction > 1.0:
         return "more than all its light"
     return f"{plain(100 * fraction)} %" if fraction >= 0.001 else f"{plain(1e6 * fraction)} ppm"

@@ -9,9 +9,10 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,12 +20,39 @@ import pyarrow.parquet as pq
 
 from batchvet.results.directory import CANDIDATES, HOSTS, writing
 from batchvet.results.parts import as_table, write_table
-from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS_SCHEMA
+from batchvet.results.schema import BARE, CANDIDATES_SCHEMA, HOSTS_SCHEMA
+from batchvet.results.writer import packed, unpacked
 from batchvet.vocabulary import FINAL_FAULTS
 
 WAITING = ".candidates"  #: where rows wait for the table
 _ROWS_PER_PART = 1024
 _SECONDS_PER_PART = 30.0
+
+
+@dataclass(frozen=True)
+class CandidateTables:
+    """Rows of several candidates as columns, and beside them those of their stars."""
+
+    candidates: pa.Table
+    hosts: pa.Table
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]]) -> Self:
+        """Rows of candidates, each with its stars' rows under the name ``hosts``, when it has any."""
+        stars = [star for row in rows for star in row.get("hosts", ())]
+        candidates = [{name: value for name, value in row.items() if name != "hosts"} for row in rows]
+        return cls(
+            as_table(candidates, BARE["candidates"], "candidates"),
+            as_table(stars, BARE["hosts"], "hosts"),
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As streams of Arrow, like rows of the other tables."""
+        return _unpacked, (packed(self.candidates), packed(self.hosts))
+
+
+def _unpacked(candidates: bytes, hosts: bytes) -> CandidateTables:
+    return CandidateTables(unpacked(candidates), unpacked(hosts))
 
 
 class CandidateRows:
@@ -43,7 +71,8 @@ class CandidateRows:
         self._waiting = directory / WAITING
         self._footer = footer
         self._hosts = directory / HOSTS
-        self._rows: list[Mapping[str, Any]] = []
+        self._rows: list[CandidateTables] = []
+        self._n_rows = 0
         self._last_commit = time.monotonic()
 
     def known(self) -> dict[str, str]:
@@ -56,22 +85,22 @@ class CandidateRows:
                 found[toi] = made_from or "" if holds else ""
         return found
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Take a row; commit a part when there are enough of them, or when the last one is old."""
-        self._rows.append(row)
-        if len(self._rows) >= _ROWS_PER_PART or time.monotonic() - self._last_commit > _SECONDS_PER_PART:
+    def add(self, rows: Sequence[Mapping[str, Any]] | CandidateTables) -> None:
+        """Take rows; commit a part when there are enough of them, or when the last one is old."""
+        self._rows.append(rows if isinstance(rows, CandidateTables) else CandidateTables.of(rows))
+        self._n_rows += self._rows[-1].candidates.num_rows
+        if self._n_rows >= _ROWS_PER_PART or time.monotonic() - self._last_commit > _SECONDS_PER_PART:
             self.flush()
 
     def flush(self) -> None:
         """Commit what was taken. Raises RunError where there is no room, as all that writes here."""
-        if self._rows:
+        if self._n_rows:
             name = f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:6]}.parquet"
-            stars = [star for row in self._rows for star in row.get("hosts", ())]
+            stars = pa.concat_tables([several.hosts for several in self._rows])
             write_table(self._waiting / HOSTS / name, stars, HOSTS_SCHEMA, self._footer)
-            candidates = [{name: value for name, value in row.items() if name != "hosts"} for row in self._rows]
-            rows = as_table(candidates, CANDIDATES_SCHEMA, "candidates")
+            rows = pa.concat_tables([several.candidates for several in self._rows])
             write_table(self._waiting / name, rows, CANDIDATES_SCHEMA, self._footer)
-        self._rows = []
+        self._rows, self._n_rows = [], 0
         self._last_commit = time.monotonic()
 
     def write(self, wanted: Mapping[str, str]) -> int:

@@ -26,7 +26,7 @@ from batchvet.results.parts import MANIFEST, STAGING, WRITE_ORDER, manifest, par
 from batchvet.results.row_index import RowIndex, gathered, lost_rows, row_index
 from batchvet.results.schema import TABLES
 
-ROWS_PER_FILE = 4096  #: 60 MB of images and evidence while they are merged
+ROWS_PER_FILE = 2048  #: 30 MB of images and evidence while they are merged
 _MERGED = re.compile(
     r"part-0{5}\d{15}-"
 )  #: names of merged parts begin with a TIC number, those of new ones with a time
@@ -69,18 +69,22 @@ def compact(
             (staging / table).mkdir(parents=True)
     for piece in pieces:
         for table in WRITE_ORDER:
-            if piece.there:
-                swap[table] += [piece.name] if (directory / table / piece.name).exists() else []
-            else:
-                rows = gathered(directory, table, index.between(piece.start, piece.stop))
-                if rows.num_rows:
-                    write_table(staging / table / piece.name, rows, TABLES[table], footer)
-                    swap[table].append(piece.name)
+            swap[table] += [piece.name] if _merged(directory, index, piece, table, footer) else []
     with writing(staging):
         sync_directory(staging)
         sync_directory(directory)
     write_file(directory / MANIFEST, json.dumps(swap).encode())
     _roll_forward(directory, swap)
+
+
+def _merged(directory: Path, index: RowIndex, piece: _Piece, table: str, footer: Mapping[str, str]) -> bool:
+    """Write a new part where it waits for the swap; whether there is one, new or old."""
+    if piece.there:
+        return (directory / table / piece.name).exists()
+    rows = gathered(directory, table, index.between(piece.start, piece.stop))
+    if rows.num_rows:
+        write_table(directory / STAGING / table / piece.name, rows, TABLES[table], footer)
+    return bool(rows.num_rows)
 
 
 def recover(directory: Path) -> None:

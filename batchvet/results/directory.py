@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import batchvet
@@ -37,19 +40,73 @@ def sole_writer(directory: Path) -> Iterator[None]:
     RunError
         It cannot be written, or another run is writing there.
     """
+    path = directory / _LOCK
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / _LOCK).open("w")
+        lock = path.open("a+")
     except OSError as error:
         raise RunError(f"{directory}: cannot be written ({error.strerror}); choose another --output") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunError(
-                f"{directory}: another batchvet run is writing here; wait for it or choose --output"
-            ) from error
-        yield
+            raise _held(directory, _holder(path)) from error
+        except OSError:  # a file system without locks, as some of NFS: what is written there has to do
+            holder = _holder(path)
+            if _may_live(holder):
+                raise _held(directory, holder) from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "since": now()}) + "\n")
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def _holder(lock: Path) -> dict[str, Any]:
+    """Who wrote a lock file: host, process, since; empty when nobody holds it, or it does not say."""
+    try:
+        holder = json.loads(lock.read_text(encoding="utf-8"))
+        return {"host": str(holder["host"]), "process": int(holder["process"]), "since": str(holder["since"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _may_live(holder: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote a lock file may be there still; on another host that cannot be seen."""
+    if not holder:
+        return False
+    if holder["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(holder["process"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _held(directory: Path, holder: Mapping[str, Any]) -> RunError:
+    who = f"process {holder['process']} on {holder['host']} since {holder['since']}" if holder else "another process"
+    return RunError(
+        f"{directory}: another batchvet run is writing here ({who}); wait for it, or choose --output. If it is gone "
+        f"and this stays, delete {directory / _LOCK}"
+    )
+
+
+def is_being_written(directory: Path) -> bool:
+    """Whether some process holds the directory as :func:`sole_writer`."""
+    try:
+        with (directory / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back when the file is closed
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager
@@ -107,9 +164,13 @@ def read_plan(directory: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: damaged; run 'batchvet run CONFIG' again to write it anew") from error
     if version != FORMAT_VERSION:
-        age = "a newer" if isinstance(version, int) and version > FORMAT_VERSION else "another"
+        newer = isinstance(version, int) and version > FORMAT_VERSION
+        config = quote(str(plan.get("config_file") or "CONFIG"))
+        anew = f"'batchvet run {config} --output ANOTHER' makes its tables anew, from the same cache"
+        remedy = "read it with that version" if newer else anew
         raise RunError(
-            f"{path}: written by {age} version of batchvet (format {version}, this one has {FORMAT_VERSION})"
+            f"{path}: written by {'a newer' if newer else 'an earlier'} version of batchvet "
+            f"{plan.get('software_version', '')} (format {version}, this one reads {FORMAT_VERSION}); {remedy}"
         )
     return plan
 

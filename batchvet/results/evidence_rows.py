@@ -47,7 +47,7 @@ COLUMNS = """
     galactic_latitude | float | deg | of the target
     prf_source | str | | PRF used: spoc or empirical
     has_neighbours | bool | | whether a neighbour table was given
-    flags | strings | | what to know about this sector
+    flag_names | strings | | what to know about this sector
     map_row | float | pixel | row of the first node of the map of the stamp
     map_col | float | pixel | column of the first node of the map of the stamp
     map_step | float | pixel | distance between nodes of the map of the stamp
@@ -120,7 +120,7 @@ def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
         "galactic_latitude": evidence.table.galactic_latitude,
         "prf_source": evidence.prf_source,
         "has_neighbours": evidence.has_neighbours,
-        "flags": list(evidence.flags),
+        "flag_names": list(evidence.flags),
         **_map_columns(evidence.maps),
         **_host_columns(evidence.hosts),
         **_part_columns(evidence.parts),
@@ -165,7 +165,7 @@ def evidence_of_row(row: Mapping[str, Any]) -> SectorEvidence:
         ),
         prf_source=str(row["prf_source"]),
         has_neighbours=bool(row["has_neighbours"]),
-        flags=tuple(str(flag) for flag in row["flags"]),
+        flags=tuple(str(flag) for flag in row["flag_names"]),
         parts=_parts_of(row),
     )
 

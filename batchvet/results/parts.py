@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchvet.errors import RunError
+from batchvet.results.astropy_header import astropy_header
 from batchvet.results.directory import write_file
 from batchvet.results.schema import TABLES
 
@@ -105,10 +107,22 @@ def write_table(
         There is no room, or no permission.
     """
     table = rows if isinstance(rows, pa.Table) else as_table(rows, schema, path.parent.name)
-    table = table.cast(schema).replace_schema_metadata({f"batchvet.{key}": value for key, value in footer.items()})
+    table = with_words(table.cast(schema))
+    ours = {f"batchvet.{key}": value for key, value in footer.items()}
+    table = table.replace_schema_metadata(ours | astropy_header(table))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     write_file(path, memoryview(sink.getvalue()))
+
+
+def with_words(table: pa.Table) -> pa.Table:
+    """The table with an empty word, or no words, where one is null: that is what every reader understands."""
+    nothing: dict[pa.DataType, Any] = {pa.string(): "", pa.list_(pa.string()): []}
+    for index, field in enumerate(table.schema):
+        if field.type in nothing:
+            words: Any = pc.coalesce(table[index], pa.scalar(nothing[field.type], field.type))
+            table = table.set_column(index, field, words)
+    return table
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, name: str) -> pa.Table:

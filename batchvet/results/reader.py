@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,9 +16,12 @@ from batchvet.errors import RunError
 from batchvet.results.directory import CANDIDATES, HOSTS, MATCHES, read_plan
 from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import gathered, row_index
-from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS_SCHEMA, MATCHES_SCHEMA
+from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS_SCHEMA, MATCHES_SCHEMA, described, hosts_of
 from batchvet.results.success import is_finished
 from batchvet.vocabulary import FINAL_FAULTS
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
 
 
 class RunResults:
@@ -46,11 +51,14 @@ class RunResults:
 
     @cached_property
     def candidates(self) -> pd.DataFrame:
-        """One row per candidate, all sectors together; empty until the run has finished."""
+        """One row per candidate, all sectors together; empty until the run has finished.
+
+        ``host_candidates`` has the columns ``host_*`` once more, star by star: a list of dictionaries.
+        """
         path = self.directory / CANDIDATES
         if not path.exists():
-            return _described(CANDIDATES_SCHEMA.empty_table())
-        return _described(_read_whole(path, "batchvet run CONFIG"))
+            return _with_host_candidates(_described(CANDIDATES_SCHEMA.empty_table()))
+        return _with_host_candidates(_described(_read_whole(path, "batchvet run CONFIG")))
 
     @cached_property
     def hosts(self) -> pd.DataFrame:
@@ -66,6 +74,35 @@ class RunResults:
         """Candidates whose ephemeris another one, or a known variable, has too; as ``batchvet match`` left them."""
         path = self.directory / MATCHES
         return _described(_read_whole(path, "batchvet match RUN") if path.exists() else MATCHES_SCHEMA.empty_table())
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The table of that name: candidates, hosts, matches, sectors, images or evidence."""
+        if name not in described():
+            raise RunError(f"there is no table {name!r}; there are {', '.join(described())}")
+        return cast("pd.DataFrame", getattr(self, name))
+
+    def to_astropy(self, table: str = "candidates") -> QTable:
+        """A table with units, as astropy has it.
+
+        Parameters
+        ----------
+        table : str
+            candidates, hosts, matches, sectors, images or evidence.
+
+        Returns
+        -------
+        QTable
+            Columns with units are quantities, and every column has its sentence in ``info.description``. Lists of
+            words are text, lists of numbers rows of an array; for the columns ``host_*`` see the table ``hosts``.
+
+        Raises
+        ------
+        RunError
+            There is no such table.
+        """
+        from batchvet.results.astropy_tables import astropy_table
+
+        return astropy_table(self.table(table), table)
 
     @property
     def not_judged(self) -> pd.DataFrame:
@@ -87,17 +124,30 @@ class RunResults:
         """
         written = str(toi).strip()
         name = written.removeprefix("TOI").strip(" -")
-        rows = self.sectors[self.sectors["toi"] == name]
+        rows = self._rows("toi", name)
         if not rows.empty:
             return rows
         tic = re.fullmatch(r"(?:TIC)?[ _-]*(\d+)", written, re.IGNORECASE)
-        of_target = self.sectors[self.sectors["tic"] == int(tic[1])] if tic and len(tic[1]) < 19 else rows
+        of_target = self._rows("tic", int(tic[1])) if tic and len(tic[1]) < 19 else rows
         found = sorted(set(of_target["toi"]))
         if len(found) == 1:
             return of_target
-        alike = sorted({other for other in self.sectors["toi"] if other.split(".")[0] == name.split(".")[0]})[:5]
+        others = set(map(str, row_index(self.directory).rows["toi"].to_pylist()))
+        alike = sorted(other for other in others if other.split(".")[0] == name.split(".")[0])[:5]
         hint = f"; it has {', '.join(found or alike)}" if found or alike else ""
         raise RunError(f"{self.directory}: no candidate {name!r} in this run{hint}")
+
+    def _rows(self, column: str, value: str | int) -> pd.DataFrame:
+        """Rows of `sectors` with that name or target; read alone, unless the table has been read already."""
+        if "sectors" in self.__dict__:
+            return self.sectors[self.sectors[column] == value]
+
+        def read() -> pa.Table:
+            index = row_index(self.directory)
+            chosen = np.asarray(index.rows[column].to_numpy() == value, dtype=bool)
+            return gathered(self.directory, "sectors", index.only(chosen))
+
+        return _described(undisturbed(self.directory, read))
 
     def _frame(self, table: str) -> pd.DataFrame:
         return _described(
@@ -111,6 +161,12 @@ def _read_whole(path: Path, command: str) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{path}: damaged table ({reason}); delete it and run '{command}' again") from error
+
+
+def _with_host_candidates(candidates: pd.DataFrame) -> pd.DataFrame:
+    stars = [hosts_of(row) for row in cast("list[dict[str, Any]]", candidates.to_dict("records"))]
+    candidates["host_candidates"] = pd.Series(stars, index=candidates.index, dtype=object)
+    return candidates
 
 
 def _described(table: pa.Table) -> pd.DataFrame:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from batchvet.results import evidence_rows
+from batchvet.results import evidence_rows, star_columns
 from batchvet.science import aperture_dependence, centroid_shift, depth_map
 from batchvet.science.metric import Metric
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _ARROW = {
     "str": pa.string(),
@@ -60,7 +60,7 @@ _TASK = _columns(
     n_in_transit | int | | Of these, within half a duration of mid-transit.
     n_transits | int | | Transits in the difference image; where it was not made, those with a cadence in transit.
     status | str | | ok, skipped (nothing to measure) or error (the pixels cannot be used).
-    flags | strings | | Every flag of the row, those of its checks too.
+    flag_names | strings | | Flags that bear on the verdict: file's, row's, localisation's; V08 to V10 have their own.
     error_kind | str | | Why it was skipped or failed, in a word; empty when ok.
     error | str | | The same in a sentence.
     """
@@ -130,6 +130,15 @@ _IMAGES = _columns(
     star_col | floats | pixel | Their columns in the stamp.
     star_row | floats | pixel | Their rows in the stamp.
     star_tmag | floats | mag | Their TESS magnitudes.
+    folded_hours | floats | h | Time from mid-transit of each bin of the light in the aperture, folded.
+    folded_odd_ppm | floats | ppm | Light over that out of transit, minus 1, an odd number of periods from t0.
+    folded_odd_error_ppm | floats | ppm | Its error.
+    folded_even_ppm | floats | ppm | The same of an even number of periods; a single transit is one of these.
+    folded_even_error_ppm | floats | ppm | Its error.
+    folded_secondary_phase | float | | Phase about which a secondary eclipse is looked at, periods after the transit.
+    folded_secondary_ppm | floats | ppm | Light about that phase, in the same bins.
+    folded_secondary_error_ppm | floats | ppm | Its error.
+    folded_phase_ppm | floats | ppm | Light of a whole period in 100 bins from phase -0.25 on; empty if single.
     """
 )
 
@@ -161,6 +170,12 @@ _CANDIDATES = _columns(
     prior_not_in_table | float | | Prior of a star that the table lacks: 1 % or, where that ends early, more.
     best_host_id | str | | The most likely star.
     p_best_host | float | | Its calibrated probability.
+    host_source_id | strings | | The stars that make up 95 % of the probability, the likeliest first.
+    host_probability | doubles | | Of each, the calibrated probability that the dip is its.
+    host_separation_arcsec | doubles | arcsec | Of each, the distance from the target.
+    host_depth_required | doubles | | Of each, the eclipse it would need, a fraction of its light; above 1 cannot be.
+    host_log_likelihood | doubles | | Of each, the log likelihood that it has the dip, against no dip.
+    host_prior | doubles | | Of each, the prior probability.
     offset_arcsec | float | arcsec | Dip minus target, all sectors together, length.
     offset_ra_arcsec | float | arcsec | Dip minus target, east.
     offset_dec_arcsec | float | arcsec | Dip minus target, north.
@@ -209,33 +224,18 @@ CANDIDATES = (
     *_PARTS,
     *_columns(
         """
-        flags | strings | | What to know about the candidate.
+        flag_names | strings | | What to know about the candidate.
         calibration_version | str | | Of the probabilities' calibration.
-        error_kind | str | | Why it could not be judged, in a word; null when it was.
+        error_kind | str | | Why it could not be judged, in a word; empty when it was.
         error | str | | The same in a sentence.
         made_from | str | | Stands for its sectors' hashes, calibration and priors: judged again when one changes.
         """
     ),
 )
 
-MATCHES = (
-    *IDENTITY[:2],
-    *_columns(
-        """
-        ephemeris_match | str | | Candidate of the run, or star of the table, that has the same ephemeris.
-        match_kind | str | | How the two can share light: same_place, near, same_column or same_camera.
-        match_p | float | | Chance that so good a match is luck.
-        match_table | str | | Where the other is from: run, or the name of the table.
-        period_ratio | float | | Period of the other over that of the candidate: an integer, or one over it.
-        period_difference_ppm | float | ppm | What is left of it: difference of ln P, in millionths.
-        epoch_difference_minutes | float | min | Between the dips of the two where their epochs are.
-        separation_arcsec | float | arcsec | Between the two.
-        match_tmag | float | mag | TESS magnitude of the other; null when not known.
-        """
-    ),
-)
+MATCHES = (*IDENTITY[:2], *_columns(star_columns.MATCHES))
 
-#: What `host_candidates` has of each star.
+#: What the columns `host_*` of `candidates` have of each star.
 HOST_FIELDS = _columns(
     """
     source_id | str | | The star's name in the neighbour table, or what else could make the dip.
@@ -246,35 +246,10 @@ HOST_FIELDS = _columns(
     prior | float | | Its prior probability.
     """
 )
-_HOST = pa.struct([pa.field(column.name, _ARROW[column.kind]) for column in HOST_FIELDS])
+HOST_NAMES = tuple(column.name for column in HOST_FIELDS)
 
 #: One row for each candidate and star of its table, the target included.
-HOSTS = (
-    *IDENTITY[:2],
-    *_columns(
-        """
-        source_id | str | | The star's name in the neighbour table.
-        is_target | bool | | Whether it is the candidate's target.
-        word | str | | HOST, POSSIBLE, CLEARED or CANNOT_TELL.
-        probability | float | | Calibrated probability that the dip is its.
-        ra | float | deg | Right ascension, by the catalogue's place of the target.
-        dec | float | deg | Declination, by the same.
-        tmag | float | mag | TESS magnitude.
-        delta_tmag | float | mag | TESS magnitude minus the target's, as the catalogue has that.
-        separation_arcsec | float | arcsec | From the target.
-        position_angle_deg | float | deg | From the target, north through east.
-        depth_required | float | | Of the eclipse that it would need, as a fraction of its light; more than 1 cannot be.
-        depth_required_error | float | | Its error, 1 sigma, from the noise; null where it cannot make the dip.
-        depth_required_ppm | float | ppm | The same depth.
-        depth_measured | float | | Of the eclipse that is seen there, all able stars fitted together; null if not able.
-        depth_measured_error | float | | Its error, 1 sigma, from the noise and what the others leave open.
-        log_likelihood | float | | Log likelihood that it has the dip, against no dip.
-        prior | float | | Its prior probability.
-        delta_chi2 | float | | Twice the difference of log likelihood to the likeliest star.
-        made_from | str | | That of its candidate's row.
-        """
-    ),
-)
+HOSTS = (*IDENTITY[:2], *_columns(star_columns.HOSTS))
 
 
 @dataclass(frozen=True)
@@ -288,7 +263,7 @@ class CheckFigures:
         """Status, flags and figures of the check of that name."""
         prefix = check.lower()
         return (
-            Column(f"{prefix}_status", "str", "", f"{check}: ok, skipped or error; null when it was not asked for."),
+            Column(f"{prefix}_status", "str", "", f"{check}: ok, skipped or error; empty when it was not asked for."),
             Column(f"{prefix}_flags", "strings", "", f"{check}: its flags."),
             *(Column(f"{prefix}_{name}", m.kind, m.unit, f"{check}: {m.doc}") for name, m in self.metrics.items()),
         )
@@ -320,20 +295,28 @@ HASH_NAMES = ("stamp_hash", "candidate_hash", "neighbours_hash", "settings_hash"
 
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
     """Arrow schema with the unit and the sentence in each field's metadata."""
-    fields = [pa.field(c.name, _ARROW[c.kind], metadata={"unit": c.unit, "description": c.text}) for c in columns]
-    if columns is CANDIDATES:
-        text = {"unit": "", "description": "The stars that make up 95 % of the probability, the likeliest first."}
-        fields.insert(
-            [column.name for column in columns].index("offset_arcsec"),
-            pa.field("host_candidates", pa.list_(_HOST), metadata=text),
-        )
-    return pa.schema(fields)
+    return pa.schema(
+        [pa.field(c.name, _ARROW[c.kind], metadata={"unit": c.unit, "description": c.text}) for c in columns]
+    )
 
 
 TABLES = {"sectors": arrow_schema(SECTORS), "images": arrow_schema(IMAGES), "evidence": arrow_schema(EVIDENCE)}
 CANDIDATES_SCHEMA = arrow_schema(CANDIDATES)
 MATCHES_SCHEMA = arrow_schema(MATCHES)
 HOSTS_SCHEMA = arrow_schema(HOSTS)
+#: The same without units and sentences, for rows on their way.
+BARE = {
+    name: pa.schema([field.remove_metadata() for field in schema])
+    for name, schema in {**TABLES, "candidates": CANDIDATES_SCHEMA, "hosts": HOSTS_SCHEMA}.items()
+}
+
+
+def hosts_of(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The likely hosts in a row of `candidates`, each with the names of :data:`HOST_FIELDS`."""
+    columns = [candidate.get(f"host_{name}") for name in HOST_NAMES]
+    if any(column is None or isinstance(column, float) for column in columns):
+        return []
+    return [dict(zip(HOST_NAMES, host, strict=True)) for host in zip(*columns, strict=True)]
 
 
 def described() -> dict[str, list[dict[str, str]]]:

@@ -121,7 +121,7 @@ def _why(candidate: dict[str, Any], rows: pd.DataFrame) -> str:
     failed = ", ".join(dict.fromkeys(kind for kind in kinds if kind and kind != ErrorKind.MISSING_TPF))
     if candidate.get("verdict") == Verdict.NO_DATA:
         return failed
-    flags = candidate.get("flags")
+    flags = candidate.get("flag_names")
     obstacles = [flag for flag in (flags if flags is not None else ()) if flag in _OBSTACLES]
     return failed or (str(obstacles[0]) if obstacles and candidate.get("verdict") == Verdict.INCONCLUSIVE else "")
 

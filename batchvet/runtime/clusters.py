@@ -37,7 +37,11 @@ _DASK_SETTINGS = {
     "distributed.logging": {"distributed": "error"},
     "logging": {"distributed": "error"},
 }
-_LOGGERS = ("distributed", "tornado.application")  #: of this process; what they would say is said by us, in words
+_LOGGERS = (
+    "distributed",
+    "tornado.application",
+    "asyncio",
+)  #: of this process; what they would say is said by us, in words
 
 
 @contextmanager
@@ -55,9 +59,10 @@ def open_executor(settings: ClusterSettings, *, item_timeout_s: float = 300.0) -
         yield SerialExecutor()
         return
     import dask
+    import distributed  # noqa: F401  its defaults must be there before others are set, or they go with these
 
     with dask.config.set(_DASK_SETTINGS), _quiet(), _executor(settings, item_timeout_s) as executor:
-        executor.wait_for_workers()
+        executor.crew.wait_for_first()
         yield executor
 
 
@@ -66,7 +71,8 @@ def _executor(settings: ClusterSettings, item_timeout_s: float) -> Iterator[Dask
     """On workers that were started here, or on somebody's."""
     from distributed import Client
 
-    from batchvet.runtime.dask_executor import DaskExecutor, Patience
+    from batchvet.runtime.crew import Patience
+    from batchvet.runtime.dask_executor import DaskExecutor
 
     patience = Patience(item_timeout_s, settings.wait_s)
     if settings.scheduler or settings.scheduler_file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from batchvet.pixels.storage_location import open_storage
 from batchvet.runtime.config_words import in_words, not_a_table, read_yaml, yaml_problem
 from batchvet.runtime.ingest import Downloads
 from batchvet.runtime.prf_choice import PrfChoice
+from batchvet.runtime.proof import Asked, asked_of
 from batchvet.runtime.settings import (
     ClusterSettings,
     FetchedNeighbours,
@@ -25,6 +26,7 @@ from batchvet.runtime.settings import (
     as_value_error,
     expanded,
 )
+from batchvet.runtime.tasks import Task
 from batchvet.science.priors import Priors
 from batchvet.vetting.settings import ALL_CHECKS, Check, VetSettings
 
@@ -113,7 +115,17 @@ class RunConfig(Settings):
         """Where files of the archive arrive, and how they are fetched."""
         polite = [source.politeness for source in self.sources if source.politeness is not None]
         how = polite[0] if polite else Politeness()
-        return Downloads(self._beside_cache("downloads"), self._beside_cache("quarantine"), how)
+        return Downloads(self.cache, self._beside_cache("downloads"), self._beside_cache("quarantine"), how)
+
+    @property
+    def worker_cache(self) -> str:
+        """The cache as workers see it."""
+        return self.cluster.worker_cache or self.cache
+
+    def asked(self, tasks: Iterable[Task]) -> Asked:
+        """What workers must prove before they get these tasks."""
+        prf = self.vet_settings().prf_directory
+        return asked_of(tasks, self.cache, self.worker_cache, [prf] if prf else [])
 
     def science_settings(self) -> dict[str, Any]:
         """What a row's numbers depend on, apart from its inputs and its PRF."""

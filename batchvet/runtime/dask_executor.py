@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import faulthandler
-import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, wait
+from distributed import Client, Future, KilledWorker, get_worker, wait
 
-from batchvet.errors import RunError
-from batchvet.runtime.executors import Item, Lost, Result, Work
+from batchvet.runtime.crew import Crew, Patience, scheduler_answers
+from batchvet.runtime.executors import Doubtful, Item, Lost, Result, Work, never
+from batchvet.runtime.proof import Asked, fault_of_worker
+from batchvet.runtime.watchdog import watched
 from batchvet.vetting.threads import one_thread
 
 BATCHES_PER_THREAD = 3  #: in flight: one at work, the others so that a worker never waits for the client
 _POLL_SECONDS = 0.5  #: how often an interrupt or the loss of all workers is noticed
-_LOOK_SECONDS = 3.0  #: how often workers are counted, and lost ones replaced
 _FETCH_SECONDS = 30.0  #: to fetch the results of a batch; one whose worker went with them is done again
+_MOST_CHOICES = 3  #: times that a batch is given to other workers because all that might do it are gone
+
+_proved: set[Asked] = set()  #: of this process, where it is a worker's
 
 
 @dataclass(frozen=True)
@@ -30,25 +31,33 @@ class Batch:
 
     work: Callable[[Any], Any]
     timeout_s: float
+    asked: Asked | None = None  #: what the worker must have proved
 
-    def __call__(self, items: Sequence[Any]) -> list[Any]:
-        with open(os.devnull, "w") as nowhere, one_thread():
-            results = []
+    def __call__(self, items: Sequence[Any]) -> tuple[str, list[Any]]:
+        """The worker's address and the results. Raises UnfitWorker before anything is done."""
+        worker = get_worker()
+        if self.asked is not None and not _has_proved(self.asked, worker):
+            raise UnfitWorker(worker.address, fault_of_worker(self.asked, worker))
+        results = []
+        with one_thread():
             for item in items:
-                faulthandler.dump_traceback_later(self.timeout_s, exit=True, file=nowhere)
-                try:
+                with watched(self.timeout_s):
                     results.append(self.work(item))
-                finally:
-                    faulthandler.cancel_dump_traceback_later()
-            return results
+        return worker.address, results
+
+
+class UnfitWorker(Exception):
+    """A worker that came to work before it was seen that it must not; address and reason."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long things may take."""
+class _Flight:
+    """A batch on its way."""
 
-    item_s: float = 300.0  #: an item that takes longer ends its worker and is tried again, as when a worker is killed
-    worker_s: float = 120.0  #: to wait for a first worker, and for one to come back when all are lost
+    items: Sequence[Any]
+    avoid: str = ""  #: a worker whose result of it is in doubt
+    workers: tuple[str, ...] | None = None  #: that may do it; None: all
+    n_choices: int = 0
 
 
 class DaskExecutor:
@@ -69,139 +78,151 @@ class DaskExecutor:
     ) -> None:
         self._client = client
         self._patience = patience
-        self._n_workers = n_workers
-        self._reopen = reopen
-        self._n_threads = 0  #: when they were counted last
-        self._looked = self._seen = time.monotonic()  #: when workers were counted, and when there was one
+        self._asked: Asked | None = None
+        self.crew = Crew(client, patience, n_workers, reopen)
 
     @property
     def description(self) -> str:
-        n = max(self._n_workers, self._n_threads)
-        memory = min((int(worker["memory_limit"]) for worker in self._workers().values()), default=0)
+        n, memory = self.crew.size, self.crew.memory
         of_memory = f" of {memory / 1e9:.1f} GB" if memory else ""
         return f"Dask, {n} worker{'s' if n != 1 else ''}{of_memory}, dashboard {self._client.dashboard_link}"
 
+    def ask(self, asked: Asked, tell: Callable[[str], None]) -> None:
+        """Let only those work who prove this. Raises RunError when nobody does."""
+        self._asked = asked
+        self.crew.ask(asked, tell)
+
     def map(
-        self, work: Work[Item, Result], items: Iterable[Item], lost: Lost[Item, Result], batch_size: int
+        self,
+        work: Work[Item, Result],
+        items: Iterable[Item],
+        lost: Lost[Item, Result],
+        batch_size: int,
+        doubtful: Doubtful[Result] = never,
     ) -> Iterator[tuple[Item, Result]]:
         """Yield (item, result) as batches finish.
 
         A batch whose worker died three times is done again item by item, one at a time, so that it is known which
-        item it was; that one gets `lost`.
+        item it was; that one gets `lost`. An item with a doubtful result is done again, on another worker where
+        there is one; when that goes well, the first one may be at fault.
         """
-        batch = Batch(work, self._patience.item_s)
+        batch = Batch(work, self._patience.item_s, self._asked)
         taken = iter(items)
         batches = iter(lambda: tuple(islice(taken, batch_size)), ())
         suspects: list[Item] = []
-        self.wait_for_workers()
-        for several, results in self._window(batch, batches):
-            if results is None:
-                suspects.extend(several)
-            else:
+        self.crew.wait_for_first()
+        for several, results in self._window(batch, batches, doubtful):
+            if results is not None:
                 yield from zip(several, results, strict=True)
-        for (item,), results in self._window(batch, ((item,) for item in suspects), most=1):
+            elif len(several) == 1:
+                yield several[0], lost(several[0])
+            else:
+                suspects.extend(several)
+        for (item,), results in self._window(batch, ((item,) for item in suspects), doubtful, most=1):
             yield item, lost(item) if results is None else results[0]
 
     def _window(
-        self, batch: Callable[[Sequence[Item]], list[Any]], batches: Iterator[Sequence[Item]], most: int | None = None
+        self,
+        batch: Batch,
+        batches: Iterator[Sequence[Item]],
+        doubtful: Doubtful[Result] = never,
+        most: int | None = None,
     ) -> Iterator[tuple[Sequence[Item], list[Any] | None]]:
         """Each batch with its results, None when it killed its workers; at once `most`, or three for each worker."""
-        waiting = iter(batches)
-        in_flight: dict[Future, Sequence[Item]] = {}
-        finished: deque[Future] = deque()
+        again: deque[_Flight] = deque()
+        in_flight: dict[Future, _Flight] = {}
         try:
             while True:
-                while len(in_flight) < (most or self._width()) and (several := next(waiting, None)) is not None:
-                    in_flight[self._client.submit(batch, several, pure=False)] = several
+                while len(in_flight) < (most or BATCHES_PER_THREAD * self.crew.size):
+                    flight = again.popleft() if again else _next_of(batches)
+                    if flight is None:
+                        break
+                    self._submit(batch, flight, in_flight)
                 if not in_flight:
                     return
-                finished.extend(self._next_finished(list(in_flight)))
-                while finished:
-                    future = finished.popleft()
-                    several = in_flight.pop(future)
+                for future in self._next_finished(in_flight):
+                    flight = in_flight.pop(future)
                     try:
-                        results = _results(future)
-                    except TimeoutError:
-                        if future.status == "error":
-                            raise  # it is the work's own
-                        in_flight[self._client.submit(batch, several, pure=False)] = several
+                        address, results = _results(future)
+                    except _DoAgain:
+                        again.append(flight)
+                        continue
+                    except UnfitWorker as error:
+                        self.crew.leave_out(*error.args)
+                        again.append(flight)
                         continue
                     finally:
                         future.release()
-                    yield several, results
+                    if results is None:
+                        yield flight.items, None
+                        continue
+                    good, in_doubt = self._weighed(flight, address, results, doubtful)
+                    again.extend(in_doubt)
+                    if good:
+                        yield [item for item, _ in good], [result for _, result in good]
+                for future in [future for future, flight in in_flight.items() if self.crew.are_gone(flight.workers)]:
+                    flight = in_flight.pop(future)
+                    future.cancel()
+                    if flight.n_choices < _MOST_CHOICES:
+                        again.append(flight)
+                    else:
+                        yield flight.items, None
         finally:
-            for future in in_flight:
-                future.cancel()
+            with suppress(Exception):  # with the scheduler gone there is nothing to cancel
+                for future in in_flight:
+                    future.cancel()
 
-    def _next_finished(self, futures: list[Future]) -> list[Future]:
-        while True:
-            self._look_after_workers()
-            with suppress(TimeoutError), self._client.as_current():
-                return list(wait(futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED").done)
+    def _submit(self, batch: Batch, flight: _Flight, in_flight: dict[Future, _Flight]) -> None:
+        chosen = self.crew.choice(flight.avoid)
+        with scheduler_answers(self._client):
+            future = self._client.submit(batch, flight.items, pure=False, workers=chosen)
+        workers = None if chosen is None else tuple(chosen)
+        in_flight[future] = replace(flight, workers=workers, n_choices=flight.n_choices + 1)
 
-    def _look_after_workers(self) -> None:
-        """Count the workers now and then; replace those that are lost.
+    def _weighed(
+        self, flight: _Flight, address: str, results: list[Any], doubtful: Doubtful[Any]
+    ) -> tuple[list[tuple[Any, Any]], list[_Flight]]:
+        """Items with results that stand, and those that are to be done again for a second opinion, which stands."""
+        pairs = list(zip(flight.items, results, strict=True))
+        if flight.avoid:
+            if not doubtful(results[0]) and address != flight.avoid:
+                self.crew.went_well_elsewhere(flight.avoid)
+            return pairs, []
+        good = [(item, result) for item, result in pairs if not doubtful(result)]
+        return good, [_Flight((item,), avoid=address) for item, result in pairs if doubtful(result)]
 
-        Raises
-        ------
-        RunError
-            None has been there for too long, or none that works.
-        """
-        now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
-            return
-        self._looked = now
-        workers = self._workers().values()
-        self._n_threads = sum(worker["nthreads"] for worker in workers)
-        states = [worker["status"] for worker in workers]
-        n_running = states.count("running")
-        if len(states) < self._n_workers:
-            self._reopen()
-        if n_running:
-            self._seen = now
-        elif now - self._seen > self._patience.worker_s:
-            what = (
-                "all workers are paused, as their memory is full: give them more, or use fewer"
-                if "paused" in states
-                else f"all workers are gone and none came back within {self._patience.worker_s:g} s"
-            )
-            raise RunError(f"{what}; what is done is kept, run again to go on")
-
-    def _width(self) -> int:
-        return BATCHES_PER_THREAD * max(1, self._n_workers, self._n_threads)
-
-    def wait_for_workers(self) -> None:
-        """Wait for a first worker.
-
-        Raises
-        ------
-        RunError
-            None came in time.
-        """
-        end = time.monotonic() + self._patience.worker_s
-        while not self._client.nthreads():
-            self._looked = time.monotonic()
-            if self._looked > end:
-                raise RunError(
-                    f"no Dask worker came within {self._patience.worker_s:g} s; see the cluster's queue and its logs, "
-                    "or let cluster.wait_s be longer"
-                )
-            with suppress(TimeoutError):
-                self._client.wait_for_workers(1, timeout=min(_LOOK_SECONDS, self._patience.worker_s))
-            if not self._client.nthreads():
-                self._reopen()
-        self._seen = time.monotonic()
-        self._n_threads = sum(map(int, self._client.nthreads().values()))
-
-    def _workers(self) -> dict[str, Any]:
-        """What the scheduler knows of each worker, by address."""
-        workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
-        return workers
+    def _next_finished(self, in_flight: dict[Future, _Flight]) -> list[Future]:
+        """Futures that are done, or none when it is time to see whose workers are gone."""
+        self.crew.look()
+        with suppress(TimeoutError), scheduler_answers(self._client), self._client.as_current():
+            return list(wait(list(in_flight), timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED").done)
+        return []
 
 
-def _results(future: Future) -> list[Any] | None:
+class _DoAgain(Exception):
+    """The results went with their worker."""
+
+
+def _next_of(batches: Iterator[Sequence[Any]]) -> _Flight | None:
+    several = next(batches, None)
+    return None if several is None else _Flight(several)
+
+
+def _results(future: Future) -> tuple[str, list[Any] | None]:
+    """Worker and results of a batch; None when it killed its workers. Raises what the work raised."""
     try:
-        results: list[Any] = future.result(timeout=_FETCH_SECONDS)
+        address, results = future.result(timeout=_FETCH_SECONDS)
     except KilledWorker:
-        return None
-    return results
+        return "", None
+    except TimeoutError:
+        if future.status == "error":
+            raise  # it is the work's own
+        raise _DoAgain from None
+    return address, results
+
+
+def _has_proved(asked: Asked, worker: Any) -> bool:
+    """Whether this process has proved what is asked; it is asked once."""
+    if asked not in _proved and not fault_of_worker(asked, worker):
+        _proved.add(asked)
+    return asked in _proved

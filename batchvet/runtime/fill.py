@@ -7,7 +7,7 @@ from typing import Any
 from batchvet.pixels.cache import Cache
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import RunConfig
-from batchvet.runtime.ingest import ingested
+from batchvet.runtime.ingest import IngestFile, ingested
 from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.run import RunOptions, planned
 from batchvet.runtime.tasks import Cached, Missing, Offered, Task
@@ -40,7 +40,9 @@ def ingest(config: RunConfig, options: RunOptions = RunOptions(), progress: Prog
     arrived: list[Task] = []
     if waiting := plan.to_ingest():
         with open_executor(config.cluster, item_timeout_s=config.task_timeout_s) as workers:
-            arrived = list(ingested(waiting, config.cache, config.downloads, workers, progress))
+            workers.ask(config.asked(waiting), progress.say)
+            work = IngestFile(config.worker_cache)
+            arrived = list(ingested(waiting, work, config.downloads, workers, progress))
     Cache(config.cache).index()  # opens what is new once, and keeps it for the next plan
     bad = [
         (task, task.pixels.problem)

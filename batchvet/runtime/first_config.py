@@ -104,7 +104,8 @@ def catalog_said(found: Surroundings) -> str:
         return "none; make one, or name one"
     bad = f", {found.n_bad_rows} rows that cannot be used (--keep-going leaves them out)" if found.n_bad_rows else ""
     too = f"; also here: {', '.join(found.other_catalogs)}" if found.other_catalogs else ""
-    return f"{found.n_candidates} candidates of {len(found.targets)} targets ({found.layout} columns){bad}{too}"
+    counted = f"{_counted(found.n_candidates, 'candidate')} of {_counted(len(found.targets), 'target')}"
+    return f"{counted} ({found.layout} columns){bad}{too}"
 
 
 def neighbours_said(found: Surroundings) -> str:
@@ -121,16 +122,20 @@ def pixels_said(found: Surroundings) -> str:
     pixels = found.pixels
     if not pixels.n_files:
         return "none" + ("; the cache may hold them" if found.cache else ": the archive is asked over the network")
-    said = f"{pixels.n_files} files"
+    said = _counted(pixels.n_files, "file")
     if pixels.sectors:
-        said += f" of {len(pixels.targets)} targets in {len(pixels.sectors)} sectors"
+        said += f" of {_counted(len(pixels.targets), 'target')} in {_counted(len(pixels.sectors), 'sector')}"
     if found.catalog:
-        said += f"; {len(found.targets_with_files)} of the catalogue's {len(found.targets)} targets have one"
+        said += f", for {len(found.targets_with_files)} of the catalogue's {_counted(len(found.targets), 'target')}"
     if pixels.n_cutouts:
         said += f"; {pixels.n_cutouts} are cut-outs, found by position"
     if pixels.n_unreadable:
         said += f"; {pixels.n_unreadable} are not told what they are, or damaged"
     return said
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _lacks_files(found: Surroundings) -> bool:

@@ -16,7 +16,7 @@ from batchvet.pixels.sources import Offer, read_offered_file
 from batchvet.runtime.executors import Executor
 from batchvet.runtime.progress import Progress
 from batchvet.runtime.tasks import Cached, Missing, Offered, Task
-from batchvet.vocabulary import ErrorKind
+from batchvet.vocabulary import FAULTS_OF_PLACES, ErrorKind
 
 _FILES_PER_BATCH = 4
 
@@ -25,6 +25,7 @@ _FILES_PER_BATCH = 4
 class Downloads:
     """Where files of an archive arrive, and how they are fetched."""
 
+    cache: str  #: as this process sees it
     directory: Path
     quarantine: Path  #: for what came but cannot be used
     politeness: Politeness
@@ -34,7 +35,7 @@ class Downloads:
 class IngestFile:
     """Work of a worker: offered files into a cache."""
 
-    cache: str  #: directory or address
+    cache: str  #: directory or address, as the worker sees it
 
     def __call__(self, offer: Offer) -> CacheEntry | Problem:
         """Read the file and commit its stamp; a bad file gives the reason, nothing half done."""
@@ -51,13 +52,18 @@ class IngestFile:
         return next((e for e in Cache(self.cache).index().values() if e.source == offer.location), None)
 
 
+def is_in_doubt(result: CacheEntry | Problem) -> bool:
+    """Whether a file failed by what may be the fault of the place where it was read."""
+    return isinstance(result, Problem) and result.kind in FAULTS_OF_PLACES
+
+
 def lost(offer: Offer) -> Problem:
     """A file under which workers died."""
     return Problem(ErrorKind.KILLED, f"{offer.location}: its worker died three times while reading it")
 
 
 def ingested(
-    tasks: Sequence[Task], cache: str, downloads: Downloads, workers: Executor, progress: Progress
+    tasks: Sequence[Task], work: IngestFile, downloads: Downloads, workers: Executor, progress: Progress
 ) -> Iterator[Task]:
     """Those of the tasks whose pixels are offered, as they get ready: in the cache, or missing with the reason.
 
@@ -73,8 +79,8 @@ def ingested(
     if not offers:
         return
     progress.start("Fetching files" if any(map(to_download, offers)) else "Reading files into the cache", len(offers))
-    on_disk = _on_disk(offers, cache, downloads, progress)
-    for offer, result in workers.map(IngestFile(cache), on_disk, lost, _FILES_PER_BATCH):
+    on_disk = _on_disk(offers, downloads, progress)
+    for offer, result in workers.map(work, on_disk, lost, _FILES_PER_BATCH, is_in_doubt):
         task = waiting[offer.tic, offer.sector]
         progress.advance(1, failed=int(isinstance(result, Problem)))
         match _put_away(offer, result, downloads.quarantine):
@@ -84,13 +90,13 @@ def ingested(
                 yield replace(task, pixels=Missing(problem, task.pixels.stamp_hash))
 
 
-def _on_disk(offers: Sequence[Offer], cache: str, downloads: Downloads, progress: Progress) -> Iterator[Offer]:
+def _on_disk(offers: Sequence[Offer], downloads: Downloads, progress: Progress) -> Iterator[Offer]:
     """Offers that can be read; those to be fetched follow with their file on disk, or with the reason why not."""
     yield from (offer for offer in offers if not to_download(offer))
     remote = {file_name(offer.location): offer for offer in offers if to_download(offer)}
     if not remote:
         return
-    _clear_up(cache, downloads.directory)
+    _clear_up(downloads)
     wanted = (Wanted(download_url(offer.location), name, offer.size) for name, offer in remote.items())
     with Downloader(downloads.directory, downloads.quarantine, downloads.politeness) as downloader:
         for fetched in downloader.fetch(wanted):
@@ -104,10 +110,10 @@ def _on_disk(offers: Sequence[Offer], cache: str, downloads: Downloads, progress
                     yield replace(offer, error_kind=error.kind, error=str(error))
 
 
-def _clear_up(cache: str, directory: Path) -> None:
+def _clear_up(downloads: Downloads) -> None:
     """Delete downloaded files whose stamps are in the cache: a run was killed between the two."""
-    there = list(directory.glob("[!.]*"))
-    cached = {file_name(entry.source) for entry in Cache(cache).index().values()} if there else set()
+    there = list(downloads.directory.glob("[!.]*"))
+    cached = {file_name(entry.source) for entry in Cache(downloads.cache).index().values()} if there else set()
     for path in there:
         if path.name in cached:
             path.unlink(missing_ok=True)

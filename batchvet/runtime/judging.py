@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from batchvet.catalog.candidate import Candidate
 from batchvet.results.candidate_rows import CandidateRows
 from batchvet.results.row_index import RowIndex, gathered
 from batchvet.results.schema import HASH_NAMES
+from batchvet.results.writer import ResultRow
 from batchvet.runtime.executors import Executor
 from batchvet.runtime.hashes import short_hash
+from batchvet.runtime.watchdog import next_piece
 from batchvet.vetting.judge import Judge, Judgement, judgement_lost
 from batchvet.vocabulary import ErrorKind, Status
 
@@ -45,7 +47,39 @@ def made_from(rows: Iterable[Mapping[str, Any]], judge: Judge) -> str:
     The evidence itself is not read: it depends on what the rows' hashes stand for and on nothing else.
     """
     names = ("sector", "status", "error_kind", "has_evidence", *HASH_NAMES)
-    return short_hash([judge.settings, [[row[name] for name in names] for row in rows]])
+    return short_hash([judge.settings, [[row.get(name) or "" for name in names] for row in rows]])
+
+
+def judged_at_once(rows: Sequence[ResultRow], candidates: Iterable[Candidate], judge: Judge) -> list[dict[str, Any]]:
+    """Rows of candidates all of whose sectors are here: judged where they were measured, evidence in hand.
+
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+    candidates : iterable of Candidate
+        As the catalogue has them; more than these may be among them.
+    judge : Judge
+    """
+    declared = {candidate.toi: candidate for candidate in candidates}
+    by_name: dict[str, list[ResultRow]] = {}
+    for row in sorted(rows, key=lambda row: row.key):
+        by_name.setdefault(row.key[0], []).append(row)
+    found = []
+    for toi, several in by_name.items():
+        group = [{**row.sector, "has_evidence": row.evidence is not None} for row in several]
+        judgement = Judgement(
+            toi,
+            group[0]["tic"],
+            len(group),
+            all(row["status"] != Status.OK for row in group),
+            tuple(row.evidence for row in several if row.evidence is not None),
+            all(row["error_kind"] in _NO_PIXELS for row in group),
+            declared.get(toi),
+            made_from(group, judge),
+        )
+        next_piece()
+        found.append(judge(judgement))
+    return found
 
 
 def standings(index: RowIndex, judge: Judge) -> Iterator[Standing]:
@@ -110,7 +144,7 @@ def judge_all(
     """Judge candidates; each row is given on when it is kept."""
     try:
         for _, row in workers.map(judge, waiting, judgement_lost, _CANDIDATES_PER_BATCH):
-            rows.add(row)
+            rows.add([row])
             yield row
     finally:
         rows.flush()

@@ -59,7 +59,8 @@ class OurWorkers:
     async def _close_dead(self) -> None:
         found = {id(nanny) for nanny in self.cluster.workers.values() if _is_dead(nanny)}
         for name, nanny in list(self.cluster.workers.items()):
-            if id(nanny) in found & self._dead:  # twice in a row: it is not just changing its process
+            given_up = nanny.status in (Status.closed, Status.failed)
+            if given_up or id(nanny) in found & self._dead:  # twice in a row: it is not just changing its process
                 self.cluster.workers.pop(name, None)
                 with suppress(Exception):
                     await nanny.close(timeout=_SECONDS_TO_CLOSE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from batchvet.runtime.config import RunConfig
 from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows, read_rows
 from batchvet.runtime.hashes import short_hash
 from batchvet.runtime.prf_choice import PrfFiles
+from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.sectors import NO_SECTOR, sectors_of
 from batchvet.runtime.star_fields import stars_around
 from batchvet.runtime.tasks import Cached, Missing, Offered, Pixels, RowKey, Task
@@ -27,6 +28,8 @@ from batchvet.vocabulary import ErrorKind
 
 #: Where no run has measured it yet: seconds of one core for a task, by megabytes of flux, and to cache a file.
 _SECONDS_PER_TASK, _SECONDS_PER_MB = 0.06, 0.006
+_SECONDS_WITHOUT_PIXELS = 0.002  #: for the row that says so, and for judging its candidate
+_TARGETS_AT_A_TIME = 256  #: between two words to the progress
 _INGEST_BYTES_PER_SECOND = 40e6
 
 
@@ -56,7 +59,7 @@ class Plan:
         for task in self.tasks:
             open_rows = tuple(c for c in task.candidates if (c.toi, task.sector) not in holds)
             if open_rows:
-                remaining.append(replace(task, candidates=open_rows))
+                remaining.append(task if open_rows == task.candidates else replace(task, candidates=open_rows))
         return tuple(remaining)
 
     def to_ingest(self) -> tuple[Task, ...]:
@@ -105,6 +108,7 @@ def make_plan(
     strict: bool = False,
     asking: Asking = Asking(),
     rejects: Path | None = None,
+    progress: Progress = Silent(),
 ) -> Plan:
     """Work out every task of `config`. Changes nothing but the indexes that speed up the next plan, and `rejects`.
 
@@ -119,6 +123,8 @@ def make_plan(
         Where archives are not asked for what is not remembered of them, the plan counts ``targets_not_asked``.
     rejects : path, optional
         File for the bad catalogue rows, with `keep_going`.
+    progress : Progress
+        Told of the steps, and of targets that are planned.
 
     Raises
     ------
@@ -126,8 +132,10 @@ def make_plan(
     ArchiveError
         An archive did not answer; what it has answered is remembered.
     """
+    progress.start("Reading the catalogue", None)
     catalog = read_catalog(config.catalog, keep_going=keep_going, strict=strict, rejects=rejects)
     targets = catalog.by_target()
+    progress.start("Looking at files", None)
     cache = Cache(config.cache)
     stars = stars_around(config.neighbours, targets, cache.storage, asking, keep_going=keep_going)
     entries = list(cache.index().values())
@@ -136,8 +144,7 @@ def make_plan(
     prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=asking.ask)
     rows = read_rows(config.output)
     maker = _TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows, catalog.all_by_target())
-    made = [task for tic, group in targets.items() for task in maker.tasks_of(tic, group)]
-    made += [maker.task_without_ephemeris(candidate) for candidate in catalog.unusable]
+    made = [*_told(targets, maker, progress), *map(maker.task_without_ephemeris, catalog.unusable)]
     tasks = tuple(sorted(made, key=lambda task: (task.tic, task.sector)))
     wanted = tuple(task for task in tasks if not (config.only_with_pixels and _is_nowhere(task.pixels)))
     n_left_out = sum(len(task.keys) for task in tasks) - sum(len(task.keys) for task in wanted)
@@ -154,6 +161,16 @@ def make_plan(
         n_left_out=n_left_out,
         note="; ".join(filter(None, notes)),
     )
+
+
+def _told(targets: Mapping[int, Sequence[Candidate]], maker: _TaskMaker, progress: Progress) -> Iterator[Task]:
+    """Every target's tasks, while `progress` is told how many targets are planned."""
+    progress.start("Planning targets", len(targets))
+    for number, (tic, group) in enumerate(targets.items(), start=1):
+        yield from maker.tasks_of(tic, group)
+        if number % _TARGETS_AT_A_TIME == 0:
+            progress.advance(_TARGETS_AT_A_TIME)
+    progress.advance(len(targets) % _TARGETS_AT_A_TIME)
 
 
 def with_prf(tasks: Sequence[Task], files: PrfFiles) -> list[Task]:
@@ -243,7 +260,7 @@ def _seconds(pixels: Pixels, measured: float) -> float:
     """Of one core for a task; what was measured on other rows counts where there are any."""
     match pixels:
         case Missing():
-            return 0.0
+            return _SECONDS_WITHOUT_PIXELS
         case Cached(size=size):
             ingest = 0.0
         case Offered(offer=Offer(size=size)):

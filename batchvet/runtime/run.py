@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,18 +20,19 @@ from batchvet.results.reader import RunResults
 from batchvet.results.row_index import RowIndex, row_index
 from batchvet.results.success import is_whole, refuse_altered, withdraw_success, write_success
 from batchvet.results.writer import ResultWriter
+from batchvet.runtime.chunks import Chunk, ChunkRows, VetChunk, chunks, killed_rows
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.executors import Executor
 from batchvet.runtime.hashes import short_hash
-from batchvet.runtime.ingest import ingested
+from batchvet.runtime.ingest import IngestFile, ingested
 from batchvet.runtime.judging import COLUMNS, Standing, judge_all, open_judgements, standings
 from batchvet.runtime.plan import Plan, make_plan, with_prf
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.settings import ClusterSettings
 from batchvet.runtime.tasks import Missing, Offered, Task, chosen
-from batchvet.runtime.worker import VetTask, killed
+from batchvet.runtime.worker import VetTask
 from batchvet.vetting.judge import Judge
 from batchvet.vocabulary import FINAL_FAULTS, Status
 
@@ -60,6 +62,11 @@ class _Output:
     footer: dict[str, str]  #: of every table
     log: EventLog
     progress: Progress
+
+    def tell(self, text: str) -> None:
+        """Say something to people, and in the log."""
+        self.progress.say(text)
+        self.log.write("note", text=text)
 
 
 def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progress | None = None) -> RunResults:
@@ -135,17 +142,22 @@ def _do(plan: Plan, tasks: Sequence[Task], config: RunConfig, judge: Judge, outp
     """Hand the parts of the configuration to those who need them."""
     output.log.write("started", tasks=len(tasks), rows_done=len(plan.rows.done), version=batchvet.__version__)
     cluster = config.cluster if tasks or _needs_workers(plan, judge, output) else ClusterSettings(serial=True)
+    if cluster.allow_insecure:
+        output.log.write("note", text="cluster.allow_insecure: what goes to the workers is not encrypted")
     with open_executor(cluster, item_timeout_s=config.task_timeout_s) as workers:
         if tasks:
+            workers.ask(config.asked(tasks), output.tell)
             output.progress.say(f"Working on {workers.description}")
-            arriving = ingested(tasks, config.cache, config.downloads, workers, output.progress)
+            fill = IngestFile(config.worker_cache)
+            arriving = ingested(tasks, fill, config.downloads, workers, output.progress)
             ready = _all_there(tasks, arriving, Cache(config.cache), output.log)
             prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=True)
             ready = with_prf(ready, prf_files)
             if prf_files.note:
                 output.progress.say(prf_files.note)
-            work = VetTask(config.cache, config.vet_settings())
-            _vet(ready, work, config.batch_size or batch_size(plan, ready), workers, output)
+            workers.ask(config.asked(ready), output.tell)
+            work = VetChunk(VetTask(config.worker_cache, config.vet_settings()), judge)
+            _vet(plan, ready, work, config.batch_size or batch_size(plan, ready), workers, output)
         _finish(plan, judge, workers, output)
     output.log.write("finished")
 
@@ -166,17 +178,42 @@ def _logged(arriving: Iterable[Task], log: EventLog) -> Iterator[Task]:
         yield task
 
 
-def _vet(tasks: Sequence[Task], work: VetTask, batch_size: int, workers: Executor, output: _Output) -> None:
-    """Make the rows of `tasks`."""
-    output.progress.start("Vetting", len(tasks))
-    with ResultWriter(output.directory, output.footer) as writer:
-        for _, rows in workers.map(work, tasks, killed, batch_size):
-            writer.add(rows)
-            failed = any(row.sector["status"] == Status.ERROR for row in rows)
-            output.progress.advance(1, failed=int(failed))
-            for row in rows:
-                said = {name: row.sector.get(name) for name in _LOGGED}
-                output.log.write("row", **said, seconds=round(row.sector["seconds"], 4))
+def _vet(plan: Plan, tasks: Sequence[Task], work: VetChunk, size: int, workers: Executor, output: _Output) -> None:
+    """Make the rows of `tasks`, and judge the candidates that are whole with them."""
+    output.progress.start("Vetting", sum(len(task.candidates) for task in tasks))
+    candidates = CandidateRows(output.directory, output.footer)
+    suspects: list[Task] = []
+    with ResultWriter(output.directory, output.footer) as writer, _closing_with(candidates.flush):
+
+        def keep(made: ChunkRows) -> None:
+            writer.add(made.rows)
+            if made.candidates is not None:
+                candidates.add(made.candidates)
+            for row in made.rows.tables["sectors"].select([*_LOGGED, "seconds"]).to_pylist():
+                output.log.write("row", **{**row, "seconds": round(row["seconds"], 4)})
+                output.progress.advance(1, failed=int(row["status"] == Status.ERROR))
+
+        for chunk, made in workers.map(work, chunks(tasks, size, plan.tasks), lambda chunk: None, 1, _is_in_doubt):
+            if made is None:  # one of its tasks kills workers: which?
+                suspects += chunk.tasks
+            else:
+                keep(made)
+        alone = (Chunk((task,)) for task in suspects)
+        for _, made in workers.map(work, alone, killed_rows, 1, _is_in_doubt):
+            keep(made)
+
+
+def _is_in_doubt(made: ChunkRows | None) -> bool:
+    return made is not None and made.in_doubt
+
+
+@contextmanager
+def _closing_with(flush: Callable[[], None]) -> Iterator[None]:
+    """Keep what was taken, however it ends."""
+    try:
+        yield
+    finally:
+        flush()
 
 
 def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> None:

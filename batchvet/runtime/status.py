@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.sources import Asking
-from batchvet.results.directory import REJECTS
+from batchvet.results.directory import PLAN, REJECTS
 from batchvet.results.reader import RunResults
+from batchvet.runtime.at_work import at_work
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.plan import make_plan
+from batchvet.runtime.progress import Progress, Silent
 from batchvet.vocabulary import Status
 
+_SILENCE_S = 120.0  #: after which a run at work is told to be silent
 
-def run_status(directory: str | Path) -> dict[str, Any]:
-    """Rows done, failed, stale and to do, with the reasons.
+
+def run_status(directory: str | Path, progress: Progress = Silent()) -> dict[str, Any]:
+    """Rows done, failed, stale and to do, with the reasons; of a run at work its rate, and nothing of what is stale.
 
     Raises
     ------
@@ -27,17 +33,23 @@ def run_status(directory: str | Path) -> dict[str, Any]:
         The catalogue that it was made from cannot be read any more.
     """
     directory = Path(directory)
+    if not (directory / PLAN).exists() and (work := at_work(directory, 0)) is not None:
+        return {"run": str(directory), "at_work": True, "rows": 0, **asdict(work)}
     run = RunResults(directory)
+    n_rows = int(run.plan.get("n_rows") or 0)
+    if (work := at_work(directory, n_rows)) is not None:
+        return {"run": str(directory), "at_work": True, "rows": n_rows, **asdict(work)}
     try:
         config = RunConfig(**run.plan["config"]).model_copy(update={"output": directory})
     except (ConfigError, KeyError, TypeError) as error:
         raise RunError(f"{directory}/plan.json: not a configuration; run 'batchvet run CONFIG' again") from error
-    plan = make_plan(config, keep_going=(directory / REJECTS).exists(), asking=Asking(ask=False))
+    plan = make_plan(config, keep_going=(directory / REJECTS).exists(), asking=Asking(ask=False), progress=progress)
     sectors = run.sectors
-    failed = sectors[sectors["status"] != Status.OK]
+    failed = sectors[sectors["status"] != Status.OK].sort_values("status", kind="stable")  # errors first
     summary = plan.summary()
     return {
         "run": str(directory),
+        "at_work": False,
         "config": run.plan.get("config_file"),
         "finished": run.is_finished and not summary["rows_to_do"],
         **{name: summary[name] for name in ("rows", "rows_done", "rows_stale", "rows_to_do", "estimated_seconds")},
@@ -57,3 +69,15 @@ def next_command(status: dict[str, Any]) -> str:
     if status["status"].get(Status.ERROR):
         return f"finished; {command} --retry-failed tries the failed ones again"
     return f"finished; next: batchvet report {quote(status['run'])}"
+
+
+def work_in_words(status: dict[str, Any], duration: Callable[[float], str]) -> str:
+    """How far a run at work is, as a sentence; `duration` puts seconds into words."""
+    said = f"at work: {status['doing']}, {status['rows_done']} of {status['rows']} rows in the table"
+    if status["rows_per_second"]:
+        said += f", {status['rows_per_second']:.3g} rows a second"
+    if status["seconds_left"]:
+        said += f", about {duration(status['seconds_left'])} left"
+    if status["silent_seconds"] > _SILENCE_S:
+        said += f"; nothing has come for {duration(status['silent_seconds'])}"
+    return said

@@ -18,6 +18,11 @@ from batchvet.vetting.settings import Surroundings
 RowKey = tuple[str, int]  #: candidate and sector: unique in a run
 
 
+def version_of(source_sha256: str, source: str) -> str:
+    """Short hash of the pixels of a cache entry, by the file that they were read from."""
+    return source_sha256[:12] or short_hash(source)
+
+
 @dataclass(frozen=True)
 class Cached:
     """Pixels that are in the cache, of which no source has another version."""
@@ -30,8 +35,7 @@ class Cached:
 
     @classmethod
     def of(cls, entry: CacheEntry) -> Self:
-        version = entry.source_sha256[:12] or short_hash(entry.source)
-        return cls(entry.key, entry.size, entry.camera, entry.ccd, version)
+        return cls(entry.key, entry.size, entry.camera, entry.ccd, version_of(entry.source_sha256, entry.source))
 
 
 @dataclass(frozen=True)

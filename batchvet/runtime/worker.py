@@ -6,17 +6,18 @@ Workers import this and what it stands on, nothing that only the client needs: n
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchvet.catalog.candidate import Candidate
 from batchvet.errors import BatchvetError, Problem
 from batchvet.pixels.cache import Cache
 from batchvet.results.writer import ResultRow
-from batchvet.runtime.tasks import Cached, Missing, Offered, Task
+from batchvet.runtime.tasks import Cached, Missing, Offered, Task, version_of
 from batchvet.vetting.measure import Observation, measure, observe
 from batchvet.vetting.rows import failed_row, result_row
 from batchvet.vetting.settings import VetSettings
-from batchvet.vocabulary import ErrorKind
+from batchvet.vocabulary import FAULTS_OF_PLACES, ErrorKind
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class VetTask:
         start = time.perf_counter()
         try:
             stamp = Cache(self.cache).read(pixels.entry, with_errors="localization" in self.settings.checks)
+            if version_of(stamp.sha256, stamp.source) != pixels.stamp_hash:
+                return failed_rows(task, _replaced(self.cache, pixels))
             observation = observe(stamp, self.settings)
         except BatchvetError as error:
             return failed_rows(task, Problem.of(error))
@@ -58,11 +61,23 @@ class VetTask:
             return failed_row(candidate, task.sector, Problem.internal(error), task.hashes)
 
 
+def is_in_doubt(rows: Sequence[ResultRow]) -> bool:
+    """Whether rows failed by what may be the fault of the place where they were made."""
+    return any(row.sector["error_kind"] in FAULTS_OF_PLACES for row in rows)
+
+
+def _replaced(cache: str, pixels: Cached) -> Problem:
+    text = (
+        f"{cache}/{pixels.entry.name}: was replaced by other pixels since the run was planned; run again to vet those"
+    )
+    return Problem(ErrorKind.CHANGED, text)
+
+
 def killed(task: Task) -> list[ResultRow]:
     """Rows of a task under which workers died."""
     text = (
-        f"TIC {task.tic}, sector {task.sector}: its worker died three times (out of memory, or longer than "
-        "task_timeout_s); try --only with --executor serial to see why"
+        f"TIC {task.tic}, sector {task.sector}: its worker died three times (out of memory: cluster.memory; or longer "
+        "than task_timeout_s); try --only with --executor serial to see why"
     )
     return failed_rows(task, Problem(ErrorKind.KILLED, text))
 

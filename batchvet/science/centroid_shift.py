@@ -29,6 +29,7 @@ METRICS: dict[str, Metric] = {
     "shift_ci_upper_pixels": Metric("float", "pixel", "97.5 % point of the bootstrapped shift."),
     "n_in_transit_cadences": Metric("int", "", "Cadences within half a duration of mid-transit."),
     "n_out_of_transit_cadences": Metric("int", "", "Cadences more than one duration from mid-transit."),
+    "n_dropped_cadences": Metric("int", "", "Cadences left out: without a time or without a finite pixel."),
     "centroid_method": Metric("str", "", "How the cadences' centroids are combined."),
     "significance_method": Metric("str", "", "How the shift's error is found."),
     "n_bootstrap": Metric("int", "", "Resamples of the definition; here their exact distribution is used."),
@@ -60,7 +61,7 @@ class CentroidShift:
     """V08's figures; the names are those of :data:`METRICS`, which says what each means."""
 
     status: Status  #: ok or error
-    flags: tuple[str, ...] = ()  #: in tess-vetter's words
+    flags: tuple[str, ...] = ()  #: in tess-vetter's words, without its numbers
     centroid_shift_pixels: float = math.nan
     centroid_shift_arcsec: float = math.nan
     significance_sigma: float = math.nan
@@ -69,6 +70,7 @@ class CentroidShift:
     shift_ci_upper_pixels: float = math.nan
     n_in_transit_cadences: int = 0
     n_out_of_transit_cadences: int = 0
+    n_dropped_cadences: int = 0
     centroid_method: str = "mean"  #: tess-vetter's words where there was nothing to combine
     significance_method: str = "analytic"  #: the same
     n_bootstrap: int = 0
@@ -115,9 +117,10 @@ def centroid_shift(
     centroids, seen, brightest = _frame_centroids(flux)
     used = seen & np.isfinite(time)
     n_dropped = used.size - int(used.sum())
-    flags = [f"{Flag.DROPPED_INVALID_CADENCES} ({n_dropped} of {used.size})"] if n_dropped else []
+    flags = [Flag.DROPPED_INVALID_CADENCES] if n_dropped else []
     if used.sum() < 3:
-        return CentroidShift(Status.OK, tuple(flags or [Flag.INSUFFICIENT_VALID_CADENCES]))
+        flags = flags or [Flag.INSUFFICIENT_VALID_CADENCES]
+        return CentroidShift(Status.OK, tuple(flags), n_dropped_cadences=n_dropped)
 
     since = np.abs(ephemeris.time_from_transit(time[used]))
     duration = ephemeris.duration_hours / 24.0
@@ -134,6 +137,7 @@ def centroid_shift(
         **_shift(kept_in, kept_out, settings),
         n_in_transit_cadences=n_in,
         n_out_of_transit_cadences=n_out,
+        n_dropped_cadences=n_dropped,
         centroid_method="median",
         significance_method="bootstrap",
         n_bootstrap=settings.n_bootstrap,
@@ -175,17 +179,17 @@ def _blocks(n: int) -> Iterator[slice]:
     return (slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
 
 
-def _quality_flags(n_in: int, n_out: int, saturated: bool) -> list[str]:
-    """tess-vetter's words about how much data there is, in its order."""
-    flags: list[str] = []
+def _quality_flags(n_in: int, n_out: int, saturated: bool) -> list[Flag]:
+    """tess-vetter's words about how much data there is, in its order; the numbers are figures of their own."""
+    flags: list[Flag] = []
     if n_in < 5:
-        flags.append(f"{Flag.LOW_N_IN_TRANSIT} ({n_in} < 5)")
+        flags.append(Flag.LOW_N_IN_TRANSIT)
     elif n_out < 20:
-        flags.append(f"{Flag.LOW_N_OUT_TRANSIT} ({n_out} < 20)")
+        flags.append(Flag.LOW_N_OUT_TRANSIT)
     elif n_in < 10:
-        flags.append(f"{Flag.MARGINAL_N_IN_TRANSIT} ({n_in} < 10)")
+        flags.append(Flag.MARGINAL_N_IN_TRANSIT)
     if n_in >= 5 and 20 <= n_out < 50:
-        flags.append(f"{Flag.MARGINAL_N_OUT_TRANSIT} ({n_out} < 50)")
+        flags.append(Flag.MARGINAL_N_OUT_TRANSIT)
     if saturated:
         flags += [Flag.SATURATION_RISK_V08, Flag.SATURATION_RISK]
     return flags

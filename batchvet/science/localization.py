@@ -183,7 +183,8 @@ def _table_depth(stamp: Stamp, target: Neighbour, neighbours: Sequence[Neighbour
     latitude = galactic_latitude(target.ra, target.dec)
     if neighbours is None:
         return TableDepth(-math.inf, 0.0, latitude)
-    places = np.array([star.at(stamp.epoch) for star in neighbours]).reshape(-1, 2)
+    epoch = stamp.epoch  # looks at every cadence
+    places = np.array([star.at(epoch) for star in neighbours]).reshape(-1, 2)
     east, north = tangent_plane(places[:, 0], places[:, 1], target.ra, target.dec)
     return TableDepth.of(np.array([star.tmag for star in neighbours]), np.hypot(east, north), latitude)
 

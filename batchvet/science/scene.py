@@ -12,6 +12,7 @@ from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.empirical_prf import fit_empirical_prf
 from batchvet.science.prf import EMPIRICAL, SPOC, Prf
 from batchvet.science.robust import huber_weights
+from batchvet.science.scene_solver import SceneEquations
 from batchvet.science.stars import Star, relative_fluxes, saturated_pixels
 
 #: Pixels, 1 sigma per axis (method: scene and PRF). An empirical PRF has no centre of its own: its origin is one more
@@ -85,7 +86,8 @@ class _SceneState:
     flux: FloatArray  #: [star]
     robust: FloatArray  #: weights of the good pixels, [good pixel]
     background: FloatArray = field(default_factory=lambda: np.zeros(3))  #: coefficients of the plane
-    covariance: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))  #: of zero point, fluxes and plane
+    delta_cov: FloatArray = field(default_factory=lambda: np.zeros((2, 2)))  #: of the zero point, pixel²
+    flux_variance: FloatArray = field(default_factory=lambda: np.zeros(0))  #: [star]
     chi2_reduced: float = np.nan
     moved: float = np.inf  #: zero point, in the last step, pixels
 
@@ -150,39 +152,41 @@ class _SceneProblem:
         n = len(self.stars)
         cube = self.prf.images_and_gradients(*self.places(state.delta), self.shape)
         images, by_row, by_col = cube[:, :, self.good]
-        design = np.column_stack([state.flux @ by_row, state.flux @ by_col, images.T, self.good_plane])
-        weight = state.robust / self.error**2
-        normal = design.T @ (design * weight[:, None])
+        expected, star_precision = self._expected_fluxes(state)
         # Linear in the fluxes and the plane, so these are solved for themselves, the zero point for its change.
-        right = design.T @ (self.image * weight)
-        self._add_priors(normal, right, state)
-        solution, covariance = _solve_nonnegative(normal, right, slice(2, 2 + n))
-        residual = (self.image - design[:, 2:] @ solution[2:] - design[:, :2] @ solution[:2]) / self.error
+        small = np.array([_ZERO_POINT_PRIOR[self.prf.name] ** -2.0] * 2)
+        free = np.zeros(self.good_plane.shape[1])
+        equations = SceneEquations(
+            stars=images.T,
+            others=np.column_stack([state.flux @ by_row, state.flux @ by_col, self.good_plane]),
+            image=self.image,
+            weight=state.robust / self.error**2,
+            expected=expected,
+            star_precision=star_precision,
+            pull=np.concatenate([-small * state.delta, free]),
+            precision=np.concatenate([small, free]),
+        )
+        found = equations.solve()
+        residual = (self.image - equations.stars @ found.flux - equations.others @ found.others) / self.error
         freedom = max(self.image.size - 5 - min(n, self.image.size // 2), 1)
         return _SceneState(
-            delta=state.delta + np.clip(solution[:2], -_LARGEST_STEP, _LARGEST_STEP),
-            flux=solution[2 : 2 + n],
+            delta=state.delta + np.clip(found.others[:2], -_LARGEST_STEP, _LARGEST_STEP),
+            flux=found.flux,
             robust=huber_weights(residual, _ROBUST_SIGMAS) ** 2,
-            background=solution[2 + n :],
-            covariance=covariance,
+            background=found.others[2:],
+            delta_cov=found.others_covariance[:2, :2],
+            flux_variance=found.flux_variance,
             chi2_reduced=float(np.sum(residual**2) / freedom),
-            moved=float(np.abs(solution[:2]).max()),
+            moved=float(np.abs(found.others[:2]).max()),
         )
 
-    def _add_priors(self, normal: FloatArray, right: FloatArray, state: _SceneState) -> None:
-        """Add to the normal equations, in place, that the zero point is small and fluxes follow the magnitudes."""
-        delta_weight = _ZERO_POINT_PRIOR[self.prf.name] ** -2.0
-        normal[0, 0] += delta_weight
-        normal[1, 1] += delta_weight
-        right[:2] -= delta_weight * state.delta
+    def _expected_fluxes(self, state: _SceneState) -> tuple[FloatArray, FloatArray]:
+        """What the magnitudes say of the fluxes, and its precision (1 / variance), each [star]."""
         total = np.sum(self.expected * state.flux) / np.sum(self.expected**2)
         centre = np.maximum(total, _LEAST_EXPECTED_FLUX) * self.expected
         width = 0.4 * np.log(10.0) * _MAGNITUDE_PRIOR * np.maximum(centre, _LEAST_EXPECTED_FLUX)
         width[[not star.is_listed for star in self.stars]] = _UNLISTED_PRIOR * centre.max()
-        weight = 1.0 / width**2
-        index = np.arange(2, 2 + len(self.stars))
-        normal[index, index] += weight
-        right[index] += weight * centre
+        return centre, 1.0 / width**2
 
     def scene(self, state: _SceneState, saturated: BoolArray) -> Scene:
         """The result in the image's units."""
@@ -190,29 +194,16 @@ class _SceneProblem:
         images = self.prf.images(*self.places(state.delta), self.shape)
         background = np.tensordot(state.background, self.plane, axes=1) * self.scale
         model = np.tensordot(state.flux, images, axes=1) * self.scale + background
-        variance = np.diag(state.covariance)[2 : 2 + len(self.stars)] * inflation
         return Scene(
             stars=self.stars,
             flux=state.flux * self.scale,
-            flux_err=np.sqrt(variance) * self.scale,
+            flux_err=np.sqrt(state.flux_variance * inflation) * self.scale,
             delta_row=float(state.delta[0]),
             delta_col=float(state.delta[1]),
-            delta_cov=state.covariance[:2, :2] * inflation,
+            delta_cov=state.delta_cov * inflation,
             background=background,
             model=model,
             chi2_reduced=state.chi2_reduced,
             saturated=saturated,
             prf=self.prf,
         )
-
-
-def _solve_nonnegative(normal: FloatArray, right: FloatArray, bounded: slice) -> tuple[FloatArray, FloatArray]:
-    """Solution of normal equations with some parameters >= 0, and the covariance without that bound."""
-    covariance = np.asarray(np.linalg.inv(normal), dtype=np.float64)
-    solution: FloatArray = covariance @ right
-    free = np.ones(len(right), dtype=bool)
-    while (solution[bounded] < 0).any():
-        free[bounded] &= solution[bounded] > 0
-        solution = np.zeros(len(right))
-        solution[free] = np.linalg.solve(normal[np.ix_(free, free)], right[free])
-    return solution, covariance

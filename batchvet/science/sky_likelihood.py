@@ -30,6 +30,7 @@ ANYWHERE = 0.2
 _WINDOW = 5.0  # half width of the fine grid, in standard deviations
 _NODES = 41  # of the fine grid, each way
 _COARSE_STEP = 4.0  # arcsec
+_SEEN_ALONE = 5.0  # signal to noise of a sector that sees the dip by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +263,8 @@ def _log_density(offsets: FloatArray, area: float) -> FloatArray:
 def _joint_snr(sectors: Sequence[SectorSky], offset: FloatArray) -> float:
     """Signal to noise of one dip at `offset` in all sectors that see it, less the price of having looked for its time.
 
-    A sector in which the dip is not seen, though it should be, does not lower it.
+    A sector in which the dip is not seen, though it should be, does not lower it, if any sector sees it by itself.
+    Else it is at most what all sectors have together: of many, some always agree on some place.
     """
     dips = [sector.dip(offset[None]) for sector in sectors]
     snr, weight = (np.array([float(dip[i][0]) for dip in dips]) for i in (0, 1))
@@ -274,7 +276,11 @@ def _joint_snr(sectors: Sequence[SectorSky], offset: FloatArray) -> float:
             trust = np.array([float(s.trust(value)[0]) for s, value in zip(sectors, each, strict=True)])
             total = sum(float(s.mixed(value)[0]) for s, value in zip(sectors, each, strict=True))
         found = max(found, (total, trust), key=lambda one: one[0])
-    trust = found[1]
-    score = float(trust @ (snr * weight)) / max(float(np.sqrt(trust @ weight**2)), LEAST_INFORMATION)
-    price = float(trust @ np.array([sector.evidence.timing_price for sector in sectors]))
-    return float(np.sqrt(max(score**2 - 2.0 * price, 0.0))) if score > 0 else score
+    prices = np.array([sector.evidence.timing_price for sector in sectors])
+
+    def together(trust: FloatArray) -> float:
+        score = float(trust @ (snr * weight)) / max(float(np.sqrt(trust @ weight**2)), LEAST_INFORMATION)
+        return float(np.sqrt(max(score**2 - 2.0 * float(trust @ prices), 0.0))) if score > 0 else score
+
+    seen_alone = max(sector.evidence.dip.snr for sector in sectors) >= _SEEN_ALONE
+    return together(found[1]) if seen_alone else min(together(found[1]), together(np.ones(len(sectors))))

@@ -197,7 +197,8 @@ def place_stars(
     declared = Star(target.source_id, row, col, target.tmag, is_target=True)
     if not neighbours:
         return (declared,)
-    places = np.array([neighbour.at(stamp.epoch) for neighbour in neighbours])
+    epoch = stamp.epoch  # looks at every cadence
+    places = np.array([neighbour.at(epoch) for neighbour in neighbours])
     rows, cols = stamp_places(stamp, places[:, 0], places[:, 1])
     east, north = tangent_plane(places[:, 0], places[:, 1], target.ra, target.dec)
     inside = (np.abs(rows - (stamp.shape[0] - 1) / 2) <= (stamp.shape[0] - 1) / 2 + margin) & (

@@ -122,8 +122,7 @@ def find_timing(curves: StarCurves, mid_times: FloatArray, sigma: float, reach: 
         + _OFF / (2.0 * reach)
     )
     together = _without_any_one(scan)
-    alike = are_alike(scan.score, scan.information)
-    alike[half] = True  # nothing is asked of dips that are on time
+    alike = are_alike(scan.score, scan.information) | (shifts == 0.0)[:, None]  # of dips on time nothing is asked
     together = np.where(alike, together, 0.0)
     value = together.max(axis=1) + 2.0 * log_prior
     best, own = int(np.argmax(value)), half

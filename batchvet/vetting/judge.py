@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from batchvet.catalog.candidate import Candidate
 from batchvet.errors import BatchvetError, Problem
 from batchvet.results.evidence_rows import evidence_of_row
+from batchvet.results.schema import HOST_NAMES
 from batchvet.science.calibration import DEFAULT
 from batchvet.science.evidence import Part
-from batchvet.science.joint import CandidateVerdict, vet_candidate
+from batchvet.science.joint import CandidateVerdict, HostCandidate, vet_candidate
 from batchvet.science.joint_parts import JointParts, PartTogether
 from batchvet.science.priors import Priors
 from batchvet.science.star_verdicts import StarVerdict
@@ -20,6 +21,7 @@ from batchvet.vocabulary import ErrorKind, Flag, Verdict
 
 _OF_A_PART = ("n_dips", "time_btjd", "depth_ppm", "depth_error_ppm", "significance_sigma")
 _OF_TWO_PARTS = tuple(item.name for item in fields(JointParts) if item.name not in set(Part))
+_OTHERWISE = ("parts", "stars", "host_candidates", "flags")  #: of a verdict, what has columns of other names
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Judge:
         if judgement.missing:
             flags.insert(0, Flag.NO_USABLE_SECTOR)
         changes = {"verdict": Verdict.NO_DATA} if judgement.no_pixels else {}
-        return _row(judgement, verdict) | changes | {"flags": list(dict.fromkeys(flags))}
+        return _row(judgement, verdict) | changes | {"flag_names": list(dict.fromkeys(flags))}
 
 
 def judgement_lost(judgement: Judgement) -> dict[str, Any]:
@@ -84,8 +86,8 @@ def not_judged(judgement: Judgement, problem: Problem, flag: Flag) -> dict[str, 
         **_declared(judgement),
         "n_sectors_used": 0,
         "verdict": Verdict.INCONCLUSIVE,
-        "host_candidates": [],
-        "flags": [flag],
+        **host_columns(()),
+        "flag_names": [flag],
         "error_kind": problem.kind,
         "error": problem.text,
     }
@@ -102,13 +104,17 @@ def _declared(judgement: Judgement) -> dict[str, Any]:
 
 def _row(judgement: Judgement, verdict: CandidateVerdict) -> dict[str, Any]:
     row = _declared(judgement)
-    row |= {item.name: getattr(verdict, item.name) for item in fields(verdict) if item.name not in ("parts", "stars")}
-    row |= _part_columns(verdict.parts)
-    row["host_candidates"] = [asdict(host) for host in verdict.host_candidates]
+    row |= {item.name: getattr(verdict, item.name) for item in fields(verdict) if item.name not in _OTHERWISE}
+    row |= _part_columns(verdict.parts) | host_columns(verdict.host_candidates)
     east, north = verdict.offset_ra_arcsec, verdict.offset_dec_arcsec
     row["source_ra"], row["source_dec"] = _on_sky(judgement.declared, east, north)
     row["hosts"] = [_star_row(judgement, star) for star in verdict.stars]
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+
+
+def host_columns(hosts: Sequence[HostCandidate]) -> dict[str, list[Any]]:
+    """Figures of the likely hosts: a list for each, in their order."""
+    return {f"host_{name}": [getattr(host, name) for host in hosts] for name in HOST_NAMES}
 
 
 def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from batchvet.pixels.stamp import Stamp
 from batchvet.science.aperture_dependence import aperture_dependence
 from batchvet.science.centroid_shift import centroid_shift
 from batchvet.science.depth_map import DepthMap, depth_map
+from batchvet.science.evidence import Part
+from batchvet.science.folded_light_curve import FoldedLightCurve, folded_light_curve
 from batchvet.science.localization import SectorLocalization, localize
 from batchvet.science.prf import Prf, spoc_prf
 from batchvet.science.stars import StarField
@@ -23,6 +25,8 @@ from batchvet.science.timeline import Transits
 from batchvet.vetting.place import check_place, target_position
 from batchvet.vetting.settings import Check, Surroundings, VetSettings
 from batchvet.vocabulary import ErrorKind, Flag, Status, not_localized
+
+OPTIMAL_APERTURE = 2  #: bit of the SPOC aperture image that marks the optimal aperture
 
 
 class CheckResult(Protocol):
@@ -71,6 +75,17 @@ class Measured:
     n_transits: int  #: with a cadence in transit
     checks: Mapping[Check, CheckResult]  #: those that were asked for, but the localisation
     localization: SectorLocalization | NotLocalized | None  #: None: not asked for
+    companions: tuple[Ephemeris, ...] = ()  #: of the target's other candidates
+
+    @property
+    def folded(self) -> FoldedLightCurve:
+        """The light in the pipeline's aperture, folded, for people to look at."""
+        cadences = self.observation.cadences
+        parts = self.localization.evidence.parts if isinstance(self.localization, SectorLocalization) else ()
+        phase = next((part.phase for part in parts if part.part == Part.SECONDARY), 0.5)
+        aperture = (cadences.aperture & OPTIMAL_APERTURE).astype(bool)
+        ephemeris = self.candidate.ephemeris
+        return folded_light_curve(cadences.time, cadences.flux, aperture, ephemeris, self.companions, phase)
 
     @property
     def in_transit(self) -> bool:
@@ -139,7 +154,8 @@ def measure(
             localization = NotLocalized(fault=Problem.of(error))
         except Exception as error:
             localization = NotLocalized(fault=Problem.internal(error))
-    return Measured(candidate, observation, depth, _count_transits(cadences, candidate), checks, localization)
+    others = _others(candidate, surroundings)
+    return Measured(candidate, observation, depth, _count_transits(cadences, candidate), checks, localization, others)
 
 
 def _localized(
@@ -151,18 +167,23 @@ def _localized(
         return NotLocalized((Flag.NO_WCS,))
     if min(stamp.shape) < 2:  # a single row or column has no position across it
         return NotLocalized((Flag.NOT_LOCALIZED_NO_PIXELS,))
-    others = tuple(other.ephemeris for other in surroundings.companions if other.toi != candidate.toi)
+    neighbours = None if surroundings.neighbours is None else tuple(surroundings.neighbours)
     try:
         return localize(
             stamp,
-            Transits(candidate.ephemeris, others),
-            StarField(target_position(candidate, stamp), surroundings.neighbours),
+            Transits(candidate.ephemeris, _others(candidate, surroundings)),
+            StarField(target_position(candidate, stamp), neighbours),
             observation.prf,
             settings.quality_bitmask,
             settings.localization,
         )
     except InsufficientData as error:
         return NotLocalized((not_localized(error.kind),))
+
+
+def _others(candidate: Candidate, surroundings: Surroundings) -> tuple[Ephemeris, ...]:
+    """Ephemerides of the target's other candidates."""
+    return tuple(other.ephemeris for other in surroundings.companions if other.toi != candidate.toi)
 
 
 def _count_transits(cadences: Stamp, candidate: Candidate) -> int:

@@ -14,6 +14,7 @@ from batchvet.errors import Problem
 from batchvet.results.evidence_rows import evidence_row
 from batchvet.results.schema import LOCALIZATION_NAMES
 from batchvet.results.writer import ResultRow
+from batchvet.science.folded_light_curve import FoldedLightCurve
 from batchvet.science.localization import SectorLocalization
 from batchvet.vetting.measure import Measured, NotLocalized
 from batchvet.vocabulary import ErrorKind, Flag, Status
@@ -58,7 +59,7 @@ def failed_row(candidate: Candidate, sector: int, problem: Problem, hashes: Mapp
             "tic": candidate.tic,
             "sector": sector,
             "status": status,
-            "flags": flags,
+            "flag_names": flags,
             "error_kind": problem.kind,
             "error": problem.text,
             "v09_status": status,
@@ -89,7 +90,6 @@ def sector_columns(measured: Measured) -> dict[str, Any]:
         prefix = name.lower()
         columns |= {f"{prefix}_status": check.status, f"{prefix}_flags": list(check.flags)}
         columns |= {f"{prefix}_{figure}": _plain(value) for figure, value in check.metrics().items()}
-        flags += check.flags
     if measured.in_transit:
         found = _localization_columns(measured.localization)
         columns |= found
@@ -97,7 +97,7 @@ def sector_columns(measured: Measured) -> dict[str, Any]:
     else:
         columns |= _skipped(_nothing_in_transit(measured)) | {"localization_flags": []}
         flags.append(Flag.INSUFFICIENT_DATA)
-    columns["flags"] = list(dict.fromkeys(flags))
+    columns["flag_names"] = list(dict.fromkeys(flags))
     return columns
 
 
@@ -115,10 +115,25 @@ def image_columns(measured: Measured) -> dict[str, Any]:
         "difference": _flat(depth.out_of_transit - depth.in_transit),
         "difference_error": [],
         "out_of_transit": _flat(depth.out_of_transit),
+        **_folded_columns(measured.folded),
     }
     if isinstance(measured.localization, SectorLocalization):
         columns |= _located_columns(measured.localization)
     return columns
+
+
+def _folded_columns(folded: FoldedLightCurve) -> dict[str, Any]:
+    return {
+        "folded_hours": _flat(folded.hours),
+        "folded_odd_ppm": _flat(folded.odd_ppm),
+        "folded_odd_error_ppm": _flat(folded.odd_error_ppm),
+        "folded_even_ppm": _flat(folded.even_ppm),
+        "folded_even_error_ppm": _flat(folded.even_error_ppm),
+        "folded_secondary_phase": _plain(float(folded.secondary_phase)),
+        "folded_secondary_ppm": _flat(folded.secondary_ppm),
+        "folded_secondary_error_ppm": _flat(folded.secondary_error_ppm),
+        "folded_phase_ppm": _flat(folded.phase_ppm),
+    }
 
 
 def _localization_columns(localization: SectorLocalization | NotLocalized | None) -> dict[str, Any]:

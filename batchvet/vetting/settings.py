@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -27,4 +28,4 @@ class Surroundings:
     """What else there is around a target: it must not be taken for the candidate's dip, or may be its host."""
 
     companions: tuple[Candidate, ...] = ()  #: candidates of the same target; the one that is vetted may be among them
-    neighbours: tuple[Neighbour, ...] | None = None  #: stars of the field; None without a table
+    neighbours: Sequence[Neighbour] | None = None  #: stars of the field; None without a table

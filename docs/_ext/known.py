@@ -83,6 +83,7 @@ def _kind(kind: pa.DataType) -> str:
 _GROUPS = {
     "sectors": {},
     "candidates": {},
+    "hosts": {},
     "images": {"star_": "Stars of the scene", "east_": "From pixels to the sky", "north_": "From pixels to the sky"},
     "evidence": {
         "map_": "Map of the stamp",
@@ -104,7 +105,12 @@ def _group(table: str, name: str) -> str:
     if table == "sectors" and check in schema.CHECKS:
         return check
     found = next((group for start, group in _GROUPS.get(table, {}).items() if name.startswith(start)), "")
-    return found or {"sectors": "The row", "candidates": "The candidate", "images": "The images"}.get(table, "The dip")
+    return found or {
+        "sectors": "The row",
+        "candidates": "The candidate",
+        "hosts": "The star",
+        "images": "The images",
+    }.get(table, "The dip")
 
 
 @dataclass(frozen=True)

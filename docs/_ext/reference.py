@@ -1,8 +1,8 @@
 """Directives that write the reference from the code, and roles that refer to its words.
 
 Directives: ``columns TABLE``, ``words KIND``, ``configuration``, ``commands``, ``exit-codes``, ``public-names``. The
-roles of `ROLES` (``{flag}`LOW_SNR```, ``{column}`sectors.flags```, ...) link to where a word is explained; one that
-the code does not know is a warning, and so an error of the build.
+roles of `ROLES` (``{flag}`LOW_SNR```, ``{column}`sectors.flag_names```, ...) link to where a word is explained; one
+that the code does not know is a warning, and so an error of the build.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from batchvet.cli import main
+from batchvet.cli import frame, main
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
@@ -28,7 +28,7 @@ class Done:
 
 def batchvet(*arguments: object) -> Done:
     """The program within this process: what starting Python anew for every command would only make slower."""
-    argv, handlers = sys.argv, {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    argv, handlers = sys.argv, {number: signal.getsignal(number) for number in frame._ENDING}
     sys.argv = ["batchvet", *map(str, arguments)]
     output, errors = io.StringIO(), io.StringIO()
     try:

@@ -192,6 +192,22 @@ def test_bad_catalogue_lists_every_row_and_keep_going_drops_them(survey, tmp_pat
     assert "1.01" in (tmp_path / "run" / "rejects.csv").read_text()
 
 
+def test_stars_without_a_magnitude_are_told_and_weighed(survey, tmp_path):
+    """One empty Tmag among the neighbours stops nothing."""
+    stars = pd.read_csv(survey.neighbours, dtype=str)
+    tic = int(pd.read_csv(survey.catalog)["tic"][0])
+    others = stars.index[(stars["tic"] == str(tic)) & (stars["source_id"] != str(tic))]
+    stars.loc[others[0], "tmag"] = ""
+    stars.to_csv(tmp_path / "neighbours.csv", index=False)
+    config = survey.config.read_text().replace("tpfs", str(survey.directory / "tpfs"))
+    (tmp_path / "c.yaml").write_text(config.replace("toi.csv", str(survey.catalog)))
+    done = batchvet("run", tmp_path / "c.yaml", "--only", f"{tic}:1")
+    assert done.returncode == 0, done.stderr
+    assert "neighbours.csv: 1 without a tmag, whose light is fitted" in done.stderr
+    rows = pd.read_parquet(tmp_path / "run" / "sectors")
+    assert (rows["status"] == "ok").all() and rows["target_offset_arcsec"].notna().all()
+
+
 def test_a_directory_of_somebody_else_is_never_run_in(survey, tmp_path):
     """Not even when its files have the names of a run's."""
     contents = {"plan.json": '{"holiday": "July"}', "candidates.parquet": "of the mayor", "images/cat.jpg": "meow"}

@@ -79,7 +79,7 @@ def test_init_says_which_targets_have_no_files_and_leaves_them_out(files):
     }  # fmt: skip
     (files / "hot stars.csv").write_text("\n".join([*lines, ",".join(lost[name] for name in header)]) + "\n")
     done = batchvet("init", files)
-    assert "3 of the catalogue's 4 targets have one" in done.stdout
+    assert "for 3 of the catalogue's 4 targets" in done.stdout
     assert read_config(files / "batchvet.yaml").only_with_pixels
 
 
@@ -87,6 +87,7 @@ def test_init_without_a_catalogue_says_what_one_needs_and_asks_the_archive_for_t
     done = batchvet("init", tmp_path)
     assert done.returncode == 0
     assert f"{tmp_path / 'toi.csv'}, its first line: toi,tic,period_days,t0_btjd,duration_hours" in done.stdout
+    assert f"then        batchvet plan {tmp_path / 'batchvet.yaml'}" in done.stdout
     assert read_config(tmp_path / "batchvet.yaml").uses_network
 
 

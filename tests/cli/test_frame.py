@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 
 import pandas as pd
+import psutil
 import pytest
 from command_line import ENVIRONMENT, batchvet, program
 
@@ -95,7 +97,39 @@ frame.main()
             time.sleep(0.02)
         process.send_signal(number)
     _, errors = process.communicate(timeout=20)
-    assert (process.returncode, errors) == (130, "interrupted; what is done is kept, the same command goes on\n")
+    assert (process.returncode, errors) == (143, "interrupted; what is done is kept, the same command goes on\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_each_signal_that_ends_closes_what_is_open_and_has_its_exit_code(tmp_path, number, code):
+    closed = tmp_path / "closed"
+    program = f"""
+import os, pathlib
+from batchvet.cli import frame
+def app(**options):
+    try:
+        os.kill(os.getpid(), {int(number)})
+    finally:
+        pathlib.Path({str(closed)!r}).touch()
+frame.app = app
+frame.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stderr) == (code, "interrupted; what is done is kept, the same command goes on\n")
+    assert closed.exists()
+
+
+def test_an_interrupt_after_all_is_done_changes_nothing(tmp_path):
+    """On a loaded machine the interpreter takes its time to end; a Ctrl-C then gave exit code -2."""
+    program = """
+import atexit, os, signal
+from batchvet.cli import frame
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+frame.app = lambda **options: print("done")
+frame.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
 @pytest.mark.parametrize("cluster", ["{serial: true}", "{workers: 2}"])
@@ -116,16 +150,20 @@ def test_interrupt_gives_130_and_the_same_command_goes_on(survey, tmp_path, clus
 
 
 def interrupted_run(survey, directory, cluster, later):
-    """Exit code and words of a run that is interrupted so many seconds after it began to log."""
+    """Exit code and words of a run that is interrupted, workers and all, so many seconds after it began to log."""
     config = survey.config.read_text().replace("tpfs", str(survey.directory / "tpfs"))
     config = config.replace("neighbours.csv", str(survey.neighbours)).replace("toi.csv", str(survey.catalog))
     (directory / "c.yaml").write_text(config.replace("{serial: true}", cluster))
     command = [sys.executable, "-m", "batchvet", "run", str(directory / "c.yaml")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, start_new_session=True
+    )
     deadline = time.monotonic() + 120
     while not (directory / "run" / "log.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(later)
-    process.send_signal(signal.SIGINT)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=120)
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
     return process.returncode, errors

@@ -11,7 +11,7 @@ import numpy as np
 
 from batchvet.api import Run, open_run
 from batchvet.results.parts import write_table
-from batchvet.results.schema import CANDIDATES_SCHEMA, FORMAT_VERSION, TABLES
+from batchvet.results.schema import CANDIDATES_SCHEMA, FORMAT_VERSION, HOST_NAMES, TABLES
 
 #: What a candidate of a made run can be.
 KINDS = ("on_target", "off_target", "crowded", "no_table", "skipped", "failed")
@@ -92,11 +92,16 @@ def _sector(
     known = {**_HASHES, "software_version": "0.1.0", "seconds": 0.3}
     if kind == "skipped":
         why = f"TOI {toi}: no usable cadence in transit in sector {sector}"
-        row = {"status": "skipped", "flags": ["INSUFFICIENT_DATA"], "error_kind": "no_cadence_in_transit", "error": why}
+        row = {
+            "status": "skipped",
+            "flag_names": ["INSUFFICIENT_DATA"],
+            "error_kind": "no_cadence_in_transit",
+            "error": why,
+        }
         return {**identity, **row, **known, "v09_status": "skipped"}, None
     if kind == "failed":
         why = f"tpfs/tess-s{sector:04d}-{tic}.fits: 1,203,200 bytes of 4,001,100; fetch it again"
-        row = {"status": "error", "flags": [], "error_kind": "truncated", "error": why, "v09_status": "error"}
+        row = {"status": "error", "flag_names": [], "error_kind": "truncated", "error": why, "v09_status": "error"}
         return {**identity, **row, **known}, None
 
     out = 20.0 + sum(10 ** (-0.4 * (t - 10)) * 4000 * _spot(*_pixel(e, n)) for _, e, n, t in stars)
@@ -107,17 +112,19 @@ def _sector(
     places = [_pixel(e, n) for _, e, n, _ in stars]
     source = _pixel(*measured)
     aperture = np.where(_spot(*_TARGET) > 0.2, 3, 1)
-    flags = ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["DIFFIMG_UNRELIABLE"]
+    flags = ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["ONE_SIDED"]
     length = float(np.hypot(*measured))
     row = {
         **identity, **known, "camera": 2, "ccd": 3, "cadence_s": 120.0, "n_cadences": 17000, "n_in_transit": 244,
-        "n_transits": 2, "status": "ok", "flags": flags, "error_kind": "", "error": "",
-        "v09_status": "ok", "v09_flags": flags, "v09_max_depth_ppm": 224066.93494969374,
+        "n_transits": 2, "status": "ok", "flag_names": flags, "error_kind": "", "error": "",
+        "v09_status": "ok", "v09_flags": ["DIFFIMG_UNRELIABLE"], "v09_max_depth_ppm": 224066.93494969374,
         "v09_max_depth_pixel_row": 9, "v09_max_depth_pixel_col": 2, "v09_localization_reliable": False,
         "target_offset_arcsec": length, "target_offset_pixels": length / _SCALE,
         "offset_ra_arcsec": measured[0], "offset_dec_arcsec": measured[1], "offset_cov_ra_ra": 1.1,
         "offset_cov_ra_dec": 0.4, "offset_cov_dec_dec": 0.7, "significance_sigma": length, "difference_snr": 12.5,
         "prf_source": "empirical", "localization_flags": [],
+        "transit_times_btjd": [1700.0 + 27 * (sector - 14), 1703.0 + 27 * (sector - 14)],
+        "transit_oc_minutes": [2.0, -1.0], "transit_oc_error_minutes": [3.0, math.inf],
     }  # fmt: skip
     image = {
         **identity, "n_rows": _SHAPE[0], "n_cols": _SHAPE[1], "column": 1620, "row": 388,
@@ -126,19 +133,47 @@ def _sector(
         "source_col": source[0], "source_row": source[1], "target_col": _TARGET[0], "target_row": _TARGET[1],
         "east_per_col": _SKY[0, 0], "east_per_row": _SKY[0, 1], "north_per_col": _SKY[1, 0],
         "north_per_row": _SKY[1, 1], "star_id": [s[0] for s in stars], "star_col": [p[0] for p in places],
-        "star_row": [p[1] for p in places], "star_tmag": [s[3] for s in stars],
+        "star_row": [p[1] for p in places], "star_tmag": [s[3] for s in stars], **_folded(rng),
     }  # fmt: skip
     return row, image
 
 
+def _folded(rng: np.random.Generator) -> dict[str, Any]:
+    """A dip of 2,000 ppm and 3 hours, with a secondary of 500 ppm at phase 0.4, whose first bin nobody saw."""
+    hours = np.linspace(-7.26, 7.26, 31)
+    dip = np.where(np.abs(hours) < 1.5, 1.0, 0.0)
+    noise = rng.normal(0, 100, (3, 31))
+    noise[:, 0] = np.nan
+    return {
+        "folded_hours": hours,
+        "folded_odd_ppm": noise[0] - 2000 * dip,
+        "folded_odd_error_ppm": np.full(31, 100.0),
+        "folded_even_ppm": noise[1] - 2000 * dip,
+        "folded_even_error_ppm": np.full(31, 100.0),
+        "folded_secondary_phase": 0.4,
+        "folded_secondary_ppm": noise[2] - 500 * dip,
+        "folded_secondary_error_ppm": np.full(31, 100.0),
+        "folded_phase_ppm": rng.normal(0, 50, 100) - 2000.0 * (np.arange(100) // 2 == 12),
+    }
+
+
+def host_columns(hosts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {f"host_{name}": [host[name] for host in hosts] for name in HOST_NAMES}
+
+
 def _candidate(toi: str, tic: int, kind: str, stars: list, offset: np.ndarray, n_sectors: int) -> dict[str, Any]:
     row: dict[str, Any] = {"toi": toi, "tic": tic, "n_sectors": n_sectors, "n_sectors_used": n_sectors}
+    row |= {
+        "period_days": 3.0, "period_err_days": 0.00012, "t0_btjd": 1700.0, "t0_err_days": 0.0021, "duration_hours": 3.0,
+        "depth_ppm": 2000.0, "ra": 93.123456, "dec": -69.5, "pmra": 12.0, "pmdec": -34.5, "odd_n_dips": 3,
+        "odd_depth_ppm": 2013.0, "odd_depth_error_ppm": 57.0,
+    }  # fmt: skip
     if kind in ("skipped", "failed"):
         return row | {
             "n_sectors_used": 0,
             "verdict": "INCONCLUSIVE",
-            "host_candidates": [],
-            "flags": ["NO_VALID_TRANSIT"],
+            **host_columns([]),
+            "flag_names": ["NO_VALID_TRANSIT"],
         }
     off = kind == "off_target"
     host = {"source_id": stars[1 if off else 0][0], "probability": 0.97, "separation_arcsec": float(np.hypot(*offset))}
@@ -147,7 +182,7 @@ def _candidate(toi: str, tic: int, kind: str, stars: list, offset: np.ndarray, n
         "p_target": 0.002 if off else 0.9995,
         "best_host_id": host["source_id"],
         "p_best_host": 0.97,
-        "host_candidates": [host | {"depth_required": 0.0123}],
+        **host_columns([host | {"depth_required": 0.0123, "log_likelihood": 9.0, "prior": 0.5}]),
         "offset_arcsec": float(np.hypot(*offset)),
         "offset_ra_arcsec": float(offset[0]),
         "offset_dec_arcsec": float(offset[1]),
@@ -158,6 +193,6 @@ def _candidate(toi: str, tic: int, kind: str, stars: list, offset: np.ndarray, n
         "dv_offset_arcsec": float(np.hypot(*offset)),
         "dv_significance_sigma": 9.0 if off else 0.0,
         "sector_consistency_p": 0.4,
-        "flags": ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["UNRESOLVED_NEIGHBOUR"],
+        "flag_names": ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["UNRESOLVED_NEIGHBOUR"],
         "calibration_version": "1",
     }

@@ -137,7 +137,7 @@ def test_a_filtered_table_survives_a_look_at_a_candidate(index):
 def test_a_candidates_page_draws_all_its_images(index):
     index.find_element("link text", "102.01").click()
     drawings = index.find_elements("css selector", "svg.drawing")
-    assert len(drawings) == 1 + 3 * 4  # the sky, and four images of three sectors
+    assert len(drawings) == 1 + 4 + 3 * 4  # the sky, and four images of three sectors
     for drawing in drawings:
         assert drawing.size["width"] > 200
         assert drawing.size["height"] > 200
@@ -210,3 +210,58 @@ def test_2000_candidates_open_in_two_seconds(browser, tmp_path):
     assert browser.execute_script(visible) == 200
     browser.find_element("css selector", "#more button").click()
     assert browser.execute_script(visible) == 2000
+
+
+def test_a_candidates_page_is_one_printed_page_before_its_details(browser, report):
+    """Star, ephemeris, sky, light, hosts and flags of any candidate: the details begin on the second page."""
+    for page in sorted((report / "candidates").iterdir()):
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PRINTED)
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        browser.get(page.as_uri())
+        end = browser.execute_script("return document.querySelector('.details').getBoundingClientRect().top")
+        wide = browser.execute_script("return document.documentElement.scrollWidth")
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        assert end < 273 / 25.4 * 96, page.name
+        assert wide <= PRINTED["width"] + 1, page.name
+
+
+#: A4 within its margins of 12 mm, CSS pixels.
+PRINTED = {"width": 703, "height": 1031, "deviceScaleFactor": 1, "mobile": False}
+
+OVERLAPPING = """
+return Array.from(document.querySelectorAll("svg.drawing")).flatMap((svg) => {
+  const boxes = Array.from(svg.querySelectorAll("text")).map((t) => [t.textContent, t.getBoundingClientRect()]);
+  const hits = [];
+  boxes.forEach(([one, a], i) => boxes.slice(i + 1).forEach(([other, b]) => {
+    const x = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const y = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (x > 1 && y > 3) hits.push(svg.getAttribute("aria-label") + ": " + one + " / " + other);
+  }));
+  return hits;
+});
+"""
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_labels_of_drawings_do_not_overlap_and_nothing_is_cut(browser, report, width):
+    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    for page in [report / "index.html", *sorted((report / "candidates").iterdir())]:
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.get(page.as_uri())
+        wide = browser.execute_script("return document.documentElement.scrollWidth")
+        hits = browser.execute_script(OVERLAPPING)
+        cut = browser.execute_script(CUT, width)
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        assert wide <= width, page.name
+        assert hits == []
+        assert cut == [], page.name
+
+
+#: What begins or ends beyond the screen, apart from tables of all numbers, which scroll.
+CUT = """
+return Array.from(document.querySelectorAll("h1, h2, p, dt, dd, svg, .hosts, #candidates td, #candidates tbody th"))
+  .filter((e) => !e.closest("details") && e.getBoundingClientRect().width > 0)
+  .filter((e) => e.getBoundingClientRect().right > arguments[0] + 1 || e.getBoundingClientRect().left < -1)
+  .map((e) => e.tagName + " " + e.textContent.slice(0, 40));
+"""

@@ -64,7 +64,7 @@ def test_the_sky_has_east_to_the_left_and_the_ellipse_turned_with_it(made):
     dot = element(drawing, ".//circle[@class='dot']")
     assert arcsec(float(dot.get("cx")), float(dot.get("cy"))) == pytest.approx((40.0, 26.0), abs=0.1)
     ellipse = sky.sectors[14]
-    ends = ellipse_points(element(drawing, "ellipse[@class='one']"))
+    ends = ellipse_points(element(drawing, ".//ellipse[@class='one']"))
     away = np.array([arcsec(x, y) for x, y in ends]) - (ellipse.x, ellipse.y)
     distance = np.sqrt(np.einsum("ni,ij,nj->n", away, np.linalg.inv(ellipse.covariance), away))
     np.testing.assert_allclose(distance, 1.0, rtol=0.08)

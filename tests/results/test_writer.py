@@ -24,7 +24,7 @@ FOOTER = {"plan": "abc", "version": "0", "format_version": str(FORMAT_VERSION)}
 def row(toi: str, sector: int, tic: int = 1, depth: float | None = 1.0) -> ResultRow:
     key = {"toi": toi, "tic": tic, "sector": sector}
     image = {**key, "n_rows": 1, "n_cols": 2, "difference": np.array([1, 2], dtype=np.float32)}
-    return ResultRow({**key, "status": "ok", "flags": ["A"], "v09_max_depth_ppm": depth, "seconds": 0.1}, image)
+    return ResultRow({**key, "status": "ok", "flag_names": ["A"], "v09_max_depth_ppm": depth, "seconds": 0.1}, image)
 
 
 def read_parts(directory, table: str, columns: list[str] | None = None):
@@ -109,9 +109,8 @@ def test_flipped_bit_in_a_part_is_an_error_that_names_it(tmp_path):
 
 def test_unknown_column_is_refused(tmp_path):
     writer = ResultWriter(tmp_path, FOOTER)
-    writer.add([ResultRow({"toi": "1.01", "tic": 1, "sector": 1, "frobnication": 3})])
     with pytest.raises(ValueError, match="frobnication"):
-        writer.flush()
+        writer.add([ResultRow({"toi": "1.01", "tic": 1, "sector": 1, "frobnication": 3})])
 
 
 def test_every_column_says_what_it_is(tmp_path):
@@ -129,14 +128,15 @@ def test_every_column_says_what_it_is(tmp_path):
 def test_values_survive_the_table(tmp_path):
     with ResultWriter(tmp_path, FOOTER) as writer:
         writer.add([row("5807.10", 83, tic=2**40, depth=None)])
-    candidate = {"toi": "5807.10", "tic": 2**40, "n_sectors": 1, "flags": [], "made_from": "a"}
+    candidate = {"toi": "5807.10", "tic": 2**40, "n_sectors": 1, "flag_names": [], "made_from": "a"}
     candidates = CandidateRows(tmp_path, FOOTER)
-    candidates.add(candidate | {"host_candidates": [{"source_id": "x", "probability": 0.5}]})
+    candidates.add([candidate | {"host_source_id": ["x"], "host_probability": [0.5]}])
     assert candidates.write({"5807.10": "a"}) == 0
     rows = pd.read_parquet(tmp_path / "sectors")
     assert rows.loc[0, "toi"] == "5807.10"
     assert rows.loc[0, "tic"] == 2**40
     assert pd.isna(rows.loc[0, "v09_max_depth_ppm"])
-    assert list(rows.loc[0, "flags"]) == ["A"]
-    hosts = pd.read_parquet(tmp_path / "candidates.parquet").loc[0, "host_candidates"]
-    assert hosts[0]["probability"] == 0.5
+    assert list(rows.loc[0, "flag_names"]) == ["A"]
+    written = pd.read_parquet(tmp_path / "candidates.parquet").loc[0]
+    assert (list(written["host_source_id"]), list(written["host_probability"])) == (["x"], [0.5])
+    assert written["best_host_id"] == ""  # words are words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from same_tables import same_tables
 
 from batchvet.api import run
 from batchvet.errors import RunError
-from batchvet.runtime import clusters, dask_executor
+from batchvet.runtime import clusters, crew, dask_executor
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.executors import SerialExecutor
 from batchvet.runtime.local_cluster import n_workers
@@ -49,7 +50,7 @@ def lost(n: int) -> int:
 def workers():
     with (
         pytest.MonkeyPatch.context() as patch,
-        open_executor(ClusterSettings(workers=2), item_timeout_s=1.0) as executor,
+        open_executor(ClusterSettings(workers=2)) as executor,
     ):
         patch.setattr(dask_executor, "_FETCH_SECONDS", 5.0)
         yield executor
@@ -58,7 +59,7 @@ def workers():
 @pytest.fixture()
 def unlucky_workers():
     """A cluster of their own for those that die, with the little memory of a laptop with many cores."""
-    with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=1.0) as executor:
+    with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=3.0) as executor:
         yield executor
 
 
@@ -67,7 +68,7 @@ def impatient_workers():
     """The same, where one death is enough."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(clusters._DASK_SETTINGS, "distributed.scheduler.allowed-failures", 0)
-        with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=1.0) as executor:
+        with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=3.0) as executor:
             yield executor
 
 
@@ -95,32 +96,30 @@ def test_item_that_hangs_or_outgrows_its_worker_s_memory_is_given_up(impatient_w
     assert results == {n: -2 if n == 2 else n * n for n in items}
 
 
-def test_workers_killed_while_they_start_are_replaced(monkeypatch):
-    def killing_the_first(workers):
-        with suppress(psutil.Error):
+def test_workers_killed_while_they_start_are_replaced(monkeypatch, caplog):
+    monkeypatch.setattr(crew, "_LOOK_SECONDS", 0.5)
+    killed: set[int] = set()
+    others = {process.pid for process in psutil.Process().children()}
+
+    def kill_the_first_two():
+        while len(killed) < 2:
             for process in psutil.Process().children():
-                if "spawn_main" in " ".join(process.cmdline()):
-                    process.kill()
-        killed.append(True)
-        return usual(workers)
+                with suppress(psutil.Error):
+                    if process.pid not in others | killed and "spawn_main" in " ".join(process.cmdline()):
+                        process.kill()
+                        killed.add(process.pid)
+            time.sleep(0.05)
 
-    killed: list[bool] = []
-    usual = dask_executor.DaskExecutor.wait_for_workers
-    monkeypatch.setattr(dask_executor, "_LOOK_SECONDS", 1.0)
-    with monkeypatch.context() as patch:
-        patch.setattr(dask_executor.DaskExecutor, "wait_for_workers", killing_the_first)
-        with open_executor(ClusterSettings(workers=2)) as executor:
-            patch.undo()
-            assert dict(executor.map(Slow(), range(60), lost, 1)) == {n: n for n in range(60)}
-            assert len(executor._client.nthreads()) == 2
-    assert killed
-
-
-@dataclass(frozen=True)
-class Slow:
-    def __call__(self, n: int) -> int:
-        time.sleep(0.2)
-        return n
+    killer = threading.Thread(target=kill_the_first_two)
+    killer.start()
+    with open_executor(ClusterSettings(workers=2)) as executor:
+        killer.join()
+        deadline = time.monotonic() + 90
+        while len(executor._client.nthreads()) < 2 and time.monotonic() < deadline:
+            assert dict(executor.map(Square(), range(20), lost, 1)) == {n: n * n for n in range(20)}
+            time.sleep(0.5)
+        assert len(executor._client.nthreads()) == 2
+    assert "Traceback" not in caplog.text
 
 
 def test_nobody_else_can_speak_to_our_workers_and_nothing_listens_beyond_loopback(workers):
@@ -141,11 +140,12 @@ def test_workers_are_as_many_as_memory_bears():
     assert n_workers(7, 1_000_000_000) == 7
 
 
-def test_paused_workers_end_the_run_with_a_word_of_memory(workers, monkeypatch):
-    monkeypatch.setattr(dask_executor, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(workers, "_patience", dask_executor.Patience(1.0, 0.5))
+def test_paused_workers_end_the_run_with_a_word_of_memory(impatient_workers, monkeypatch):
+    workers = impatient_workers
+    monkeypatch.setattr(crew, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(workers.crew, "_patience", crew.Patience(1.0, 0.5))
     paused = {"tcp://x": {"status": "paused", "nthreads": 1}, "tcp://y": {"status": "paused", "nthreads": 1}}
-    monkeypatch.setattr(workers, "_workers", lambda: paused)
+    monkeypatch.setattr(workers.crew, "_info", lambda: paused)
     with pytest.raises(RunError, match="all workers are paused, as their memory is full"):
         list(workers.map(Square(hanging=(1,)), [1], lost, 1))
 
@@ -156,7 +156,7 @@ def test_results_that_went_with_their_worker_are_computed_again(workers, monkeyp
     def first_never_comes(future):
         if not lost_once:
             lost_once.append(future.key)
-            raise TimeoutError
+            raise dask_executor._DoAgain
         return real(future)
 
     monkeypatch.setattr(dask_executor, "_results", first_never_comes)
@@ -175,7 +175,7 @@ def test_window_is_bounded(workers):
             yield [n]
             n += 1
 
-    window = workers._window(lambda items: [n for n in items], endless(), most=6)
+    window = workers._window(dask_executor.Batch(Square(), 1.0), endless(), most=6)
     done = [next(window) for _ in range(30)]
     assert len(done) == 30
     assert len(taken) <= 30 + 6

@@ -54,6 +54,16 @@ def test_pull_in_less_than_half_of_the_sectors_is_not_shared(pulled):
     assert shared_error([*pulled[:3], *quiet]) > 0.1 * SCALE
 
 
+def test_few_faint_sectors_of_many_that_agree_on_a_place_are_noise():
+    """Where no sector sees the dip by itself, those that do not see it count."""
+    faint = sectors(31, 2, host=(30.0, 20.0), dip=0.55 * DIP)
+    assert all(4.0 < found.dip.snr < 5.0 for found in faint)
+    nothing = sectors(7, 18, dip=0.0)
+    assert max(found.dip.snr for found in nothing) < 5.0
+    assert vet_candidate(faint).verdict == "OFF_TARGET"  # alone they are right
+    assert "LOW_SNR" in vet_candidate([*faint, *nothing]).flags
+
+
 def test_error_of_a_fitted_prf_does_not_average_down():
     found = sectors(4, 20)
     fitted = [replace(one, prf_source="empirical") for one in found]

@@ -67,7 +67,7 @@ def test_sample_of_toi_5807_gives_the_published_figure(sample):
     assert found.verdict.verdict == "AMBIGUOUS"  # nobody else can be weighed; the place stands
     assert found.row["significance_sigma"] < 3
     assert np.isfinite([found.verdict.offset_arcsec, found.verdict.offset_cov_ra_ra]).all()
-    assert "NO_NEIGHBOUR_TABLE" in found.row["flags"]
+    assert "NO_NEIGHBOUR_TABLE" in found.row["flag_names"]
 
 
 def test_lightkurve_file_is_taken_with_all_its_cadences(sample):
@@ -236,7 +236,7 @@ def test_fault_of_ours_in_the_localisation_keeps_the_other_checks(config, monkey
 def test_nothing_to_measure_says_on_which_side_of_the_transit(sample, t0_btjd, period_days, duration_hours, kind):
     found = batchvet.vet(sample, t0_btjd=t0_btjd, period_days=period_days, duration_hours=duration_hours)
     assert (found.row["status"], found.row["error_kind"]) == ("skipped", kind)
-    assert "INSUFFICIENT_DATA" in found.row["flags"]
+    assert "INSUFFICIENT_DATA" in found.row["flag_names"]
     assert found.images == {}
     assert found.verdict.verdict == "INCONCLUSIVE"
 
