@@ -20,7 +20,7 @@ from batchvet.results.schema import CHECKS, HOST_NAMES, hosts_of
 from batchvet.vocabulary import ErrorKind, explain
 
 #: Columns that are told elsewhere on the page, or that lead to it.
-_NOT_IN_TABLES = {"toi", "tic", "sector", "error", *(f"host_{name}" for name in HOST_NAMES)}
+_NOT_IN_TABLES = {"toi", "tic", "sector", "error", "host_candidates", *(f"host_{name}" for name in HOST_NAMES)}
 _HOSTS_SHOWN = 6
 #: Columns about where a row comes from.
 _PROVENANCE = ("seconds", "software_version", "source_file")

@@ -1,6 +1,6 @@
 """The light in the aperture folded on the ephemeris, binned: what people look at first.
 
-It is for looking only. No figure of the verdict comes from it (method: parts).
+It is for looking only. No figure of the verdict comes from it (method: odd, even, secondary).
 """
 
 from __future__ import annotations

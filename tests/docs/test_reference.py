@@ -38,6 +38,9 @@ _REFERENCE = """\
 ## candidates
 ```{columns} candidates
 ```
+## hosts
+```{columns} hosts
+```
 ## images
 ```{columns} images
 ```
