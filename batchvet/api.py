@@ -17,6 +17,7 @@ from batchvet.report.glance import glance
 from batchvet.report.plot import plot
 from batchvet.report.run_figure import run_figure
 from batchvet.report.vetted import Vetted
+from batchvet.results.matches import match_run
 from batchvet.results.reader import RunResults
 from batchvet.results.views import overview
 from batchvet.runtime.bars import Bars
@@ -31,6 +32,7 @@ from batchvet.vetting.notebook import vet_sectors
 from batchvet.vetting.settings import ALL_CHECKS, Check, Surroundings, VetSettings
 
 if TYPE_CHECKING:
+    import pandas as pd
     from astropy.time import Time
     from astropy.units import Quantity
     from matplotlib.axes import Axes
@@ -71,6 +73,30 @@ class Run(RunResults):
         told = f"{self.plan['n_candidates']} candidates in {self.plan['n_rows']} rows"
         counted = ", ".join(f"{n} {verdict}" for verdict, n in verdicts) or "not judged yet"
         return f"{told}; {counted}" + ("" if self.is_finished else "; not finished")
+
+    def match(self, variables: str | Path | None = None) -> pd.DataFrame:
+        """Hold the candidates' ephemerides against each other and against known variables.
+
+        Parameters
+        ----------
+        variables : path, optional
+            Table with ``name, ra, dec, period_days, t0_btjd`` and, where known, ``tmag, period_err, t0_err``; or the
+            TESS eclipsing binary catalogue, or VSX.
+
+        Returns
+        -------
+        DataFrame
+            What `matches` is from now on: a row for each candidate and other with the same ephemeris, and the chance
+            that this is luck.
+
+        Raises
+        ------
+        RunError
+            No candidate is judged yet.
+        CatalogError
+            The table cannot be used.
+        """
+        return match_run(self, variables)
 
     def plot(
         self, toi: str, sector: int | None = None, *, ax: Axes | None = None, panel: str = "difference"

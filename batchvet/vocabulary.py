@@ -65,6 +65,16 @@ class Verdict(_Word):
 
 
 @unique
+class HostWord(_Word):
+    """What is known of one star as the dip's host, in a word (method: hosts)."""
+
+    HOST = "HOST", Layer.CANDIDATE, "The dip is this star's, with a probability of 0.95 or more."
+    POSSIBLE = "POSSIBLE", Layer.CANDIDATE, "The dip may be this star's."
+    CLEARED = "CLEARED", Layer.CANDIDATE, "The dip is not this star's: its probability is below 0.001."
+    CANNOT_TELL = "CANNOT_TELL", Layer.CANDIDATE, "The pixels do not say whether the dip may be this star's."
+
+
+@unique
 class Status(_Word):
     """How a row, or one check of it, ended."""
 

@@ -9,14 +9,13 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batchvet.catalog.candidate import Candidate
 from batchvet.catalog.cells import text
-from batchvet.catalog.condition import parse_condition
+from batchvet.catalog.condition import Condition, parse_condition
 from batchvet.catalog.layouts import LAYOUTS
 from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.catalog.table import open_table
@@ -102,11 +101,10 @@ def fetch_toi_table(
         n_rows = n_kept = len(catalog.candidates) + len(catalog.rejected)
         n_unusable, n_companions = len(catalog.rejected), 0
         if condition is not None:
-            kept, companions = _kept([c for c in catalog.candidates if condition(_values(c))], catalog)
-            if not kept:
+            content, n_kept, n_companions = _chosen(arriving, catalog, condition)
+            if not n_kept:
                 raise CatalogError(f"none of the {n_rows} candidates fulfils {where!r}")
-            content = _rows_of(arriving, kept, companions)
-            n_kept, n_unusable, n_companions = len(kept), 0, len(companions)
+            n_unusable = 0
             _write(arriving, content)
         fetched = datetime.now(UTC).isoformat(timespec="seconds")
         sha256 = hashlib.sha256(content).hexdigest()
@@ -121,12 +119,6 @@ def fetch_toi_table(
     finally:
         arriving.unlink(missing_ok=True)
     return table
-
-
-def _kept(chosen: Sequence[Candidate], catalog: Catalog) -> tuple[set[str], set[str]]:
-    """Names of the chosen candidates, and of the other ones of their targets."""
-    targets, kept = {candidate.tic for candidate in chosen}, {candidate.toi for candidate in chosen}
-    return kept, {candidate.toi for candidate in catalog.candidates if candidate.tic in targets} - kept
 
 
 def _said(table: ToiTable, url: str, where: str | None) -> bytes:
@@ -164,6 +156,14 @@ def _values(candidate: Candidate) -> dict[str, float]:
         return named | {"toi": float(candidate.toi)}
     except ValueError:
         return named | {"toi": math.nan}
+
+
+def _chosen(path: Path, catalog: Catalog, condition: Condition) -> tuple[bytes, int, int]:
+    """The table of those that fulfil the condition and of their siblings, and how many there are of both."""
+    fulfil = [c for c in catalog.candidates if condition(_values(c))]
+    targets, kept = {c.tic for c in fulfil}, {c.toi for c in fulfil}
+    companions = {c.toi for c in catalog.candidates if c.tic in targets} - kept
+    return _rows_of(path, kept, companions), len(kept), len(companions)
 
 
 def _rows_of(path: Path, kept: set[str], companions: set[str]) -> bytes:

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from batchvet import __version__
+from batchvet.cli.check_command import check
+from batchvet.cli.compare_command import compare
 from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
 from batchvet.cli.data_commands import cache_app, catalog_app, export
 from batchvet.cli.first_commands import columns, init
+from batchvet.cli.followup_command import followup
+from batchvet.cli.match_command import match
 from batchvet.cli.simulate_command import simulate
 from batchvet.errors import ConfigError
 from batchvet.runtime.bars import Bars, duration, size
@@ -270,6 +274,10 @@ def report(
     print(write_report(RunResults(run), output))
 
 
+app.command()(check)
+app.command()(compare)
+app.command()(match)
+app.command()(followup)
 app.command()(export)
 app.command()(columns)
 app.command()(simulate)

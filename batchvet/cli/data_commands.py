@@ -24,7 +24,7 @@ CacheLocation = Annotated[str, typer.Argument(help="Directory or s3:// address."
 def export(
     run: Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="File, replaced when it is there.")],
-    table: Annotated[str, typer.Option(help="candidates, hosts, sectors, images or evidence.")] = "candidates",
+    table: Annotated[str, typer.Option(help="candidates, hosts, matches, sectors, images or evidence.")] = "candidates",
     format: Annotated[
         str | None, typer.Option(help="ecsv, fits, csv or votable; without it what the file's name ends in.")
     ] = None,

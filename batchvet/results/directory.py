@@ -25,6 +25,8 @@ from batchvet.results.schema import FORMAT_VERSION
 PLAN = "plan.json"
 LOG = "log.jsonl"
 CANDIDATES = "candidates.parquet"
+HOSTS = "hosts"  #: directory of the stars that could make the dips
+MATCHES = "matches.parquet"  #: whose ephemeris is whose; `batchvet match` writes it
 REJECTS = "rejects.csv"  #: rows of the catalogue that were left out
 _LOCK = ".lock"
 

@@ -29,7 +29,7 @@ def export(run: RunResults, table: str, path: Path, format: str | None = None) -
     ----------
     run : RunResults
     table : str
-        candidates, hosts, sectors, images or evidence.
+        candidates, hosts, matches, sectors, images or evidence.
     path : Path
     format : str, optional
         ecsv, fits, csv or votable; without it what the file's name ends in.

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchvet.errors import RunError
-from batchvet.results.directory import CANDIDATES, read_plan
+from batchvet.results.directory import CANDIDATES, HOSTS, MATCHES, read_plan
 from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import gathered, row_index
-from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS, arrow_schema, described, hosts_of
+from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS_SCHEMA, MATCHES_SCHEMA, described, hosts_of
 from batchvet.results.success import is_finished
 from batchvet.vocabulary import FINAL_FAULTS
 
@@ -58,24 +58,25 @@ class RunResults:
         path = self.directory / CANDIDATES
         if not path.exists():
             return _with_host_candidates(_described(CANDIDATES_SCHEMA.empty_table()))
-        try:
-            found = _described(pq.ParquetFile(path, page_checksum_verification=True).read())
-            return _with_host_candidates(found)
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise RunError(
-                f"{path}: damaged table ({reason}); delete it and run 'batchvet run CONFIG' again"
-            ) from error
+        return _with_host_candidates(_described(_read_whole(path, "batchvet run CONFIG")))
 
     @cached_property
     def hosts(self) -> pd.DataFrame:
-        """One row per candidate and star that could make its dip: the columns ``host_*``, spread out."""
-        candidates = cast("list[dict[str, Any]]", self.candidates.to_dict("records"))
-        rows = [{"toi": row["toi"], "tic": row["tic"], **star} for row in candidates for star in hosts_of(row)]
-        return _described(pa.Table.from_pylist(rows, schema=arrow_schema(HOSTS)))
+        """One row per candidate and star of its table, the likeliest star first; empty until the run has finished."""
+        parts = sorted((self.directory / HOSTS).glob("part-*.parquet"))
+        tables = [_read_whole(part, "batchvet run CONFIG") for part in parts]
+        return _described(
+            pa.concat_tables([HOSTS_SCHEMA.empty_table(), *(table.cast(HOSTS_SCHEMA) for table in tables)])
+        )
+
+    @cached_property
+    def matches(self) -> pd.DataFrame:
+        """Candidates whose ephemeris another one, or a known variable, has too; as ``batchvet match`` left them."""
+        path = self.directory / MATCHES
+        return _described(_read_whole(path, "batchvet match RUN") if path.exists() else MATCHES_SCHEMA.empty_table())
 
     def table(self, name: str) -> pd.DataFrame:
-        """The table of that name: candidates, hosts, sectors, images or evidence."""
+        """The table of that name: candidates, hosts, matches, sectors, images or evidence."""
         if name not in described():
             raise RunError(f"there is no table {name!r}; there are {', '.join(described())}")
         return cast("pd.DataFrame", getattr(self, name))
@@ -86,13 +87,13 @@ class RunResults:
         Parameters
         ----------
         table : str
-            candidates, hosts, sectors, images or evidence.
+            candidates, hosts, matches, sectors, images or evidence.
 
         Returns
         -------
         QTable
             Columns with units are quantities, and every column has its sentence in ``info.description``. Lists of
-            words are text, lists of numbers rows of an array; the columns ``host_*`` are the table ``hosts``.
+            words are text, lists of numbers rows of an array; for the columns ``host_*`` see the table ``hosts``.
 
         Raises
         ------
@@ -152,6 +153,14 @@ class RunResults:
         return _described(
             undisturbed(self.directory, lambda: gathered(self.directory, table, row_index(self.directory)))
         )
+
+
+def _read_whole(path: Path, command: str) -> pa.Table:
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True).read()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}: damaged table ({reason}); delete it and run '{command}' again") from error
 
 
 def _with_host_candidates(candidates: pd.DataFrame) -> pd.DataFrame:

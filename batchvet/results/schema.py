@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from batchvet.results import evidence_rows
+from batchvet.results import evidence_rows, star_columns
 from batchvet.science import aperture_dependence, centroid_shift, depth_map
 from batchvet.science.metric import Metric
 
@@ -183,6 +183,8 @@ _CANDIDATES = _columns(
     offset_cov_ra_dec | float | arcsec2 | Covariance of the offset, east north.
     offset_cov_dec_dec | float | arcsec2 | Covariance of the offset, north north.
     significance_sigma | float | sigma | Offset over its error.
+    source_ra | float | deg | Right ascension of the dip, all sectors together, by the catalogue's place of the target.
+    source_dec | float | deg | Declination of the dip, all sectors together, by the same.
     dv_offset_arcsec | float | arcsec | Weighted mean of the sectors' offsets, as in SPOC Data Validation.
     dv_significance_sigma | float | sigma | The same over its error with 2.5 arcsec added in quadrature.
     sector_consistency_p | float | | Chance of sectors that differ this much; null for fewer than two.
@@ -231,6 +233,8 @@ CANDIDATES = (
     ),
 )
 
+MATCHES = (*IDENTITY[:2], *_columns(star_columns.MATCHES))
+
 #: What the columns `host_*` of `candidates` have of each star.
 HOST_FIELDS = _columns(
     """
@@ -244,8 +248,8 @@ HOST_FIELDS = _columns(
 )
 HOST_NAMES = tuple(column.name for column in HOST_FIELDS)
 
-#: The same as a table, one row for each candidate and star: a view of `candidates`, not a file of its own.
-HOSTS = (*IDENTITY[:2], *HOST_FIELDS)
+#: One row for each candidate and star of its table, the target included.
+HOSTS = (*IDENTITY[:2], *_columns(star_columns.HOSTS))
 
 
 @dataclass(frozen=True)
@@ -298,10 +302,12 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
 
 TABLES = {"sectors": arrow_schema(SECTORS), "images": arrow_schema(IMAGES), "evidence": arrow_schema(EVIDENCE)}
 CANDIDATES_SCHEMA = arrow_schema(CANDIDATES)
+MATCHES_SCHEMA = arrow_schema(MATCHES)
+HOSTS_SCHEMA = arrow_schema(HOSTS)
 #: The same without units and sentences, for rows on their way.
 BARE = {
     name: pa.schema([field.remove_metadata() for field in schema])
-    for name, schema in {**TABLES, "candidates": CANDIDATES_SCHEMA}.items()
+    for name, schema in {**TABLES, "candidates": CANDIDATES_SCHEMA, "hosts": HOSTS_SCHEMA}.items()
 }
 
 
@@ -315,7 +321,7 @@ def hosts_of(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def described() -> dict[str, list[dict[str, str]]]:
     """Every column of every table: ``name``, ``type``, ``unit`` and a sentence, ``text``."""
-    schemas = {"candidates": CANDIDATES_SCHEMA, "hosts": arrow_schema(HOSTS), **TABLES}
+    schemas = {"candidates": CANDIDATES_SCHEMA, "hosts": HOSTS_SCHEMA, "matches": MATCHES_SCHEMA, **TABLES}
     return {table: [_described(field) for field in schema] for table, schema in schemas.items()}
 
 

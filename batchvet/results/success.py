@@ -11,7 +11,7 @@ from typing import Any
 
 import batchvet
 from batchvet.errors import RunError
-from batchvet.results.directory import CANDIDATES, now, write_json
+from batchvet.results.directory import CANDIDATES, HOSTS, now, write_json
 from batchvet.results.parts import part_files
 from batchvet.results.row_index import RowIndex
 from batchvet.results.schema import FORMAT_VERSION, TABLES
@@ -31,7 +31,7 @@ def write_success(directory: Path, index: RowIndex, judged_with: Mapping[str, An
         Settings that the candidates' probabilities depend on.
     """
     parts = (part for table in sorted(TABLES) for part in part_files(directory, table).values())
-    files = [directory / CANDIDATES, *parts]
+    files = [directory / CANDIDATES, *sorted((directory / HOSTS).glob("part-*.parquet")), *parts]
     content = {
         "format_version": FORMAT_VERSION,
         "software_version": batchvet.__version__,

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from batchvet.results.parts import as_table
-from batchvet.results.schema import BARE
-from batchvet.results.writer import ResultRow, RowTables, packed
+from batchvet.results.candidate_rows import CandidateTables
+from batchvet.results.writer import ResultRow, RowTables
 from batchvet.runtime.judging import judged_at_once
 from batchvet.runtime.tasks import Task
 from batchvet.runtime.watchdog import next_piece
@@ -31,7 +30,7 @@ class ChunkRows:
     """What came of a chunk."""
 
     rows: RowTables
-    candidates: bytes  #: rows of those that were judged, a stream of Arrow; empty when none was
+    candidates: CandidateTables | None  #: those that were judged and their stars; None when none was
     in_doubt: bool  #: whether something failed by what may be the fault of the place
 
 
@@ -54,13 +53,12 @@ class VetChunk:
             in_doubt = in_doubt or is_in_doubt(made)
         declared = {candidate for task in chunk.tasks for candidate in task.candidates}
         judged = judged_at_once(whole, declared, self.judge)
-        candidates = packed(as_table(judged, BARE["candidates"], "candidates")) if judged else b""
-        return ChunkRows(RowTables.of(rows), candidates, in_doubt)
+        return ChunkRows(RowTables.of(rows), CandidateTables.of(judged) if judged else None, in_doubt)
 
 
 def killed_rows(chunk: Chunk) -> ChunkRows:
     """What there is of a chunk under which workers died."""
-    return ChunkRows(RowTables.of([row for task in chunk.tasks for row in killed(task)]), b"", in_doubt=False)
+    return ChunkRows(RowTables.of([row for task in chunk.tasks for row in killed(task)]), None, in_doubt=False)
 
 
 def chunks(tasks: Sequence[Task], size: int, planned: Iterable[Task]) -> Iterator[Chunk]:

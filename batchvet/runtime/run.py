@@ -19,7 +19,7 @@ from batchvet.results.ours import refuse_other_directory
 from batchvet.results.reader import RunResults
 from batchvet.results.row_index import RowIndex, row_index
 from batchvet.results.success import is_whole, refuse_altered, withdraw_success, write_success
-from batchvet.results.writer import ResultWriter, unpacked
+from batchvet.results.writer import ResultWriter
 from batchvet.runtime.chunks import Chunk, ChunkRows, VetChunk, chunks, killed_rows
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import RunConfig
@@ -187,8 +187,8 @@ def _vet(plan: Plan, tasks: Sequence[Task], work: VetChunk, size: int, workers: 
 
         def keep(made: ChunkRows) -> None:
             writer.add(made.rows)
-            if made.candidates:
-                candidates.add(unpacked(made.candidates))
+            if made.candidates is not None:
+                candidates.add(made.candidates)
             for row in made.rows.tables["sectors"].select([*_LOGGED, "seconds"]).to_pylist():
                 output.log.write("row", **{**row, "seconds": round(row["seconds"], 4)})
                 output.progress.advance(1, failed=int(row["status"] == Status.ERROR))

@@ -19,6 +19,7 @@ from batchvet.science.joint_parts import JointParts
 from batchvet.science.prf import EMPIRICAL
 from batchvet.science.priors import Priors
 from batchvet.science.sky_likelihood import JointPosition, all_sectors, locate_jointly
+from batchvet.science.star_verdicts import StarVerdict, star_verdicts
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 from batchvet.vocabulary import Flag, Verdict
 
@@ -79,6 +80,7 @@ class CandidateVerdict:
     dv_offset_arcsec: float = math.nan  #: weighted mean of the sectors' offsets, as SPOC's data validation has it
     dv_significance_sigma: float = math.nan  #: of it, with 2.5" added to the error in quadrature
     sector_consistency_p: float = math.nan  #: chance of sectors that differ this much; NaN for fewer than two
+    stars: tuple[StarVerdict, ...] = ()  #: every star of the table, the likeliest first
     parts: JointParts = field(default_factory=JointParts)  #: odd and even transits, secondary eclipses
     flags: tuple[str, ...] = ()
     calibration_version: str = ""
@@ -160,6 +162,7 @@ def vet_candidate(  # house: one row of many columns
         dv_offset_arcsec=dv_offset,
         dv_significance_sigma=dv_sigma,
         sector_consistency_p=consistency,
+        stars=star_verdicts(all_sectors(evidence), attribution, p.hosts, conclusive=verdict != Verdict.INCONCLUSIVE),
         parts=parts,
         flags=(*_flags(evidence, flags, p, group, outside), *parts.flags),
         calibration_version=calibration.version,

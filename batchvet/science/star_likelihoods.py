@@ -60,7 +60,7 @@ class StarLikelihoods:
 
     def best(self, floor_arcsec: float) -> tuple[FloatArray, FloatArray]:
         """Every star's best depth and the log likelihood of that, the shared shift marginalised, each [star]."""
-        own, power = self._of_depth()
+        own, power = self.of_depth()
         pooled = own.sum(axis=1) / np.maximum(power.sum(axis=1), LEAST_INFORMATION)
         # A sector that is wrong may pull the mean: the sectors' middle is tried too.
         each = np.where(self.present, own / np.maximum(power, LEAST_INFORMATION), np.nan)
@@ -77,7 +77,7 @@ class StarLikelihoods:
                 depth = np.sum(trust * own, axis=1) / np.maximum(np.sum(trust * power, axis=1), LEAST_INFORMATION)
         return pooled, best
 
-    def _of_depth(self) -> tuple[FloatArray, FloatArray]:
+    def of_depth(self) -> tuple[FloatArray, FloatArray]:
         """Score and information of every star's depth at its place, [star, sector] each."""
         own, power = self.score[..., 0].copy(), self.information[..., 0, 0].copy()
         for j in map(int, np.flatnonzero(self._by_map)):

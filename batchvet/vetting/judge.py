@@ -16,11 +16,12 @@ from batchvet.science.evidence import Part
 from batchvet.science.joint import CandidateVerdict, HostCandidate, vet_candidate
 from batchvet.science.joint_parts import JointParts, PartTogether
 from batchvet.science.priors import Priors
+from batchvet.science.star_verdicts import StarVerdict
 from batchvet.vocabulary import ErrorKind, Flag, Verdict
 
 _OF_A_PART = ("n_dips", "time_btjd", "depth_ppm", "depth_error_ppm", "significance_sigma")
 _OF_TWO_PARTS = tuple(item.name for item in fields(JointParts) if item.name not in set(Part))
-_OTHERWISE = ("parts", "host_candidates", "flags")  #: of a verdict, what has columns of other names
+_OTHERWISE = ("parts", "stars", "host_candidates", "flags")  #: of a verdict, what has columns of other names
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,42 @@ def _row(judgement: Judgement, verdict: CandidateVerdict) -> dict[str, Any]:
     row = _declared(judgement)
     row |= {item.name: getattr(verdict, item.name) for item in fields(verdict) if item.name not in _OTHERWISE}
     row |= _part_columns(verdict.parts) | host_columns(verdict.host_candidates)
+    east, north = verdict.offset_ra_arcsec, verdict.offset_dec_arcsec
+    row["source_ra"], row["source_dec"] = _on_sky(judgement.declared, east, north)
+    row["hosts"] = [_star_row(judgement, star) for star in verdict.stars]
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
 def host_columns(hosts: Sequence[HostCandidate]) -> dict[str, list[Any]]:
     """Figures of the likely hosts: a list for each, in their order."""
     return {f"host_{name}": [getattr(host, name) for host in hosts] for name in HOST_NAMES}
+
+
+def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
+    """A row of the table `hosts`."""
+    declared = judgement.declared
+    east, north = star.east_arcsec, star.north_arcsec
+    ra, dec = _on_sky(declared, east, north)
+    figures = asdict(star)
+    row = {
+        **{name: getattr(judgement, name) for name in ("toi", "tic", "made_from")},
+        **{name: value for name, value in figures.items() if name not in ("east_arcsec", "north_arcsec")},
+        "ra": ra,
+        "dec": dec,
+        "delta_tmag": star.tmag - (declared.tmag if declared is not None else math.nan),
+        "separation_arcsec": math.hypot(east, north),
+        "position_angle_deg": math.degrees(math.atan2(east, north)) % 360.0,
+        "depth_required_ppm": 1e6 * star.depth_required,
+    }
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+
+
+def _on_sky(declared: Candidate | None, east: float, north: float) -> tuple[float, float]:
+    """Right ascension and declination (deg) at an offset (arcsec) from the catalogue's place; NaN when not known."""
+    if declared is None:
+        return math.nan, math.nan
+    cos_dec = max(math.cos(math.radians(declared.dec)), 1e-6) if math.isfinite(declared.dec) else math.nan
+    return (declared.ra + east / 3600.0 / cos_dec) % 360.0, declared.dec + north / 3600.0
 
 
 def _part_columns(parts: JointParts) -> dict[str, Any]:

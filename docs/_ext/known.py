@@ -29,13 +29,15 @@ from batchvet.results import schema
 TABLES = {
     "sectors": schema.SECTORS,
     "candidates": schema.CANDIDATES,
-    "hosts": schema.HOSTS,
     "images": schema.IMAGES,
     "evidence": schema.EVIDENCE,
+    "hosts": schema.HOSTS,
+    "matches": schema.MATCHES,
 }
 #: Enumerations of the vocabulary.
 WORDS = {
     "Verdict": vocabulary.Verdict,
+    "HostWord": vocabulary.HostWord,
     "Status": vocabulary.Status,
     "Flag": vocabulary.Flag,
     "ErrorKind": vocabulary.ErrorKind,

@@ -109,11 +109,11 @@ def test_columns_have_unit_and_sentence():
     line = next(line for line in done.stdout.splitlines() if line.startswith("offset_arcsec "))
     assert line.split(maxsplit=2)[1:] == ["arcsec", "Dip minus target, all sectors together, length."]
     found = json.loads(batchvet("columns", "--json").stdout)
-    assert {"candidates", "hosts", "sectors", "images", "evidence"} <= found.keys()
+    assert {"candidates", "hosts", "matches", "sectors", "images", "evidence"} <= found.keys()
     assert [column["name"] for column in found["sectors"]] == schema.TABLES["sectors"].names
     assert all(column["text"] and column["type"] for columns in found.values() for column in columns)
     wrong = batchvet("columns", "stars")
-    assert wrong.returncode == 2 and "there are candidates, hosts, sectors" in wrong.stderr
+    assert wrong.returncode == 2 and "there are candidates, hosts, matches, sectors" in wrong.stderr
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["cache", "verify"], ["init"], ["columns"]])

@@ -20,7 +20,7 @@ def sample_run(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", [Table, QTable])
-@pytest.mark.parametrize("name", ["candidates.parquet", "sectors/*", "images/*", "evidence/*"])
+@pytest.mark.parametrize("name", ["candidates.parquet", "hosts/*", "sectors/*", "images/*", "evidence/*"])
 def test_table_read_takes_every_file(sample_run, name, kind):
     (path,) = sample_run.directory.glob(name)
     table, frame = kind.read(path), pd.read_parquet(path)  # a warning would be an error

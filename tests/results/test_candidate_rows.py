@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pandas as pd
 
-from batchvet.results.candidate_rows import WAITING, CandidateRows
+from batchvet.results.candidate_rows import WAITING, CandidateRows, CandidateTables
 
 
 def row(toi: str, made_from: str, **more: object) -> dict[str, object]:
@@ -41,3 +43,17 @@ def test_a_damaged_table_is_judged_again_and_not_believed(tmp_path):
     table = tmp_path / "candidates.parquet"
     table.write_bytes(table.read_bytes()[:200])
     assert CandidateRows(tmp_path, {}).known() == {}
+
+
+def test_stars_travel_beside_their_candidates(tmp_path):
+    star = {"toi": "1.01", "tic": 1, "source_id": "7", "is_target": True, "probability": 0.5, "made_from": "a"}
+    one = row("1.01", "a", n_sectors_used=1, hosts=[star, star | {"source_id": "8", "is_target": False}])
+    sent = pickle.loads(pickle.dumps(CandidateTables.of([one, row("2.01", "a")])))
+    rows = CandidateRows(tmp_path, {})
+    rows.add(sent)
+    rows.add([row("3.01", "a", n_sectors_used=1)])  # whose stars are lost
+    rows.flush()
+    assert CandidateRows(tmp_path, {}).known() == {"1.01": "a", "2.01": "a", "3.01": ""}
+    rows.write({"1.01": "a", "2.01": "a"})
+    written = pd.read_parquet(tmp_path / "hosts")
+    assert list(written["source_id"]) == ["7", "8"] and set(written["toi"]) == {"1.01"}

@@ -36,7 +36,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("suffix", ["ecsv", "fits", "vot"])
-@pytest.mark.parametrize("table", ["candidates", "hosts", "sectors", "images"])
+@pytest.mark.parametrize("table", ["candidates", "hosts", "matches", "sectors", "images"])
 def test_values_and_units_come_back(finished, tmp_path, table, suffix):
     frame = finished.table(table)
     found = read(export(finished, table, tmp_path / f"x.{suffix}"))
@@ -78,11 +78,12 @@ def test_a_run_gives_tables_with_units(finished):
     assert isinstance(found, QTable) and found["offset_arcsec"].unit == u.arcsec
     assert found["depth_ppm"].unit == cds.ppm and "host_probability" not in found.colnames
     assert found["t0_btjd"].info.description.startswith("Mid-time of one transit")
-    assert list(finished.to_astropy("hosts")["source_id"]) == [
-        name for names in finished.candidates["host_source_id"] for name in names
-    ]
+    stars = finished.to_astropy("hosts")
+    listed = {name for names in finished.candidates["host_source_id"] for name in names}
+    assert listed <= set(stars["source_id"]) and stars["ra"].unit == u.deg and stars["is_target"].dtype == bool
+    assert len(stars) == len(finished.hosts) == len(pd.read_parquet(finished.directory / "hosts"))
     assert finished.hosts.attrs["units"]["separation_arcsec"] == "arcsec"
-    with pytest.raises(RunError, match="there are candidates, hosts, sectors"):
+    with pytest.raises(RunError, match="there are candidates, hosts, matches, sectors"):
         finished.to_astropy("stars")
 
 

@@ -299,6 +299,7 @@ def test_success_file_names_every_table_with_its_checksum(config):
         "sectors",
         "images",
         "evidence",
+        "hosts",
         "candidates.parquet",
     }
     for name, digest in success["sha256"].items():

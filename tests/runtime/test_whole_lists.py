@@ -36,7 +36,7 @@ def test_as_many_candidates_come_out_as_went_in(published):
     assert set(done.candidates["verdict"]) == {"NO_DATA"}
     (row,) = done.sectors[done.sectors["toi"] == "1.01"].to_dict("records")
     assert (row["tic"], row["sector"], row["status"], row["error_kind"]) == (11, 0, "skipped", "bad_catalogue_row")
-    assert row["error"] == "line 3: Duration (hours) is missing" and list(row["flags"]) == ["BAD_CATALOGUE_ROW"]
+    assert row["error"] == "line 3: Duration (hours) is missing" and list(row["flag_names"]) == ["BAD_CATALOGUE_ROW"]
     (judged,) = done.candidates[done.candidates["toi"] == "1.01"].to_dict("records")
     assert (judged["error_kind"], judged["error"]) == (row["error_kind"], row["error"])
     assert done.sectors[done.sectors["toi"] == "2.02"]["sector"].tolist() == [0]

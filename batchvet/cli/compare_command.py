@@ -1,0 +1,48 @@
+"""``batchvet compare``: a run against what is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchvet.cli.console import Json, print_json, print_table
+
+_ROWS_SHOWN = 40
+
+
+def compare(
+    run: Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)],
+    truth: Annotated[
+        Path,
+        typer.Argument(help="Table with dispositions or hosts, or another run.", metavar="TRUTH", show_default=False),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Hold verdicts and hosts against a table of dispositions or hosts, or against another run."""
+    from batchvet.results.comparison import compare_run
+    from batchvet.results.reader import RunResults
+
+    found = compare_run(RunResults(run), truth)
+    if as_json:
+        print_json(found)
+        return
+    verdicts = sorted({verdict for counted in found["confusion"].values() for verdict in counted})
+    if found["confusion"]:
+        print_table(
+            [
+                {"known": known, **{verdict: counted.get(verdict, 0) for verdict in verdicts}}
+                for known, counted in found["confusion"].items()
+            ]
+        )
+        print()
+    hosts = found["hosts"]
+    if hosts["right"] + hosts["wrong"]:
+        surely = hosts["wrong_with_p_above_0.95"]
+        print(f"hosts: {hosts['right']} right, {hosts['wrong']} wrong, {surely} of them with P >= 0.95\n")
+    if found["disagreements"]:
+        print_table(found["disagreements"][:_ROWS_SHOWN])
+        print()
+    n = len(found["disagreements"])
+    print(f"{found['compared']} of {found['candidates']} candidates compared, {n} disagreements")

@@ -1,0 +1,113 @@
+"""A run held against what is known: dispositions, published hosts, or another run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batchvet.errors import CatalogError
+from batchvet.results.reader import RunResults
+from batchvet.vocabulary import Verdict
+
+_TOI = ("toi", "full toi id")
+_DISPOSITION = ("tfopwg disposition", "tfopwg_disp", "tfopwg", "disposition", "toi disposition")
+_HOST = ("host_tic", "host_id", "host", "host_source_id")
+_PLANETS = ("CP", "KP")  #: confirmed and known planets: on target, whatever else the table says
+
+
+def compare_run(run: RunResults, truth: str | Path) -> dict[str, Any]:
+    """Hold a run's verdicts and hosts against a table, or against another run.
+
+    Parameters
+    ----------
+    run : RunResults
+    truth : path
+        A directory of another run; or a CSV table (may be gzipped) with `toi` and a disposition (``TFOPWG
+        Disposition``, ``tfopwg_disp``, ``disposition``), or a host (``host_tic``, ``host_id``: as the neighbour table
+        names it), or both.
+
+    Returns
+    -------
+    dict
+        ``compared``: candidates in both; ``confusion``: of verdicts by disposition, or by the other run's verdict;
+        ``hosts``: how many were named rightly, how many wrongly, and how many wrongly with P >= 0.95;
+        ``disagreements``: rows, the surest first.
+
+    Raises
+    ------
+    CatalogError
+        The table has no name of a candidate, or nothing to compare with.
+    RunError
+        The other run cannot be read.
+    """
+    known = _of_run(Path(truth)) if Path(truth).is_dir() else _of_table(Path(truth))
+    mine = run.candidates[["toi", "tic", "verdict", "p_target", "best_host_id", "p_best_host"]]
+    both = mine.merge(known, on="toi")
+    confusion = pd.crosstab(both["known"].fillna("none"), both["verdict"]).to_dict("index") if "known" in both else {}
+    right = wrong = sure_wrong = 0
+    if "known_host" in both:
+        named = both[both["known_host"].notna() & ~both["verdict"].isin([Verdict.NO_DATA, Verdict.INCONCLUSIVE])]
+        same = named["best_host_id"] == named["known_host"]
+        right, wrong = int(same.sum()), int((~same).sum())
+        sure_wrong = int((~same & (named["p_best_host"] >= 0.95)).sum())
+    rows = [row for one in both.to_dict("records") if (row := _disagreement(one)) is not None]
+    return {
+        "run": str(run.directory),
+        "truth": str(truth),
+        "candidates": len(mine),
+        "compared": len(both),
+        "confusion": confusion,
+        "hosts": {"right": right, "wrong": wrong, "wrong_with_p_above_0.95": sure_wrong},
+        "disagreements": sorted(rows, key=lambda row: -row["sureness"]),
+    }
+
+
+def _disagreement(row: dict[Any, Any]) -> dict[str, Any] | None:
+    """What of a candidate is not as it is known, and how sure we were; None where nothing is."""
+    host, known = row.get("known_host"), row.get("known")
+    said = {"toi": row["toi"], "tic": row["tic"], "verdict": row["verdict"], "best_host_id": row["best_host_id"]}
+    if row["verdict"] in (Verdict.NO_DATA, Verdict.INCONCLUSIVE):
+        return None
+    if isinstance(host, str) and host != row["best_host_id"]:
+        return {**said, "known": f"host {host}", "sureness": _number(row["p_best_host"])}
+    if known in _PLANETS and row["verdict"] == Verdict.OFF_TARGET:
+        return {**said, "known": str(known), "sureness": 1.0 - _number(row["p_target"])}
+    if known in tuple(Verdict) and known != row["verdict"]:
+        return {**said, "known": str(known), "sureness": max(_number(row["p_best_host"]), _number(row["p_target"]))}
+    return None
+
+
+def _number(value: Any) -> float:
+    return 0.0 if value is None or not np.isfinite(value) else float(value)
+
+
+def _of_run(directory: Path) -> pd.DataFrame:
+    theirs = RunResults(directory).candidates
+    return pd.DataFrame({"toi": theirs["toi"], "known": theirs["verdict"]})
+
+
+def _of_table(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, comment="#", dtype=str, low_memory=False)
+    except (OSError, ValueError) as error:
+        raise CatalogError(f"cannot read the truth {path}: {str(error).splitlines()[0]}") from None
+    names = {" ".join(str(name).lower().split()): str(name) for name in table.columns}
+
+    def column(several: tuple[str, ...]) -> str | None:
+        return next((names[name] for name in several if name in names), None)
+
+    toi, disposition, host = column(_TOI), column(_DISPOSITION), column(_HOST)
+    if toi is None or (disposition is None and host is None):
+        raise CatalogError(
+            f"the truth {path} needs a column toi, and one of {', '.join((*_DISPOSITION[:2], *_HOST[:2]))}; "
+            f"it has: {', '.join(list(names)[:12])}"
+        )
+    found = pd.DataFrame({"toi": table[toi].str.strip()})
+    if disposition is not None:
+        found["known"] = table[disposition].str.strip()
+    if host is not None:
+        found["known_host"] = table[host].str.strip()
+    return found.dropna(subset=["toi"]).drop_duplicates("toi")

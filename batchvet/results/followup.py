@@ -1,0 +1,120 @@
+"""Which stars to watch, when, and how deep: a list for those who observe from the ground."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+from astropy.time import Time
+
+from batchvet.catalog.candidate import Ephemeris
+from batchvet.catalog.cells import BTJD_ZERO
+from batchvet.errors import ConfigError, RunError
+from batchvet.results.reader import RunResults
+from batchvet.vocabulary import HostWord
+
+#: Columns of the list, in their order.
+COLUMNS = (
+    "toi",
+    "tic",
+    "epoch",
+    "mid_time_utc",
+    "mid_time_bjd_tdb",
+    "mid_time_error_minutes",
+    "duration_hours",
+    "source_id",
+    "ra",
+    "dec",
+    "tmag",
+    "separation_arcsec",
+    "position_angle_deg",
+    "word",
+    "probability",
+    "depth_required_ppm",
+    "depth_required_error_ppm",
+)
+_OF_A_STAR = ("source_id", "ra", "dec", "tmag", "separation_arcsec", "position_angle_deg", "word", "probability")
+
+
+def followup(run: RunResults, start: str, days: float, tois: Sequence[str] = ()) -> pd.DataFrame:
+    """The stars to watch at each coming dip: those that are not cleared and that could make it.
+
+    Parameters
+    ----------
+    run : RunResults
+    start : str
+        First night, such as ``2026-12-01``, UTC.
+    days : float
+        How many days from then.
+    tois : sequence of str
+        Of these candidates; none: of all that have been judged.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`, one row for each dip and star, by time, then the likelier star first.
+
+    Raises
+    ------
+    ConfigError
+        `start` is no date, or `days` not positive.
+    RunError
+        The run has no such candidate, or no hosts yet.
+
+    Notes
+    -----
+    Mid-times are barycentric (BJD_TDB) by the catalogue's ephemeris; as UTC they are not moved to the Earth, where the
+    dip is seen up to 8.3 minutes earlier or later. Their error is the ephemeris's; 0 where the catalogue has none.
+    """
+    first = _btjd(start)
+    if not (math.isfinite(days) and days > 0):
+        raise ConfigError(f"--days: {days:g} is not a positive number of days")
+    if run.hosts.empty:
+        raise RunError(f"{run.directory}: no hosts yet; 'batchvet run CONFIG' judges what it finds")
+    named = {str(run.of(toi)["toi"].iloc[0]) for toi in tois}
+    chosen = run.candidates if not named else run.candidates[run.candidates["toi"].isin(named)]
+    watched = run.hosts[(run.hosts["word"] != HostWord.CLEARED) & (run.hosts["depth_required"] <= 1.1)]
+    stars = {toi: group.to_dict("records") for toi, group in watched.groupby("toi", sort=False)}
+    rows = [
+        row
+        for candidate in chosen.to_dict("records")
+        for row in _rows(candidate, stars.get(candidate["toi"], ()), first, first + days)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
+        ["mid_time_bjd_tdb", "toi", "probability"], ascending=[True, True, False], kind="stable", ignore_index=True
+    )
+
+
+def _rows(
+    candidate: dict[Any, Any], stars: Iterable[dict[Any, Any]], first: float, last: float
+) -> Iterable[dict[str, Any]]:
+    """Of one candidate."""
+    names = ("period_days", "t0_btjd", "duration_hours", "t0_err_days", "period_err_days")
+    ephemeris = Ephemeris(*(float(candidate[name]) for name in names))
+    if not math.isfinite(ephemeris.t0_btjd):
+        return
+    for mid_time in ephemeris.mid_times(first, last).tolist():
+        apart = mid_time - ephemeris.t0_btjd
+        when = Time(BTJD_ZERO, mid_time, format="jd", scale="tdb")
+        for star in stars:
+            yield {
+                "toi": candidate["toi"],
+                "tic": candidate["tic"],
+                "epoch": 0 if ephemeris.is_single else round(apart / ephemeris.period_days),
+                "mid_time_utc": when.utc.isot[:16],
+                "mid_time_bjd_tdb": round(BTJD_ZERO + mid_time, 5),
+                "mid_time_error_minutes": 1440.0 * ephemeris.mid_time_error(mid_time),
+                "duration_hours": ephemeris.duration_hours,
+                **{name: star[name] for name in _OF_A_STAR},
+                "depth_required_ppm": star["depth_required_ppm"],
+                "depth_required_error_ppm": 1e6 * star["depth_required_error"],
+            }
+
+
+def _btjd(date: str) -> float:
+    try:
+        return float(Time(date, scale="utc").tdb.jd - BTJD_ZERO)
+    except ValueError:
+        raise ConfigError(f"--from: {date!r} is not a date such as 2026-12-01") from None

@@ -1,0 +1,42 @@
+"""`RUN/hosts`: every star of every judged candidate, as the candidates' own rows have it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from batchvet.api import open_run, run
+
+
+def test_every_star_of_every_candidate_is_a_row(whole):
+    run = open_run(whole)
+    hosts, candidates = run.hosts, run.candidates
+    assert set(hosts["toi"]) == set(candidates["toi"])
+    assert hosts.groupby("toi")["is_target"].sum().eq(1).all()
+    assert not hosts.duplicated(["toi", "source_id"]).any()
+    assert hosts.attrs["units"]["separation_arcsec"] == "arcsec"
+    assert pd.read_parquet(whole / "hosts")[list(hosts.columns)].equals(hosts)
+
+
+def test_it_says_what_the_candidates_say(whole):
+    run = open_run(whole)
+    for row in run.candidates.to_dict("records"):
+        stars = run.hosts[run.hosts["toi"] == row["toi"]].set_index("source_id")
+        for listed in row["host_candidates"]:
+            star = stars.loc[listed["source_id"]]
+            for name in ("probability", "separation_arcsec", "depth_required", "log_likelihood", "prior"):
+                assert star[name] == listed[name]
+        target = stars[stars["is_target"]].iloc[0]
+        assert target["probability"] == row["p_target"] and target["separation_arcsec"] == 0.0
+        if np.isfinite(row["ra"]):
+            east = (row["source_ra"] - row["ra"]) * 3600 * np.cos(np.radians(row["dec"]))
+            assert abs(east - row["offset_ra_arcsec"]) < 1e-6
+            assert abs((row["source_dec"] - row["dec"]) * 3600 - row["offset_dec_arcsec"]) < 1e-6
+
+
+def test_stars_that_are_lost_are_made_anew(config):
+    before = run(config).hosts
+    (part,) = (config.output / "hosts").glob("part-*.parquet")
+    part.unlink()
+    again = run(config)
+    assert again.is_finished and again.hosts.equals(before)

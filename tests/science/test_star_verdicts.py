@@ -1,0 +1,62 @@
+"""Every star of a table: the depth it would need, the depth that is seen there, and a word that can be relied on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_evidence import made_evidence
+
+from batchvet.science.joint import vet_candidate
+from batchvet.vocabulary import HostWord, Verdict
+
+#: (east, north, tmag): the target, a bright neighbour 40" away, one that is too faint, one behind the first neighbour.
+STARS = [(0.0, 0.0, 10.0), (40.0, 0.0, 12.0), (-30.0, 30.0, 18.5), (40.0, 8.0, 13.0)]
+
+
+def light(tmag: float) -> float:
+    return float(10 ** (-0.4 * (tmag - 20.44)))
+
+
+@pytest.fixture(scope="module")
+def on_target():
+    """A dip of 60 e-/s on the target, 3 sectors with a noise of 1 e-/s a pixel."""
+    return vet_candidate(made_evidence(np.random.default_rng(1), STARS, STARS[0][:2], 60.0))
+
+
+def by_id(verdict):
+    return {star.source_id: star for star in verdict.stars}
+
+
+def test_the_host_is_named_and_the_others_are_cleared(on_target):
+    assert on_target.verdict == Verdict.ON_TARGET
+    words = {name: star.word for name, star in by_id(on_target).items()}
+    assert words == {"0": HostWord.HOST, "1": HostWord.CLEARED, "3": HostWord.CLEARED}  # the faint one is not able
+    assert on_target.stars[0].source_id == "0" and on_target.stars[0].delta_chi2 == 0.0
+
+
+def test_the_required_depth_of_the_host_is_its_true_depth(on_target):
+    host = by_id(on_target)["0"]
+    true = 60.0 / light(10.0)
+    assert host.depth_required == pytest.approx(true, rel=0.1)
+    assert abs(host.depth_required - true) < 4 * host.depth_required_error
+    assert host.depth_required_error < 0.1 * true
+
+
+def test_what_is_seen_at_the_others_is_no_dip(on_target):
+    stars = by_id(on_target)
+    assert abs(stars["0"].depth_measured - 60.0 / light(10.0)) < 4 * stars["0"].depth_measured_error
+    assert abs(stars["1"].depth_measured) < 4 * stars["1"].depth_measured_error
+
+
+def test_two_stars_that_are_one_on_the_stamp_have_larger_errors_together():
+    rng = np.random.default_rng(2)
+    alone = by_id(vet_candidate(made_evidence(rng, STARS[:2], STARS[1][:2], 60.0)))
+    rng = np.random.default_rng(2)
+    close = by_id(vet_candidate(made_evidence(rng, [*STARS[:2], STARS[3]], STARS[1][:2], 60.0)))
+    assert close["1"].depth_measured_error > 1.2 * alone["1"].depth_measured_error
+
+
+def test_a_dip_that_cannot_be_seen_clears_nobody_that_could_have_it():
+    verdict = vet_candidate(made_evidence(np.random.default_rng(3), STARS, STARS[0][:2], 2.0))
+    assert verdict.verdict == Verdict.INCONCLUSIVE
+    assert by_id(verdict)["0"].word == HostWord.CANNOT_TELL
