@@ -199,7 +199,7 @@ def test_running_scheduler_is_used_with_its_certificates_and_stays(config, whole
     for name, content in tls.items():
         (tmp_path / f"{name}.pem").write_text(content)
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, security=made
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", security=made
     ) as cluster:
         address = cluster.scheduler_address
         assert address.startswith("tls://")
