@@ -12,7 +12,7 @@ def same_tables(first: Path, second: Path) -> bool:
     """Whether two runs agree to the last bit in everything but the seconds they took."""
     return all(
         repr(_rows(first, name)) == repr(_rows(second, name))  # NaN is NaN, in lists too
-        for name in ("sectors", "images", "evidence", "candidates.parquet")
+        for name in ("sectors", "images", "evidence", "hosts", "candidates.parquet")
     )
 
 
