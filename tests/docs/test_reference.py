@@ -41,6 +41,9 @@ _REFERENCE = """\
 ## hosts
 ```{columns} hosts
 ```
+## matches
+```{columns} matches
+```
 ## images
 ```{columns} images
 ```
@@ -49,6 +52,8 @@ _REFERENCE = """\
 ```
 ## Words
 ```{words} Verdict
+```
+```{words} HostWord
 ```
 ```{words} Status
 ```
