@@ -22,11 +22,10 @@ _ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
 
 def encode_records(kind: type[Record], records: Iterable[Record]) -> bytes:
     """A Parquet file with a row for each record; `kind` is a dataclass of str, int and float fields."""
-    schema = pa.schema([pa.field(f.name, _ARROW[str(f.type)], nullable=False) for f in fields(kind)])
     records = list(records)
     columns = {f.name: [getattr(record, f.name) for record in records] for f in fields(kind)}
     file = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=schema), file, compression="zstd", write_page_checksum=True)
+    pq.write_table(pa.table(columns, schema=_schema(kind)), file, compression="zstd", write_page_checksum=True)
     return file.getvalue()
 
 
@@ -39,8 +38,14 @@ def decode_records(kind: type[Record], content: bytes) -> list[Record]:
         The file is damaged, or of another version of `kind`.
     """
     try:
-        columns: dict[str, Any] = pq.read_table(io.BytesIO(content), page_checksum_verification=True).to_pydict()
-        values = [columns[f.name] for f in fields(kind)]
-        return [kind(*row) for row in zip(*values, strict=True)]
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+        if not table.schema.equals(_schema(kind)):  # the header has no checksum: a flipped bit makes bytes of words
+            raise ValueError(f"its columns are {table.schema.names}")
+        columns: dict[str, Any] = table.to_pydict()
+        return [kind(*row) for row in zip(*columns.values(), strict=True)]
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise CacheError("damaged index, or one of another version; it is made anew") from error
+
+
+def _schema(kind: type[Record]) -> pa.Schema:
+    return pa.schema([pa.field(f.name, _ARROW[str(f.type)], nullable=False) for f in fields(kind)])

@@ -221,7 +221,9 @@ def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> Non
     compact(output.directory, output.footer)
     rows = CandidateRows(output.directory, output.footer)
     index, every, waiting = _to_judge(judge, rows, output)
-    output.progress.start("Judging candidates", len(waiting))
+    output.progress.start("Judging candidates", len(every))
+    if n_judged := len(every) - len(waiting):  # where their last sector was measured, or before
+        output.progress.advance(n_judged)
     candidates = (*plan.catalog.candidates, *plan.catalog.unusable)
     judgements = open_judgements(output.directory, index, waiting, candidates)
     for row in judge_all(judge, judgements, workers, rows):

@@ -1,4 +1,4 @@
-"""A small simulated survey, and a finished run of it."""
+"""A small simulated survey, of a name of its own: `whole` is made of the other one. And a finished run of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from batchvet.simulate import simulate
 
 
 @pytest.fixture(scope="session")
-def survey(tmp_path_factory):
+def cli_survey(tmp_path_factory):
     made = simulate(tmp_path_factory.mktemp("cli") / "sim", targets=3, sectors=2, seed=11)
     config = made.config.read_text().replace("cluster: {workers: 2}", "cluster: {serial: true}")
     made.config.write_text(config)
@@ -19,7 +19,7 @@ def survey(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def finished(survey) -> Path:
-    done = program("run", survey.config)
+def finished(cli_survey) -> Path:
+    done = program("run", cli_survey.config)
     assert done.returncode == 0, done.stderr
-    return survey.directory / "run"
+    return cli_survey.directory / "run"

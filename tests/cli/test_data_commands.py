@@ -8,8 +8,8 @@ import pytest
 from command_line import batchvet
 
 
-def test_cache_commands(survey, finished):
-    cache = survey.directory / "cache"
+def test_cache_commands(cli_survey, finished):
+    cache = cli_survey.directory / "cache"
     assert len(json.loads(batchvet("cache", "list", cache, "--json").stdout)) == 6
     assert "6 entries read, 0 damaged" in batchvet("cache", "verify", cache).stdout
     assert json.loads(batchvet("cache", "reindex", cache, "--json").stdout) == {"entries": 6}

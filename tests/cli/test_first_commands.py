@@ -25,12 +25,12 @@ from batchvet.simulate.settings import KINDS
 
 
 @pytest.fixture
-def files(survey, tmp_path):
+def files(cli_survey, tmp_path):
     """A directory with blanks in its name, in which somebody has a catalogue, stars and pixels."""
     place = tmp_path / "my files"
-    shutil.copytree(survey.directory / "tpfs", place / "down load" / "deep")
-    shutil.copy(survey.catalog, place / "hot stars.csv")
-    shutil.copy(survey.neighbours, place / "around.csv")
+    shutil.copytree(cli_survey.directory / "tpfs", place / "down load" / "deep")
+    shutil.copy(cli_survey.catalog, place / "hot stars.csv")
+    shutil.copy(cli_survey.neighbours, place / "around.csv")
     (place / "notes.csv").write_text("a,b\n1,2\n")
     return place
 

@@ -43,9 +43,9 @@ def test_mistakes_end_in_one_line_and_exit_2(arguments, message):
     assert done.stdout == ""
 
 
-def test_place_that_cannot_be_written_is_one_line_and_exit_2(survey, finished, tmp_path):
+def test_place_that_cannot_be_written_is_one_line_and_exit_2(cli_survey, finished, tmp_path):
     (tmp_path / "file").touch()
-    toi = pd.read_csv(survey.catalog, dtype={"toi": str})["toi"][0]
+    toi = pd.read_csv(cli_survey.catalog, dtype={"toi": str})["toi"][0]
     for command in (
         ["plot", finished, toi, "--sector", 1, "-o", tmp_path / "file" / "x.png"],
         ["report", finished, "--output", tmp_path / "file" / "report"],
@@ -133,12 +133,12 @@ frame.main()
 
 
 @pytest.mark.parametrize("cluster", ["{serial: true}", "{workers: 2}"])
-def test_interrupt_gives_130_and_the_same_command_goes_on(survey, tmp_path, cluster):
+def test_interrupt_gives_130_and_the_same_command_goes_on(cli_survey, tmp_path, cluster):
     code, errors = 0, ""
     for number, later in enumerate((0.3, 0.1, 0.0)):  # a fast machine may finish before the interrupt comes
         directory = tmp_path / str(number)
         directory.mkdir()
-        code, errors = interrupted_run(survey, directory, cluster, later)
+        code, errors = interrupted_run(cli_survey, directory, cluster, later)
         if code:
             break
     assert code == 130, errors
@@ -149,10 +149,10 @@ def test_interrupt_gives_130_and_the_same_command_goes_on(survey, tmp_path, clus
     assert json.loads(again.stdout)["finished"]
 
 
-def interrupted_run(survey, directory, cluster, later):
+def interrupted_run(cli_survey, directory, cluster, later):
     """Exit code and words of a run that is interrupted, workers and all, so many seconds after it began to log."""
-    config = survey.config.read_text().replace("tpfs", str(survey.directory / "tpfs"))
-    config = config.replace("neighbours.csv", str(survey.neighbours)).replace("toi.csv", str(survey.catalog))
+    config = cli_survey.config.read_text().replace("tpfs", str(cli_survey.directory / "tpfs"))
+    config = config.replace("neighbours.csv", str(cli_survey.neighbours)).replace("toi.csv", str(cli_survey.catalog))
     (directory / "c.yaml").write_text(config.replace("{serial: true}", cluster))
     command = [sys.executable, "-m", "batchvet", "run", str(directory / "c.yaml")]
     process = subprocess.Popen(

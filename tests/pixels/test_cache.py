@@ -12,6 +12,8 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -258,6 +260,18 @@ def test_an_index_with_a_flipped_bit_is_right_or_not_used(data: st.DataObject) -
     except CacheError:
         return
     assert read == entries
+
+
+def test_an_index_whose_words_are_bytes_is_not_used() -> None:
+    """As one flipped bit of the header makes them, which no checksum of a page covers."""
+    entry = CacheEntry(1, 83, 120, 5000, 1, 20, 1, 2, "tess.fits", 9, 9, f"{1:064x}")
+    table = pq.read_table(BytesIO(encode_records(CacheEntry, [entry])))
+    place = table.column_names.index("source_sha256")
+    table = table.set_column(place, pa.field("source_sha256", pa.binary()), table["source_sha256"].cast(pa.binary()))
+    file = BytesIO()
+    pq.write_table(table, file)
+    with pytest.raises(CacheError):
+        decode_records(CacheEntry, file.getvalue())
 
 
 INGEST = """
