@@ -78,10 +78,14 @@ class CandidateRows:
     def known(self) -> dict[str, str]:
         """By name what each row was made from, "" where the candidate could not be judged or its stars are lost."""
         found: dict[str, str] = {}
-        with_stars = {name for rows in self._star_tables(["toi"]) for name in rows["toi"].to_pylist()}
+        with_stars: set[tuple[Any, Any]] = set()
+        for rows in self._star_tables(["toi", "made_from"]):
+            with_stars.update(zip(rows["toi"].to_pylist(), rows["made_from"].to_pylist(), strict=True))
         for rows in self._tables(["toi", "made_from", "error_kind", "n_sectors_used"]):
             for toi, made_from, error_kind, n_used in zip(*(each.to_pylist() for each in rows.columns), strict=True):
-                holds = (not error_kind or error_kind in FINAL_FAULTS) and (not n_used or toi in with_stars)
+                holds = (not error_kind or error_kind in FINAL_FAULTS) and (
+                    not n_used or (toi, made_from) in with_stars
+                )
                 found[toi] = made_from or "" if holds else ""
         return found
 

@@ -183,7 +183,7 @@ _CANDIDATES = _columns(
     offset_cov_ra_dec | float | arcsec2 | Covariance of the offset, east north.
     offset_cov_dec_dec | float | arcsec2 | Covariance of the offset, north north.
     significance_sigma | float | sigma | Offset over its error.
-    source_ra | float | deg | Right ascension of the dip, all sectors together, by the catalogue's place of the target.
+    source_ra | float | deg | Right ascension of the dip, amid the sectors, by place and motion of the target.
     source_dec | float | deg | Declination of the dip, all sectors together, by the same.
     dv_offset_arcsec | float | arcsec | Weighted mean of the sectors' offsets, as in SPOC Data Validation.
     dv_significance_sigma | float | sigma | The same over its error with 2.5 arcsec added in quadrature.

@@ -8,7 +8,7 @@ source_id | str | | The star's name in the neighbour table.
 is_target | bool | | Whether it is the candidate's target.
 word | str | | HOST, POSSIBLE, CLEARED or CANNOT_TELL.
 probability | float | | Calibrated probability that the dip is its.
-ra | float | deg | Right ascension, by the catalogue's place of the target.
+ra | float | deg | Right ascension in the first sector, by the catalogue's place and motion of the target.
 dec | float | deg | Declination, by the same.
 tmag | float | mag | TESS magnitude.
 delta_tmag | float | mag | TESS magnitude minus the target's, as the catalogue has that.

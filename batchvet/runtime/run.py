@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from batchvet.results.directory import REJECTS, sole_writer, write_plan
 from batchvet.results.log import EventLog
 from batchvet.results.ours import refuse_other_directory
 from batchvet.results.reader import RunResults
-from batchvet.results.row_index import RowIndex, row_index
+from batchvet.results.row_index import row_index
 from batchvet.results.success import is_whole, refuse_altered, withdraw_success, write_success
 from batchvet.results.writer import ResultWriter
 from batchvet.runtime.chunks import Chunk, ChunkRows, VetChunk, chunks, killed_rows
@@ -141,7 +141,7 @@ def _make_room(plan: Plan, tasks: Sequence[Task], footer: dict[str, str]) -> Non
 def _do(plan: Plan, tasks: Sequence[Task], config: RunConfig, judge: Judge, output: _Output) -> None:
     """Hand the parts of the configuration to those who need them."""
     output.log.write("started", tasks=len(tasks), rows_done=len(plan.rows.done), version=batchvet.__version__)
-    cluster = config.cluster if tasks or _needs_workers(plan, judge, output) else ClusterSettings(serial=True)
+    cluster = config.cluster if tasks or _needs_workers(judge, output) else ClusterSettings(serial=True)
     if cluster.allow_insecure:
         output.log.write("note", text="cluster.allow_insecure: what goes to the workers is not encrypted")
     with open_executor(cluster, item_timeout_s=config.task_timeout_s) as workers:
@@ -220,7 +220,9 @@ def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> Non
     """Sort the tables, judge the candidates whose evidence is new, and say that all is there when it is."""
     compact(output.directory, output.footer)
     rows = CandidateRows(output.directory, output.footer)
-    index, every, waiting = _to_judge(judge, rows, output)
+    index = row_index(output.directory, COLUMNS)
+    every, known = list(standings(index, judge)), rows.known()
+    waiting = _changed(every, known)
     output.progress.start("Judging candidates", len(every))
     if n_judged := len(every) - len(waiting):  # where their last sector was measured, or before
         output.progress.advance(n_judged)
@@ -236,16 +238,13 @@ def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> Non
         write_success(output.directory, index, judge.settings)
 
 
-def _to_judge(judge: Judge, rows: CandidateRows, output: _Output) -> tuple[RowIndex, list[Standing], list[Standing]]:
-    """The index of the table `sectors`, its candidates, and those of them whose evidence has changed."""
-    index = row_index(output.directory, COLUMNS)
-    every, known = list(standings(index, judge)), rows.known()
-    return index, every, [one for one in every if known.get(one.toi) != one.made_from]
+def _changed(every: Sequence[Standing], known: Mapping[str, str]) -> list[Standing]:
+    """Candidates whose evidence is not what their rows were made from."""
+    return [one for one in every if known.get(one.toi) != one.made_from]
 
 
-def _needs_workers(plan: Plan, judge: Judge, output: _Output) -> bool:
+def _needs_workers(judge: Judge, output: _Output) -> bool:
     """Whether judging alone is worth a cluster: many candidates, or one that may end its process."""
-    rows = CandidateRows(output.directory, output.footer)
-    _, _, waiting = _to_judge(judge, rows, output)
-    known = rows.known()
+    known = CandidateRows(output.directory, output.footer).known()
+    waiting = _changed(list(standings(row_index(output.directory, COLUMNS), judge)), known)
     return len(waiting) > _FEW_TO_JUDGE or any(known.get(one.toi) == "" for one in waiting)

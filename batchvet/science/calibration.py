@@ -43,11 +43,11 @@ class Calibration:
 
     def holds(self, circumstances: Circumstances) -> bool:
         """Whether the scenes it was made from have such candidates."""
-        return all(
-            least <= low and high <= most
-            for name, (least, most) in self.domain.items()
-            for low, high in (getattr(circumstances, name),)
-        )
+        for name, (least, most) in self.domain.items():
+            low, high = getattr(circumstances, name)
+            if not (least <= low and high <= most):  # NaN, what nobody knows, is outside
+                return False
+        return True
 
     def at(self, snr: float, prf_source: str) -> tuple[float, float]:
         """Sharpness and confusion at a joint signal to noise."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from batchvet.science.evidence import SectorEvidence
 
 Span = tuple[float, float]
@@ -34,4 +36,4 @@ class Circumstances:
 
 
 def _span(values: Sequence[float]) -> Span:
-    return min(values), max(values)
+    return float(np.min(values)), float(np.max(values))  # NaN if any is

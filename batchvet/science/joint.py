@@ -18,7 +18,7 @@ from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint_parts import JointParts
 from batchvet.science.prf import EMPIRICAL
 from batchvet.science.priors import Priors
-from batchvet.science.sky_likelihood import JointPosition, all_sectors, locate_jointly
+from batchvet.science.sky_likelihood import JointPosition, SectorSky, all_sectors, locate_jointly
 from batchvet.science.star_verdicts import StarVerdict, star_verdicts
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 from batchvet.vocabulary import Flag, Verdict
@@ -102,7 +102,8 @@ def vet_candidate(  # house: one row of many columns
     if not evidence:
         verdict, flags = decide(VerdictInput(n_sectors=0))
         return CandidateVerdict(0, verdict, flags=flags, calibration_version=calibration.version)
-    position, attribution = weigh(evidence, priors)
+    sectors = all_sectors(evidence)
+    position, attribution = _weighed(sectors, priors)
     covariance = position.covariance + np.eye(2) * shared_error(evidence) ** 2
     sigma = math.sqrt(position.offset @ np.linalg.solve(covariance, position.offset))
     raw = attribution.log_weight.normalised()
@@ -162,7 +163,7 @@ def vet_candidate(  # house: one row of many columns
         dv_offset_arcsec=dv_offset,
         dv_significance_sigma=dv_sigma,
         sector_consistency_p=consistency,
-        stars=star_verdicts(all_sectors(evidence), attribution, p.hosts, conclusive=verdict != Verdict.INCONCLUSIVE),
+        stars=star_verdicts(sectors, attribution, p.hosts, conclusive=has_table and verdict != Verdict.INCONCLUSIVE),
         parts=parts,
         flags=(*_flags(evidence, flags, p, group, outside), *parts.flags),
         calibration_version=calibration.version,
@@ -174,9 +175,12 @@ def weigh(evidence: Sequence[SectorEvidence], priors: Priors = Priors()) -> tupl
 
     From at least one sector.
     """
-    sectors = all_sectors(evidence)
+    return _weighed(all_sectors(evidence), priors)
+
+
+def _weighed(sectors: Sequence[SectorSky], priors: Priors) -> tuple[JointPosition, Attribution]:
     position = locate_jointly(sectors)
-    return position, attribute(sectors, position, shared_error(evidence), priors)
+    return position, attribute(sectors, position, shared_error([sector.evidence for sector in sectors]), priors)
 
 
 def shared_error(evidence: Sequence[SectorEvidence]) -> float:

@@ -197,7 +197,7 @@ def are_alike(score: FloatArray, information: FloatArray) -> BoolArray:
     off = (score - depth * information) ** 2
     variance = information * (1.0 + (_ALIKE * depth) ** 2 * information)
     chi2 = np.sum(np.where(information > 0, off / np.maximum(variance, LEAST_WEIGHT), 0.0), axis=0)
-    return np.asarray(chi2 <= n - 1 + 4.0 * np.sqrt(2.0 * np.maximum(n - 1, 0)))
+    return np.asarray((n < 2) | (chi2 <= n - 1 + 4.0 * np.sqrt(2.0 * np.maximum(n - 1, 0))))
 
 
 def dip_chi2(score: FloatArray, information: FloatArray) -> FloatArray:

@@ -18,7 +18,6 @@ from batchvet.vocabulary import HostWord
 
 _SURE = 0.95
 _CLEARED = 1e-3  #: probability below which a star is cleared
-_CLEAR_SIGMA = 4.0  #: by which less is seen than it would need, where probabilities say nothing
 _PRIOR_DEPTH = 1.0  #: of a star's eclipse, 1 sigma: holds the joint fit where two stars are one on the stamp
 
 
@@ -55,7 +54,7 @@ def star_verdicts(
     p_hosts : array
         Calibrated probabilities of its hosts.
     conclusive : bool
-        Whether the probabilities can be relied on.
+        Whether the probabilities can be relied on: there is a table of neighbours, and a verdict.
     """
     hosts = attribution.hosts
     stars = StarLikelihoods.of(sectors, [host.source_id for host in hosts])
@@ -68,7 +67,6 @@ def star_verdicts(
     log_likelihood = attribution.log_likelihood.hosts
     found = []
     for i, host in enumerate(hosts):
-        seen_less = measured[i] + _CLEAR_SIGMA * measured_error[i] < required[i]
         found.append(
             StarVerdict(
                 source_id=host.source_id,
@@ -84,17 +82,15 @@ def star_verdicts(
                 prior=float(np.exp(attribution.log_prior.hosts[i])),
                 probability=float(p_hosts[i]),
                 delta_chi2=float(2.0 * (log_likelihood.max() - log_likelihood[i])),
-                word=_word(float(p_hosts[i]), on_stamp=power[i] > 0, conclusive=conclusive, seen_less=bool(seen_less)),
+                word=_word(float(p_hosts[i]), conclusive=conclusive and power[i] > 0),
             )
         )
     return tuple(sorted(found, key=lambda star: -star.probability))
 
 
-def _word(probability: float, *, on_stamp: bool, conclusive: bool, seen_less: bool) -> HostWord:
-    if not on_stamp:
-        return HostWord.CANNOT_TELL
+def _word(probability: float, *, conclusive: bool) -> HostWord:
     if not conclusive:
-        return HostWord.CLEARED if seen_less and probability < 0.05 else HostWord.CANNOT_TELL
+        return HostWord.CANNOT_TELL
     if probability >= _SURE:
         return HostWord.HOST
     return HostWord.CLEARED if probability < _CLEARED else HostWord.POSSIBLE

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from batchvet.catalog.candidate import Candidate
+from batchvet.catalog.candidate import Candidate, move
 from batchvet.errors import BatchvetError, Problem
 from batchvet.results.evidence_rows import evidence_of_row
 from batchvet.results.schema import HOST_NAMES
@@ -16,11 +16,14 @@ from batchvet.science.evidence import Part
 from batchvet.science.joint import CandidateVerdict, HostCandidate, vet_candidate
 from batchvet.science.joint_parts import JointParts, PartTogether
 from batchvet.science.priors import Priors
+from batchvet.science.sky import from_tangent_plane
 from batchvet.science.star_verdicts import StarVerdict
 from batchvet.vocabulary import ErrorKind, Flag, Verdict
 
 _OF_A_PART = ("n_dips", "time_btjd", "depth_ppm", "depth_error_ppm", "significance_sigma")
 _OF_TWO_PARTS = tuple(item.name for item in fields(JointParts) if item.name not in set(Part))
+#: Middle of sector 1, and what is between two sectors: to a month, which no proper motion needs better.
+_YEAR_OF_SECTOR_1, _YEARS_A_SECTOR = 2018.6, 0.075
 _OTHERWISE = ("parts", "stars", "host_candidates", "flags")  #: of a verdict, what has columns of other names
 
 
@@ -107,7 +110,7 @@ def _row(judgement: Judgement, verdict: CandidateVerdict) -> dict[str, Any]:
     row |= {item.name: getattr(verdict, item.name) for item in fields(verdict) if item.name not in _OTHERWISE}
     row |= _part_columns(verdict.parts) | host_columns(verdict.host_candidates)
     east, north = verdict.offset_ra_arcsec, verdict.offset_dec_arcsec
-    row["source_ra"], row["source_dec"] = _on_sky(judgement.declared, east, north)
+    row["source_ra"], row["source_dec"] = _on_sky(judgement, _sectors(judgement), east, north)
     row["hosts"] = [_star_row(judgement, star) for star in verdict.stars]
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
@@ -121,7 +124,7 @@ def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
     """A row of the table `hosts`."""
     declared = judgement.declared
     east, north = star.east_arcsec, star.north_arcsec
-    ra, dec = _on_sky(declared, east, north)
+    ra, dec = _on_sky(judgement, _sectors(judgement)[:1], east, north)
     figures = asdict(star)
     row = {
         **{name: getattr(judgement, name) for name in ("toi", "tic", "made_from")},
@@ -136,12 +139,18 @@ def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
-def _on_sky(declared: Candidate | None, east: float, north: float) -> tuple[float, float]:
-    """Right ascension and declination (deg) at an offset (arcsec) from the catalogue's place; NaN when not known."""
-    if declared is None:
+def _sectors(judgement: Judgement) -> list[int]:
+    return [int(row["sector"]) for row in judgement.evidence]
+
+
+def _on_sky(judgement: Judgement, sectors: Sequence[int], east: float, north: float) -> tuple[float, float]:
+    """Right ascension and declination (deg) at an offset (arcsec) from where the target was in these sectors."""
+    declared = judgement.declared
+    if declared is None or not sectors:
         return math.nan, math.nan
-    cos_dec = max(math.cos(math.radians(declared.dec)), 1e-6) if math.isfinite(declared.dec) else math.nan
-    return (declared.ra + east / 3600.0 / cos_dec) % 360.0, declared.dec + north / 3600.0
+    years = _YEAR_OF_SECTOR_1 + _YEARS_A_SECTOR * (sum(sectors) / len(sectors) - 1.0) - 2000.0
+    place = move(declared.ra, declared.dec, declared.pmra, declared.pmdec, years)
+    return from_tangent_plane(east, north, *place)
 
 
 def _part_columns(parts: JointParts) -> dict[str, Any]:

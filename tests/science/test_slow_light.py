@@ -10,6 +10,7 @@ from made_stamps import made_stamp, vetted
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.localization import localize
+from batchvet.science.sector_fits import are_alike
 from batchvet.science.timeline import Transits
 
 DAILY = Ephemeris(1.5, 1000.9, 3.0)
@@ -34,6 +35,15 @@ def test_dips_off_time_are_found_although_their_star_varies(durations):
 def test_light_that_varies_is_no_dip_off_time(seed):
     stamp = varying(made_stamp(seed=seed, jitter=0.003, depth=0.0), 4.4, 0.01)
     assert vetted(stamp, DAILY).timing.common == 0.0
+
+
+def test_one_dip_is_like_itself_and_a_dip_that_is_missing_is_not():
+    rng = np.random.default_rng(3)
+    one, light = rng.normal(size=(1, 200)), rng.uniform(0.1, 10.0, size=(1, 200))
+    assert are_alike(one, light).all()  # whatever rounding makes of it
+    light = np.full((3, 1), 100.0)
+    assert are_alike(light * [[1.0], [1.1], [0.8]], light).all()
+    assert not are_alike(light * [[1.0], [1.1], [0.0]], light).any()
 
 
 @pytest.mark.real_data

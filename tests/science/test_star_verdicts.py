@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_evidence import made_evidence
@@ -60,3 +62,11 @@ def test_a_dip_that_cannot_be_seen_clears_nobody_that_could_have_it():
     verdict = vet_candidate(made_evidence(np.random.default_rng(3), STARS, STARS[0][:2], 2.0))
     assert verdict.verdict == Verdict.INCONCLUSIVE
     assert by_id(verdict)["0"].word == HostWord.CANNOT_TELL
+
+
+def test_without_a_table_nobody_is_cleared():
+    """A star that nobody lists may pull the places, or have the dip."""
+    found = made_evidence(np.random.default_rng(1), STARS[:2], (60.0, 30.0), 60.0)
+    assert by_id(vet_candidate(found))["0"].word == HostWord.CLEARED
+    alone = [replace(one, has_neighbours=False) for one in found]
+    assert {star.word for star in vet_candidate(alone).stars} == {HostWord.CANNOT_TELL}

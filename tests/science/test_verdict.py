@@ -118,6 +118,13 @@ def test_a_candidate_unlike_any_scene_of_the_calibration_is_flagged():
             assert "OUTSIDE_CALIBRATION" in vet_candidate(evidence, elsewhere).flags, name
 
 
+def test_a_magnitude_that_one_sector_lacks_is_not_known():
+    evidence = made_evidence(np.random.default_rng(1), [(0.0, 0.0, 10.0)], (0.0, 0.0), 200.0, sectors=2)
+    nameless = replace(evidence[1], hosts=replace(evidence[1].hosts, tmag=np.array([math.nan])))
+    for several in ([evidence[0], nameless], [nameless, evidence[0]]):
+        assert all(map(math.isnan, Circumstances.of(several, 20.0).tmag))
+
+
 def test_the_calibration_that_ships_says_how_it_was_made():
     assert DEFAULT.version
     for source in ("spoc", "empirical"):
