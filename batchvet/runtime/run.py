@@ -93,10 +93,16 @@ def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progres
 
 def planned(config: RunConfig, options: RunOptions, progress: Progress) -> Plan:
     """The plan, made while `progress` is told of it. Raises as :func:`.plan.make_plan`."""
-    progress.start("Looking at files", None)
     asking = Asking(refresh=options.refresh, progress=lambda n: progress.advance())
     rejects = config.output / REJECTS if options.keep_going else None
-    plan = make_plan(config, keep_going=options.keep_going, strict=options.strict, asking=asking, rejects=rejects)
+    plan = make_plan(
+        config,
+        keep_going=options.keep_going,
+        strict=options.strict,
+        asking=asking,
+        rejects=rejects,
+        progress=progress,
+    )
     if plan.note:
         progress.say(plan.note)
     return plan

@@ -13,13 +13,13 @@ from scipy.interpolate import Akima1DInterpolator
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
 from batchvet.catalog.candidate import Ephemeris
+from batchvet.science.robust import spread
 
 N_BINS = 31  #: of a window about mid-transit
 N_PHASES = 100  #: of a whole period
 FIRST_PHASE = -0.25  #: where the folded period begins
 _REACH = 2.5  # durations to either side of mid-transit
 _KNOT_DURATIONS, _SHORTEST_KNOT = 3.0, 0.25  # durations and days between what the slow light is known by
-_SIGMA_OF_MAD = 1.4826
 _MEDIAN_ERROR = 1.2533  # of a median over that of a mean, for Gaussian noise
 
 
@@ -66,7 +66,7 @@ def folded_light_curve(
     time, light = np.asarray(time[known], dtype=np.float64), light[known]
     away = ephemeris.time_from_transit(time)
     ppm = _relative(time, light, np.abs(away) > 0.6 * ephemeris.duration_days, ephemeris.duration_days)
-    noise = _spread(ppm[np.abs(away) > 0.6 * ephemeris.duration_days])
+    noise = _noise(ppm[np.abs(away) > 0.6 * ephemeris.duration_days])
     reach = _REACH * ephemeris.duration_days
     if not ephemeris.is_single:
         reach = min(reach, 0.5 * ephemeris.period_days)
@@ -112,10 +112,10 @@ def _relative(time: FloatArray, light: FloatArray, out: BoolArray, duration: flo
         return np.asarray(1e6 * (light / slow - 1.0))
 
 
-def _spread(values: FloatArray) -> float:
-    """Noise of a cadence, from the median of absolute deviations."""
+def _noise(values: FloatArray) -> float:
+    """1 sigma of a cadence about the median; NaN where nothing is known."""
     values = values[np.isfinite(values)]
-    return _SIGMA_OF_MAD * float(np.median(np.abs(values - np.median(values)))) if values.size else np.nan
+    return float(spread(values - np.median(values))) if values.size else np.nan
 
 
 def _is_odd(time: FloatArray, ephemeris: Ephemeris) -> BoolArray:
