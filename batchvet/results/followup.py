@@ -66,7 +66,7 @@ def followup(run: RunResults, start: str, days: float, tois: Sequence[str] = ())
     Notes
     -----
     Mid-times are barycentric (BJD_TDB) by the catalogue's ephemeris; as UTC they are not moved to the Earth, where the
-    dip is seen up to 8.3 minutes earlier or later. Their error is the ephemeris's; 0 where the catalogue has none.
+    dip is seen up to 8.3 minutes earlier or later. Their error is the ephemeris's; NaN where the catalogue has none.
     """
     first = _btjd(start)
     if not (math.isfinite(days) and days > 0):
@@ -95,6 +95,7 @@ def _rows(
     ephemeris = Ephemeris(*(float(candidate[name]) for name in names))
     if not math.isfinite(ephemeris.t0_btjd):
         return
+    has_errors = ephemeris.t0_err_days > 0 or ephemeris.period_err_days > 0
     for mid_time in ephemeris.mid_times(first, last).tolist():
         apart = mid_time - ephemeris.t0_btjd
         when = Time(BTJD_ZERO, mid_time, format="jd", scale="tdb")
@@ -105,7 +106,7 @@ def _rows(
                 "epoch": 0 if ephemeris.is_single else round(apart / ephemeris.period_days),
                 "mid_time_utc": when.utc.isot[:16],
                 "mid_time_bjd_tdb": round(BTJD_ZERO + mid_time, 5),
-                "mid_time_error_minutes": 1440.0 * ephemeris.mid_time_error(mid_time),
+                "mid_time_error_minutes": 1440.0 * ephemeris.mid_time_error(mid_time) if has_errors else math.nan,
                 "duration_hours": ephemeris.duration_hours,
                 **{name: star[name] for name in _OF_A_STAR},
                 "depth_required_ppm": star["depth_required_ppm"],

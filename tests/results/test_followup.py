@@ -31,6 +31,13 @@ def test_every_coming_dip_and_every_star_that_is_not_cleared_is_listed(whole):
             assert mine["mid_time_error_minutes"].iloc[0] == pytest.approx(error)
 
 
+def test_an_ephemeris_without_errors_has_no_error(whole):
+    run = open_run(whole)
+    run.candidates[["t0_err_days", "period_err_days"]] = 0.0
+    listed = followup(run, "2027-03-01", 30)
+    assert len(listed) and listed["mid_time_error_minutes"].isna().all()
+
+
 def test_one_candidate_can_be_asked_for_and_mistakes_are_named(whole):
     run = open_run(whole)
     toi = run.candidates["toi"].iloc[0]
