@@ -18,7 +18,7 @@ POINTING_COL, POINTING_ROW = POINTING_TERMS.index("col"), POINTING_TERMS.index("
 
 _LEAST_PIXELS = 9  # a source and what surrounds it
 _LEAST_FINITE = 0.9  # a pixel that is NaN more often is left out; else the cadences where it is NaN are
-_SAMPLED_CADENCES = 256  # enough for the mean of FLUX_ERR², which hardly changes within a sector
+_SAMPLED_CADENCES = 256  # enough to see whether a pixel changes at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,13 +102,7 @@ def _pointing(stamp: Stamp, usable: BoolArray) -> FloatArray | None:
 
 
 def _error_variance(stamp: Stamp, usable: BoolArray) -> FloatArray:
-    """Mean FLUX_ERR² of every pixel from a sample of cadences; zero where the file has none."""
-    n_pixels = stamp.shape[0] * stamp.shape[1]
-    chosen = np.flatnonzero(usable)
-    if stamp.flux_err is None or chosen.size == 0:
-        return np.zeros(n_pixels)
-    chosen = chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]
-    error = stamp.flux_err[chosen].reshape(len(chosen), -1).astype(np.float64)
-    known = np.isfinite(error) & (error > 0)
-    mean: FloatArray = np.where(known, error**2, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return mean
+    """Mean FLUX_ERR² of every pixel over the usable cadences; zero where the file has none."""
+    if stamp.errors is None:
+        return np.zeros(stamp.shape[0] * stamp.shape[1])
+    return stamp.errors.variance(usable).ravel()
