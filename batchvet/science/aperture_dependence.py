@@ -17,6 +17,7 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.aperture_photometry import LEAST_BACKGROUND_PIXELS, RADII
 from batchvet.science.frames import Frames
 from batchvet.science.metric import Metric
+from batchvet.science.robust import medians
 from batchvet.vocabulary import Flag, Status
 
 #: Half the length of the baseline about a transit, days.
@@ -292,7 +293,7 @@ def _nanmedian(values: FloatArray) -> FloatArray:
         return np.full(values.shape[:-1], np.nan)
     missing = np.isnan(values)
     if not missing.any():
-        return np.median(values, axis=-1)
+        return medians(values)
     if values.ndim == 1:
         return _nanmedian(values[~missing])
     return np.array([_nanmedian(row) for row in values])

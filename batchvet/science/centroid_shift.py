@@ -17,7 +17,7 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.frames import Frames
 from batchvet.science.median_bootstrap import median_shift_draws
 from batchvet.science.metric import Metric
-from batchvet.science.robust import TESS_VETTER_SIGMA
+from batchvet.science.robust import TESS_VETTER_SIGMA, medians
 from batchvet.vocabulary import Flag, Status
 
 METRICS: dict[str, Metric] = {
@@ -174,8 +174,8 @@ def _without_outliers(centroids: FloatArray, sigma: float) -> tuple[FloatArray, 
         return centroids, 0
     kept = np.ones(centroids.shape[1], dtype=bool)
     for values in centroids:
-        distance = np.abs(values - np.median(values))
-        spread = TESS_VETTER_SIGMA * np.median(distance)
+        distance = np.abs(values - medians(values))
+        spread = TESS_VETTER_SIGMA * float(medians(distance))
         kept &= distance <= sigma * (spread if spread > 0 else np.std(values))
     return centroids[:, kept], int((~kept).sum())
 
@@ -184,7 +184,7 @@ def _shift(inside: FloatArray, outside: FloatArray, settings: CentroidShiftSetti
     """Median centroids [2, n], their distance and its bootstrap error, by name."""
     figures: dict[str, float] = {}
     for name, points in (("in_transit", inside), ("out_of_transit", outside)):
-        x, y = np.median(points, axis=1) if points.shape[1] >= 3 else (math.nan, math.nan)
+        x, y = medians(points) if points.shape[1] >= 3 else (math.nan, math.nan)
         figures |= {f"{name}_centroid_x": float(x), f"{name}_centroid_y": float(y)}
     shift = float(
         np.sqrt(

@@ -11,6 +11,7 @@ from scipy.linalg import block_diag, solve_triangular
 from batchvet.arrays import FloatArray
 from batchvet.science.bumps import pattern_noise, pixel_variance
 from batchvet.science.null_epochs import NoiseModel
+from batchvet.science.robust import medians
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.transit_images import DipFits
 from batchvet.science.windows import Window
@@ -36,7 +37,7 @@ def combine(fits: DipFits, noise: NoiseModel) -> Combination:
     noise gives in the 5 sigma tail, the worst one has its factor raised by its reduced chi²: it alone, as it has
     pulled the mean away from the others too.
     """
-    factors = fits.leverage * np.median(fits.scatter / noise.scatter, axis=1)
+    factors = fits.leverage * medians(fits.scatter / noise.scatter)
     n, n_pixels = fits.flux.shape
     white, limit = _whitened(fits.flux, noise), n_pixels + 5.0 * np.sqrt(2.0 * n_pixels)
     first_chi2 = 0.0

@@ -16,6 +16,7 @@ from batchvet.science.combination import DipImage, combine
 from batchvet.science.dip_parts import PartImage, odd_and_even, secondary_dips
 from batchvet.science.first_fit import FirstFit
 from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, NoiseSettings, measure_noise
+from batchvet.science.robust import medians
 from batchvet.science.sector_fits import SectorFits, best_baseline, with_best_template
 from batchvet.science.sector_look import SectorLook, first_look
 from batchvet.science.sector_pixels import SectorPixels
@@ -148,7 +149,7 @@ def _fit_all(
 ) -> tuple[SectorFits, NoiseModel]:
     """Dips of all transits, with the baseline and the template that suit them, and the noise."""
     found, star = best_baseline(pixels, first.transits, first.epochs)
-    scatter = np.median(found.fits.scatter, axis=0)
+    scatter = medians(found.fits.scatter.T)
     noise = measure_noise(pixels, found.nulls, found.shapes, scatter, settings.noise)
     if star is not None and not all(window.bump is not None for window in windows):
         trust = combine(found.fits, noise).weights * found.fits.leverage

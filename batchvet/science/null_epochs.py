@@ -9,11 +9,11 @@ from scipy.linalg import eigh
 
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.floors import LEAST_SPREAD
-from batchvet.science.robust import clipped_variance, winsorised
+from batchvet.science.robust import clipped_variance, medians, winsorised
 from batchvet.science.sector_pixels import POINTING_COL, POINTING_ROW, SectorPixels
 from batchvet.science.timeline import SectorTimeline, Transits
 from batchvet.science.transit_images import DipFits
-from batchvet.science.windows import Window, WindowLayout, WindowSettings, window_at
+from batchvet.science.windows import Window, WindowLayout, WindowSettings, windows_at
 
 _KAPPA_ITERATIONS = 5
 #: Fewer epochs: a covariance is not measured but assumed, a baseline not chosen.
@@ -91,7 +91,7 @@ def null_windows(
     mids = mids[good]
     if len(mids) > settings.most_epochs:
         mids = mids[np.linspace(0, len(mids) - 1, settings.most_epochs).round().astype(int)]
-    found = [window_at(mid, layout, free, window_settings) for mid in mids]
+    found = windows_at(mids, layout, free, window_settings)
     return [window for window in found if isinstance(window, Window)]
 
 
@@ -120,7 +120,7 @@ def measure_noise(
         return NoiseModel(variance, scatter, shapes, np.zeros((shapes.shape[1],) * 2), len(fits))
     # What pixels share, jitter first of all, must not hide in the variance of single pixels: start from the
     # pipeline's error, which does not know of it, or let the pixels shrink to what is not shared.
-    scatter = np.median(fits.scatter, axis=0)
+    scatter = medians(fits.scatter.T)
     known = bool(np.all(pixels.error_variance > 0))
     white_variance = pixels.error_variance if known else scatter
     least = _LEAST_PIXEL_KAPPA if known else _LEAST_UNSHARED

@@ -28,7 +28,7 @@ class SectorPixels:
     shape: tuple[int, int]  #: rows, columns of the stamp
     live: IndexArray  #: flat indices of the pixels with data
     timeline: SectorTimeline
-    flux: Float32Array  #: e-/s, all pixels, [cadence, row * col]
+    series: Float32Array  #: light curves of all pixels, e-/s, each contiguous, [row * col, cadence]
     error_variance: FloatArray  #: mean FLUX_ERR², (e-/s)², zero when unknown, [live pixel]
     pointing: FloatArray | None  #: `POINTING_TERMS` of POS_CORR, pixels and pixels², [cadence, 5]; None without it
 
@@ -41,11 +41,11 @@ class SectorPixels:
         InsufficientData
             No good cadence or no pixel with data.
         """
-        flux = stamp.flux.reshape(len(stamp.time), -1)
+        series = stamp.series
         good = stamp.good(bitmask)
         if not good.any():
             raise InsufficientData("no cadence has a time and a good quality flag", kind=ErrorKind.NO_CADENCES)
-        live, finite = _finite_part(flux, good)
+        live, finite = _finite_part(series, good)
         if live.size < _LEAST_PIXELS or min(stamp.shape) < 2:
             size = f"{stamp.shape[0]} x {stamp.shape[1]}"
             raise InsufficientData(f"only {live.size} pixels of the {size} stamp have data", kind=ErrorKind.NO_PIXELS)
@@ -55,7 +55,7 @@ class SectorPixels:
             usable &= np.isfinite(pointing).all(axis=1)
         variance = _error_variance(stamp, usable)[live]
         timeline = SectorTimeline(stamp.time, usable, stamp.quality, stamp.exposure_days)
-        return cls(stamp.shape, live, timeline, flux, variance, pointing)
+        return cls(stamp.shape, live, timeline, series, variance, pointing)
 
     def image(self, values: FloatArray) -> FloatArray:
         """Values of the live pixels as an image [row, col], NaN elsewhere."""
@@ -64,28 +64,28 @@ class SectorPixels:
         return image.reshape(self.shape)
 
     def values(self, cadences: IndexArray) -> FloatArray:
-        """Flux of the live pixels in those cadences, [cadence, live pixel]."""
+        """Flux of the live pixels in those cadences, contiguous, [live pixel, cadence]."""
         first, last = cadences[0], cadences[-1]
         unbroken = last - first + 1 == len(cadences)  # a slice is read much faster than a list of cadences
-        chosen = self.flux[first : last + 1] if unbroken else self.flux[cadences]
-        if self.live.size < self.flux.shape[1]:
-            chosen = chosen[:, self.live]
-        return chosen.astype(np.float64)
+        chosen = self.series[:, first : last + 1] if unbroken else self.series[:, cadences]
+        if self.live.size < len(self.series):
+            chosen = chosen[self.live]
+        return chosen.astype(np.float64, order="C")
 
 
-def _finite_part(flux: Float32Array, good: BoolArray) -> tuple[IndexArray, BoolArray]:
+def _finite_part(series: Float32Array, good: BoolArray) -> tuple[IndexArray, BoolArray]:
     """Pixels with data, and the cadences in which all of those are finite."""
     with np.errstate(invalid="ignore"):
-        finite = np.isfinite(flux @ np.ones(flux.shape[1], dtype=np.float32))
-    kept: BoolArray = np.ones(flux.shape[1], dtype=bool)
+        finite = np.isfinite(np.ones(len(series), dtype=np.float32) @ series)
+    kept: BoolArray = np.ones(len(series), dtype=bool)
     if np.count_nonzero(good & ~finite) > 0.001 * np.count_nonzero(good):
-        known = np.isfinite(flux)
-        kept = np.asarray(known[good].mean(axis=0) >= _LEAST_FINITE)
-        finite = np.asarray(known[:, kept].all(axis=1))
+        known = np.isfinite(series)
+        kept = np.asarray(known[:, good].mean(axis=1) >= _LEAST_FINITE)
+        finite = np.asarray(known[kept].all(axis=0))
     chosen = np.flatnonzero(good & finite)
-    sample = flux[chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]]
-    if len(sample):  # beyond the edge of the CCD all cadences hold the same number
-        kept &= np.ptp(np.where(kept, sample, 0.0), axis=0) > 0
+    sample = series[:, chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]]
+    if sample.size:  # beyond the edge of the CCD all cadences hold the same number
+        kept &= np.ptp(np.where(kept[:, None], sample, 0.0), axis=1) > 0
     return np.flatnonzero(kept), finite
 
 

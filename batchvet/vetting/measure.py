@@ -91,7 +91,7 @@ class Measured:
         phase = next((part.phase for part in parts if part.part == Part.SECONDARY), 0.5)
         aperture = (cadences.aperture & OPTIMAL_APERTURE).astype(bool)
         ephemeris = self.candidate.ephemeris
-        return folded_light_curve(cadences.time, cadences.flux, aperture, ephemeris, self.companions, phase)
+        return folded_light_curve(cadences.time, cadences.series, aperture, ephemeris, self.companions, phase)
 
     @property
     def in_transit(self) -> bool:
