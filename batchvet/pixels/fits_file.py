@@ -13,13 +13,15 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 
 from batchvet.errors import StampError
 from batchvet.vocabulary import ErrorKind
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 2880  #: bytes in a FITS block
@@ -161,6 +163,8 @@ def read_head(path: str | Path) -> tuple[fits.Header, fits.Header | None]:
                 f"{path}: damaged gzip stream ({error}); fetch it again", kind=ErrorKind.CORRUPT
             ) from error
     unpack(head, path)
+    from astropy.io import fits  # 0.3 s, which commands that open no file do not wait for
+
     stream = io.BytesIO(head)
     try:
         primary = fits.Header.fromfile(stream)
@@ -192,6 +196,9 @@ def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
     SPOC writes CHECKSUM without DATASUM, which astropy 8 reports as a mismatch although the sum is right, so the
     sum is taken here: the 32-bit ones' complement sum of a whole HDU is all ones (FITS 4.0, appendix J).
     """
+    from astropy.io import fits
+    from astropy.utils.exceptions import AstropyUserWarning
+
     if len(content) % BLOCK:
         raise StampError(f"{path}: ends within a FITS block; fetch it again", kind=ErrorKind.TRUNCATED)
     with warnings.catch_warnings():

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from batchvet.arrays import Float32Array, FloatArray, IntegerArray
@@ -17,6 +16,9 @@ from batchvet.pixels import wcs_keywords
 from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, unpack
 from batchvet.pixels.stamp import Stamp
 from batchvet.vocabulary import ErrorKind, Flag
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 BTJD_ZERO = 2457000.0  #: BJD of BTJD 0
 
@@ -126,6 +128,8 @@ def cadence_seconds(time: FloatArray, header: fits.Header) -> float:
 
 
 def _pixel_table(hdus: fits.HDUList, path: str | Path) -> fits.BinTableHDU:
+    from astropy.io import fits
+
     for hdu in hdus:
         if isinstance(hdu, fits.BinTableHDU) and {"TIME", "FLUX"} <= set(hdu.columns.names):
             if len(hdu.data) == 0:
@@ -171,6 +175,8 @@ def _aperture(hdus: fits.HDUList, shape: tuple[int, int], path: str | Path) -> t
                     f"{path}: aperture {hdu.data.shape} on pixels {shape}; replace the file", kind=ErrorKind.LAYOUT
                 )
             return hdu.header, np.ascontiguousarray(hdu.data, dtype=np.int32)
+    from astropy.io import fits
+
     return fits.Header(), np.zeros(shape, dtype=np.int32)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -15,7 +15,8 @@ from batchvet.pixels.stamp import Stamp
 from batchvet.science.combination import DipImage, combine
 from batchvet.science.dip_parts import PartImage, odd_and_even, secondary_dips
 from batchvet.science.first_fit import FirstFit
-from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, NoiseSettings, measure_noise
+from batchvet.science.localization_settings import DifferenceSettings
+from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, measure_noise
 from batchvet.science.robust import medians
 from batchvet.science.sector_fits import SectorFits, best_baseline, with_best_template
 from batchvet.science.sector_look import SectorLook, first_look
@@ -28,18 +29,10 @@ from batchvet.science.transit_images import (
     TransitImage,
     as_images,
 )
-from batchvet.science.windows import Window, WindowSettings, transit_windows
+from batchvet.science.windows import Window, transit_windows
 from batchvet.vocabulary import ErrorKind, Flag
 
 _DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
-
-
-@dataclass(frozen=True)
-class DifferenceSettings:
-    """What may be chosen about the difference image."""
-
-    windows: WindowSettings = field(default_factory=WindowSettings)
-    noise: NoiseSettings = field(default_factory=NoiseSettings)
 
 
 @dataclass(frozen=True, eq=False)

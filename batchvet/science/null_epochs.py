@@ -9,6 +9,7 @@ from scipy.linalg import eigh
 
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.floors import LEAST_SPREAD
+from batchvet.science.localization_settings import NoiseSettings
 from batchvet.science.robust import clipped_variance, medians, winsorised
 from batchvet.science.sector_pixels import POINTING_COL, POINTING_ROW, SectorPixels
 from batchvet.science.timeline import SectorTimeline, Transits
@@ -25,17 +26,6 @@ _LEAST_UNSHARED = 0.01  # share of a pixel's scatter that is its own, when the f
 _LEAST_PIXEL_KAPPA = 0.8  # of a single pixel, over the stamp's typical one: below is chance
 _LEAST_FREEDOM = 0.05  # share of a pixel's scatter that common shapes leave it at least
 _INDEPENDENT = 1e-6  # of the largest singular value: a direction with less is rounding
-
-
-@dataclass(frozen=True)
-class NoiseSettings:
-    """How the noise is measured."""
-
-    most_epochs: int = 100  #: transit-free epochs used
-    few_epochs: int = 30  #: fewer of them: the dips are filled in and epochs anywhere are used
-    grid_per_duration: float = 6.0  #: candidate epochs per duration
-    full_coverage: float = 0.8  #: cadences of a window, over those of an unbroken one
-    most_components: int = 5  #: further common shapes found in the epochs themselves
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import chdtri
 
 from batchvet.arrays import FloatArray
 from batchvet.science.floors import LEAST_RESIDUAL, LEAST_SPREAD
@@ -44,6 +43,8 @@ def _medians_of(series: FloatArray) -> FloatArray:
 
 def winsorised(samples: FloatArray, tail: float = _TAIL) -> FloatArray:
     """Samples [n, k] with those beyond the distance of that quantile of chi² pulled back to it, as vectors."""
+    from scipy.special import chdtri  # 0.1 s, which commands that measure nothing do not wait for
+
     distance = np.sum((samples / np.maximum(spread(samples), LEAST_SPREAD)) ** 2, axis=1)
     limit = chdtri(samples.shape[1], 1.0 - tail) * max(float(medians(distance)) / samples.shape[1], 1.0)
     pulled: FloatArray = samples * np.minimum(1.0, np.sqrt(limit / np.maximum(distance, LEAST_SPREAD)))[:, None]
@@ -52,6 +53,8 @@ def winsorised(samples: FloatArray, tail: float = _TAIL) -> FloatArray:
 
 def clipped_variance(samples: FloatArray) -> FloatArray:
     """Variance about zero of samples [n, k], outliers pulled in, [k]."""
+    from scipy.special import chdtri
+
     limit = np.sqrt(chdtri(1, 1.0 - _TAIL)) * np.maximum(spread(samples), LEAST_SPREAD)
     return np.asarray(np.mean(np.clip(samples, -limit, limit) ** 2, axis=0) / _CLIPPED_VARIANCE)
 

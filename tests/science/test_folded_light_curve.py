@@ -67,7 +67,7 @@ def test_other_candidates_transits_are_left_out():
 def test_a_single_transit_has_one_window_and_no_period():
     single = Ephemeris(period_days=0.0, t0_btjd=1010.0, duration_hours=6.0)
     time, series = light([])
-    series[np.abs(time - 1010.0) < 0.125] *= 0.99
+    series[:, np.abs(time - 1010.0) < 0.125] *= 0.99
     folded = folded_light_curve(time, series, APERTURE, single)
     assert np.median(folded.even_ppm[np.abs(folded.hours) < 2.5]) == pytest.approx(-10000.0, abs=400.0)
     assert np.isnan(folded.odd_ppm).all() and np.isnan(folded.secondary_ppm).all()
@@ -76,7 +76,7 @@ def test_a_single_transit_has_one_window_and_no_period():
 
 def test_what_is_missing_is_no_number_and_no_error():
     time, series = light([(0.0, 5000.0, 5000.0)])
-    series[::2] = np.nan
+    series[:, ::2] = np.nan
     time[1::10] = np.nan
     folded = folded_light_curve(time, series, np.zeros((5, 5), dtype=bool), EPHEMERIS)
     assert np.isfinite(folded.even_ppm).any()
