@@ -13,6 +13,7 @@ import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray, IndexArray, IntegerArray
 from batchvet.pixels.quality import DEFAULT
+from batchvet.pixels.series import by_pixel
 
 STRETCHES = 64  #: of a sector, as long as each other
 
@@ -33,14 +34,15 @@ class ErrorSummary:
         flux_err : array, e-/s, [cadence, row, col]
         quality : array, SPOC flags, [cadence]
         """
-        n = len(flux_err)
+        n, rows, cols = flux_err.shape
+        series = by_pixel(flux_err).reshape(rows * cols, n)
         edges = _edges(n, min(STRETCHES, n))
-        mean_square = np.zeros((len(edges) - 1, *flux_err.shape[1:]), dtype=np.float32)
+        mean_square = np.zeros((len(edges) - 1, rows * cols), dtype=np.float32)
         good = (quality & DEFAULT) == 0
         for number, (start, stop) in enumerate(pairwise(edges)):
             chosen = good[start:stop]
-            mean_square[number] = _mean_square(flux_err[start:stop], chosen if chosen.any() else ~chosen)
-        return cls.read(mean_square, n)
+            mean_square[number] = _mean_square(series[:, start:stop], chosen if chosen.any() else ~chosen)
+        return cls.read(mean_square.reshape(-1, rows, cols), n)
 
     @classmethod
     def read(cls, mean_square: Float32Array, n_cadences: int) -> ErrorSummary:
@@ -70,11 +72,11 @@ def _edges(n_cadences: int, n_stretches: int) -> IndexArray:
     return np.arange(n_stretches + 1) * n_cadences // n_stretches
 
 
-def _mean_square(error: Float32Array, chosen: BoolArray) -> FloatArray:
-    """Of the finite, positive errors of the chosen cadences [cadence, row, col], zero where there is none."""
-    series = (error if chosen.all() else error[chosen]).reshape(-1, error.shape[1] * error.shape[2])
-    known = np.where((series > 0) & (series < np.inf), series, np.float32(0))
-    count = np.count_nonzero(known, axis=0)
-    squares = known.astype(np.float64)
-    squares *= squares
-    return np.asarray(squares.sum(axis=0) / np.maximum(count, 1)).reshape(error.shape[1:])
+def _mean_square(series: Float32Array, chosen: BoolArray) -> FloatArray:
+    """Of the finite, positive errors of the chosen cadences of series [pixel, cadence], zero where there is none."""
+    error = (series if chosen.all() else series[:, chosen]).astype(np.float64)
+    known = (error > 0) & (error < np.inf)
+    if known.all():
+        return np.asarray(np.einsum("pn,pn->p", error, error) / error.shape[1])
+    error[~known] = 0.0
+    return np.asarray(np.einsum("pn,pn->p", error, error) / np.maximum(known.sum(axis=1), 1))

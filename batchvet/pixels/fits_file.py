@@ -5,12 +5,12 @@ Nothing here looks at pixels: that is :mod:`batchvet.pixels.tpf`.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import re
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,12 @@ from batchvet.vocabulary import ErrorKind
 
 if TYPE_CHECKING:
     from astropy.io import fits
+
+_decompress: Callable[[bytes], bytes]
+try:  # half the time of zlib, and checks the same; there is no wheel of it for every machine
+    from isal.igzip import decompress as _decompress
+except ImportError:
+    from gzip import decompress as _decompress
 
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 2880  #: bytes in a FITS block
@@ -128,7 +134,7 @@ def unpack(packed: bytes, path: str | Path) -> bytes:
     content = packed
     if packed.startswith(GZIP_MAGIC):
         try:
-            content = gzip.decompress(packed)
+            content = _decompress(packed)
         except EOFError as error:
             raise StampError(f"{path}: the gzip stream ends early; fetch it again", kind=ErrorKind.TRUNCATED) from error
         except (OSError, zlib.error) as error:
@@ -216,11 +222,11 @@ def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
         if stop > len(content):
             raise StampError(f"{path}: ends before its data do; fetch it again", kind=ErrorKind.TRUNCATED)
         if "CHECKSUM" in hdu.header:
-            checksums_match &= _sum_is_right(content[start:stop])
+            checksums_match &= _sum_is_right(memoryview(content)[start:stop])
     return hdus, checksums_match
 
 
-def _sum_is_right(hdu: bytes) -> bool:
+def _sum_is_right(hdu: memoryview) -> bool:
     total = int(np.frombuffer(hdu, dtype=">u4").sum(dtype=np.uint64))
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
