@@ -40,13 +40,14 @@ def combine(fits: DipFits, noise: NoiseModel) -> Combination:
     factors = fits.leverage * np.maximum(np.median(fits.scatter / noise.scatter, axis=1), fits.unrest)
     n = len(fits)
     white, shapes = _whitened(fits.flux, noise)
-    degrees = np.array([[white.shape[1]], [max(shapes.shape[1], 1)]])
-    limits, first_chi2 = degrees + 5.0 * np.sqrt(2.0 * degrees), 0.0
+    degrees = np.array([[white.shape[1]], [max(shapes.shape[1], 1)]], dtype=np.float64)
+    limits: FloatArray = degrees + 5.0 * np.sqrt(2.0 * degrees)
+    first_chi2 = 0.0
     for iteration in range(_ITERATIONS_PER_TRANSIT * (n - 1)):
         each, expected = _disagreement(white, shapes, factors)
         if iteration == 0:
             first_chi2 = float(np.sum(each[0] * expected / factors))
-        excess = np.max(each / limits, axis=0)
+        excess: FloatArray = np.max(each / limits, axis=0)
         if excess.max() <= 1.0:
             break
         worst = excess > 0.99 * excess.max()  # two that disagree blame each other alike
@@ -65,7 +66,7 @@ def _disagreement(white: FloatArray, shapes: FloatArray, factors: FloatArray) ->
     mean = (1.0 / factors) @ white / total
     off = white - mean
     shared, usual = off @ shapes, mean @ shapes
-    depth = shared @ usual / max(usual @ usual, LEAST_WEIGHT)
+    depth = shared @ usual / max(float(usual @ usual), LEAST_WEIGHT)
     shared = shared - depth[:, None] * usual
     return np.array([np.sum(off**2, axis=1), np.sum(shared**2, axis=1)]) / expected, expected
 
