@@ -154,7 +154,7 @@ def _do(plan: Plan, tasks: Sequence[Task], config: RunConfig, judge: Judge, outp
         if tasks:
             workers.ask(config.asked(tasks), output.tell)
             output.progress.say(f"Working on {workers.description}")
-            fill = IngestFile(config.worker_cache)
+            fill = IngestFile(config.worker_cache, config.flux_err)
             arriving = ingested(tasks, fill, config.downloads, workers, output.progress)
             ready = _all_there(tasks, arriving, Cache(config.cache), output.log)
             prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=True)
