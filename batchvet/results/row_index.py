@@ -23,6 +23,7 @@ RowName = tuple[str, int]  #: candidate and sector
 
 _KEY = ("tic", "toi", "sector")
 _OWNED = {"images": "has_image", "evidence": "has_evidence"}  #: a table, and what `sectors` says of it
+_NO_NAMES = pa.schema([("toi", pa.string()), ("sector", pa.int64())]).empty_table()
 _ORDER: list[tuple[str, Literal["ascending"]]] = [(name, "ascending") for name in (*_KEY, "part", "row")]
 
 
@@ -95,14 +96,16 @@ def lost_rows(directory: Path, index: RowIndex) -> dict[RowName, str]:
     lost: dict[RowName, str] = {}
     for table, column in _OWNED.items():
         places = part_files(directory, table)
-        owns = np.array([said is True for said in index.rows[column].to_pylist()], dtype=bool)
+        owns = np.asarray(pc.fill_null(index.rows[column], False).to_numpy(), dtype=bool)
         for number, mine in _by_part(index):
             mine = mine[owns[mine]]
             if mine.size:
                 place = places.get(index.parts[number])
-                there = set(_names(read_part(place, ["toi", "sector"]))) if place is not None else set()
-                names = _names(index.rows.take(mine))
-                lost.update({name: table for name in names if name not in there})
+                there = read_part(place, ["toi", "sector"]) if place is not None else _NO_NAMES
+                rows = index.rows.select(["toi", "sector"]).take(mine)
+                if not rows.equals(there):  # as where nothing is lost and nothing was dropped
+                    found = set(_names(there))
+                    lost.update({name: table for name in _names(rows) if name not in found})
     return lost
 
 
@@ -124,7 +127,7 @@ def gathered(directory: Path, table: str, index: RowIndex, columns: Sequence[str
         rows = read_part(place, None if columns is None else list(dict.fromkeys((*columns, "toi", "sector"))))
         if table == "sectors":
             rows = rows.take(index.rows["row"].take(mine))
-        else:
+        elif not rows.select(["toi", "sector"]).equals(index.rows.select(["toi", "sector"]).take(mine)):
             wanted = dict(zip(_names(index.rows.take(mine)), mine.tolist(), strict=True))
             there = [(n, wanted[name]) for n, name in enumerate(_names(rows)) if name in wanted]
             rows = rows.take(np.array([n for n, _ in there], dtype=np.intp))

@@ -23,6 +23,7 @@ class Chunk:
 
     tasks: tuple[Task, ...]
     whole: frozenset[int] = frozenset()  #: targets all of whose rows are made here: they are judged at once
+    place: int | None = None  #: among all chunks, from 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def chunks(tasks: Sequence[Task], size: int, planned: Iterable[Task]) -> Iterato
     wanted: Counter[int] = Counter()
     for task in planned:
         wanted[task.tic] += len(task.candidates)
-    start = 0
+    start = place = 0
     while start < len(tasks):
         stop = min(start + size, len(tasks))
         while start < stop < len(tasks) and tasks[stop].tic == tasks[stop - 1].tic:
@@ -89,5 +90,5 @@ def chunks(tasks: Sequence[Task], size: int, planned: Iterable[Task]) -> Iterato
         made: Counter[int] = Counter()
         for task in several:
             made[task.tic] += len(task.candidates)
-        yield Chunk(several, frozenset(tic for tic, n in made.items() if n == wanted[tic]))
-        start = stop
+        yield Chunk(several, frozenset(tic for tic, n in made.items() if n == wanted[tic]), place)
+        start, place = stop, place + 1

@@ -191,8 +191,8 @@ def _vet(plan: Plan, tasks: Sequence[Task], work: VetChunk, size: int, workers: 
     suspects: list[Task] = []
     with ResultWriter(output.directory, output.footer) as writer, _closing_with(candidates.flush):
 
-        def keep(made: ChunkRows) -> None:
-            writer.add(made.rows)
+        def keep(chunk: Chunk, made: ChunkRows) -> None:
+            writer.add(made.rows, chunk.place)
             if made.candidates is not None:
                 candidates.add(made.candidates)
             for row in made.rows.tables["sectors"].select([*_LOGGED, "seconds"]).to_pylist():
@@ -202,11 +202,12 @@ def _vet(plan: Plan, tasks: Sequence[Task], work: VetChunk, size: int, workers: 
         for chunk, made in workers.map(work, chunks(tasks, size, plan.tasks), lambda chunk: None, 1, _is_in_doubt):
             if made is None:  # one of its tasks kills workers: which?
                 suspects += chunk.tasks
+                writer.add((), chunk.place)
             else:
-                keep(made)
+                keep(chunk, made)
         alone = (Chunk((task,)) for task in suspects)
-        for _, made in workers.map(work, alone, killed_rows, 1, _is_in_doubt):
-            keep(made)
+        for chunk, made in workers.map(work, alone, killed_rows, 1, _is_in_doubt):
+            keep(chunk, made)
 
 
 def _is_in_doubt(made: ChunkRows | None) -> bool:
