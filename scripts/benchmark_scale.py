@@ -86,7 +86,7 @@ class FakeVet:
 
 
 def _noisy(value: Any, noise: np.random.Generator) -> Any:
-    """Long arrays as if of another star: every digit of theirs is another, so that they take the room they really do."""
+    """Long arrays as if of another star: every digit is another, so that they take the room that they really do."""
     if not isinstance(value, np.ndarray) or value.dtype != np.float32 or value.size < 20:
         return value
     return value * (1 + noise.random(value.shape, dtype=np.float32) / 8)
@@ -99,7 +99,12 @@ class FakeJudge(Judge):
     def __call__(self, judgement: Judgement) -> dict[str, Any]:
         verdict = _verdict()
         name = {name: getattr(judgement, name) for name in ("toi", "tic", "made_from")}
-        return {**verdict, **name, "n_sectors": judgement.n_sectors, "hosts": [star | name for star in verdict["hosts"]]}
+        return {
+            **verdict,
+            **name,
+            "n_sectors": judgement.n_sectors,
+            "hosts": [star | name for star in verdict["hosts"]],
+        }
 
 
 @cache

@@ -43,13 +43,11 @@ class _Piece:
     there: str = ""  #: name of the part that it is as it stands, perhaps another; empty when it is to be made
 
 
-def compact(
-    directory: Path, footer: Mapping[str, str], keep: Callable[[str, int], bool] | None = None
-) -> None:
+def compact(directory: Path, footer: Mapping[str, str], keep: Callable[[str, int], bool] | None = None) -> None:
     """Rewrite the tables as sorted files with the rows to `keep`, given candidate and sector.
 
-    A part that is sorted and whole already stays as it is, under a name that sorts by target. Of a row that is there twice the later one counts; one
-    whose image or evidence is lost goes too, so that it is made anew.
+    A part that is sorted and whole already stays as it is, under a name that sorts by target. Of a row
+    that is there twice the later one counts; one whose image or evidence is lost goes too, so that it is made anew.
 
     Raises
     ------

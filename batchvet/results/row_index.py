@@ -23,7 +23,7 @@ RowName = tuple[str, int]  #: candidate and sector
 
 _KEY = ("tic", "toi", "sector")
 _OWNED = {"images": "has_image", "evidence": "has_evidence"}  #: a table, and what `sectors` says of it
-_NO_NAMES = pa.schema([("toi", pa.string()), ("sector", pa.int64())]).empty_table()
+_NO_NAMES = pa.table({"toi": pa.array([], pa.string()), "sector": pa.array([], pa.int64())})
 _ORDER: list[tuple[str, Literal["ascending"]]] = [(name, "ascending") for name in (*_KEY, "part", "row")]
 
 
@@ -96,7 +96,9 @@ def lost_rows(directory: Path, index: RowIndex) -> dict[RowName, str]:
     lost: dict[RowName, str] = {}
     for table, column in _OWNED.items():
         places = part_files(directory, table)
-        owns = np.asarray(pc.fill_null(index.rows[column], False).to_numpy(), dtype=bool)
+        column_of: Any = index.rows[column]
+        said: Any = pc.fill_null(column_of, False)
+        owns = np.asarray(said.to_numpy(), dtype=bool)
         for number, mine in _by_part(index):
             mine = mine[owns[mine]]
             if mine.size:
