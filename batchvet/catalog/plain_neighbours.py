@@ -53,7 +53,7 @@ def plain_stars(path: Path) -> StarStore | None:
                 return None
         with pq.ParquetFile(path) as table:
             columns = _columns(table.schema_arrow)
-            return StarStore(_blocks(table, columns), len(LIMITS))
+            return StarStore(_blocks(table, columns), len(LIMITS), refuse_twins=True)
     except (_NeedsCare, OSError, ValueError, pa.ArrowException):
         return None
 

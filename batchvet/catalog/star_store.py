@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +37,11 @@ class StarStore:
         Sorted by target; the stars of one target may be in two blocks.
     n_numbers : int
         Numbers of each star.
-
-    Raises
-    ------
-    ValueError
-        A target has two stars of one name.
+    refuse_twins : bool
+        Whether two stars of one name and target are a ValueError.
     """
 
-    def __init__(self, blocks: Iterable[Block], n_numbers: int) -> None:
+    def __init__(self, blocks: Iterable[Block], n_numbers: int, *, refuse_twins: bool = False) -> None:
         self._n_numbers = n_numbers
         self._lock = threading.Lock()
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  as long as the store lives
@@ -51,6 +49,8 @@ class StarStore:
         tics: list[int] = []
         sizes: list[tuple[int, int]] = []
         for tic, names, numbers in _whole_targets(blocks):
+            if refuse_twins and len(set(names)) < len(names):
+                raise ValueError("two stars of one name")
             record = _record(names, numbers)
             self._file.write(record.names)
             self._file.write(record.numbers)
@@ -94,8 +94,8 @@ def _whole_targets(blocks: Iterable[Block]) -> Iterable[tuple[int, Sequence[str]
     """Target by target, also those that begin in one block and end in another."""
     before: tuple[int, list[str], list[FloatArray]] | None = None
     for tic, names, numbers in blocks:
-        edges = np.flatnonzero(np.diff(tic, prepend=-1)).tolist()
-        for start, stop in zip(edges, [*edges[1:], len(tic)], strict=True):
+        edges = [*np.flatnonzero(np.diff(tic, prepend=-1)).tolist(), len(tic)]
+        for start, stop in pairwise(edges):
             one = int(tic[start])
             if before is not None and before[0] == one:
                 before[1].extend(names[start:stop])
@@ -109,8 +109,6 @@ def _whole_targets(blocks: Iterable[Block]) -> Iterable[tuple[int, Sequence[str]
 
 
 def _record(names: Sequence[str], numbers: FloatArray) -> Record:
-    if len(set(names)) < len(names):
-        raise ValueError("two stars of one name")
     order = sorted(range(len(names)), key=names.__getitem__)
     if order != list(range(len(names))):
         names, numbers = [names[n] for n in order], numbers[order]
