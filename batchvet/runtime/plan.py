@@ -138,7 +138,7 @@ def make_plan(
     progress.start("Looking at files", None)
     cache = Cache(config.cache)
     stars = stars_around(config.neighbours, targets, cache.storage, asking, keep_going=keep_going)
-    entries = list(cache.index().values())
+    entries = cache.entries()
     sources = [settings.open(cache.storage, asking) for settings in config.sources]
     pixels = find_pixels(entries, sources, targets, config.listed_sectors)
     prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=asking.ask)
