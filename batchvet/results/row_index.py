@@ -50,7 +50,7 @@ class RowIndex:
     @property
     def names(self) -> list[RowName]:
         """Of each row, candidate and sector."""
-        return _names(self.rows)
+        return names_of(self.rows)
 
     def only(self, chosen: BoolArray) -> RowIndex:
         """The chosen rows."""
@@ -84,6 +84,27 @@ def row_index(directory: Path, columns: Iterable[str] = ()) -> RowIndex:
     return RowIndex(tuple(parts), rows.filter(pa.array(_last_of_each(rows), pa.bool_())))
 
 
+def places_of(toi: pa.Array[Any], sector: IntegerArray, rows: pa.Table) -> IntegerArray:
+    """Where rows with these names are among those of a table; -1 for one that is not.
+
+    Parameters
+    ----------
+    toi : Arrow array of str
+    sector : array
+        Together the names, of any number of rows.
+    rows : pyarrow.Table
+        With the columns `toi` and `sector`, each name once.
+    """
+    place: Any = pc.index_in(_keys(toi, pa.array(sector)), value_set=_keys(rows["toi"], rows["sector"]))
+    return np.asarray(pc.fill_null(place, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _keys(toi: Any, sector: Any) -> Any:
+    """Names as words."""
+    joined: Any = pc.binary_join_element_wise(toi, pc.cast(sector, pa.string()), "\x1f")
+    return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+
+
 def lost_rows(directory: Path, index: RowIndex) -> dict[RowName, str]:
     """Rows whose image or evidence is gone, with the table that lacks it.
 
@@ -106,8 +127,8 @@ def lost_rows(directory: Path, index: RowIndex) -> dict[RowName, str]:
                 there = read_part(place, ["toi", "sector"]) if place is not None else _NO_NAMES
                 rows = index.rows.select(["toi", "sector"]).take(mine)
                 if not rows.equals(there):  # as where nothing is lost and nothing was dropped
-                    found = set(_names(there))
-                    lost.update({name: table for name in _names(rows) if name not in found})
+                    found = set(names_of(there))
+                    lost.update({name: table for name in names_of(rows) if name not in found})
     return lost
 
 
@@ -130,8 +151,8 @@ def gathered(directory: Path, table: str, index: RowIndex, columns: Sequence[str
         if table == "sectors":
             rows = rows.take(index.rows["row"].take(mine))
         elif not rows.select(["toi", "sector"]).equals(index.rows.select(["toi", "sector"]).take(mine)):
-            wanted = dict(zip(_names(index.rows.take(mine)), mine.tolist(), strict=True))
-            there = [(n, wanted[name]) for n, name in enumerate(_names(rows)) if name in wanted]
+            wanted = dict(zip(names_of(index.rows.take(mine)), mine.tolist(), strict=True))
+            there = [(n, wanted[name]) for n, name in enumerate(names_of(rows)) if name in wanted]
             rows = rows.take(np.array([n for n, _ in there], dtype=np.intp))
             mine = np.array([where for _, where in there], dtype=np.intp)
         found.append(rows.select(schema.names).cast(schema))
@@ -147,7 +168,8 @@ def _by_part(index: RowIndex) -> list[tuple[int, IndexArray]]:
     return list(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)) if numbers.size else []
 
 
-def _names(rows: pa.Table) -> list[RowName]:
+def names_of(rows: pa.Table) -> list[RowName]:
+    """Of each row, candidate and sector."""
     toi: list[Any] = rows["toi"].to_pylist()
     sector: list[Any] = rows["sector"].to_pylist()
     return list(zip(toi, sector, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence, Set
+from functools import lru_cache
 from typing import Any
 
 from batchvet.catalog.candidate import Candidate
@@ -160,6 +161,7 @@ def _same_file(entry: CacheEntry, offer: Offer) -> bool:
     return _sha256(offer) == entry.source_sha256
 
 
+@lru_cache(maxsize=4096)
 def _sha256(offer: Offer) -> str:
     """Of a local file; empty when it cannot be read."""
     try:
