@@ -6,6 +6,8 @@ import os
 import tempfile
 import threading
 import weakref
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,6 +60,7 @@ class StarStore:
             sizes.append((len(record.names), len(record.numbers)))
         self._file.flush()
         self.tic: NDArray[np.int64] = np.array(tics, dtype=np.int64)  #: targets, ascending
+        self._tics = array("q", tics)
         self._sizes = np.array(sizes, dtype=np.int64).reshape(-1, 2)
         self._starts = np.concatenate([[0], np.cumsum(self._sizes.sum(axis=1))])
 
@@ -86,8 +89,8 @@ class StarStore:
         return record.names.decode().split("\n"), numbers.astype(np.float64)
 
     def _place(self, tic: int) -> int | None:
-        at = int(np.searchsorted(self.tic, tic))
-        return at if at < len(self.tic) and self.tic[at] == tic else None
+        at = bisect_left(self._tics, tic)  # unlike NumPy's search, this one never waits for threads of Dask's
+        return at if at < len(self._tics) and self._tics[at] == tic else None
 
 
 def _whole_targets(blocks: Iterable[Block]) -> Iterable[tuple[int, Sequence[str], FloatArray]]:

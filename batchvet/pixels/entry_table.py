@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
@@ -11,6 +13,8 @@ import pyarrow as pa
 from batchvet.arrays import IntegerArray
 from batchvet.pixels.entry import StampKey
 from batchvet.pixels.index_file import schema_of
+
+_BLOCK = 1024  #: entries that are looked at together, as a plan does target by target
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,9 @@ class EntryTable:
     def __init__(self, rows: pa.Table) -> None:
         order = [(name, "ascending") for name in ("tic", "sector", "cadence_s")]
         self.rows = rows.sort_by(order).combine_chunks()  # type: ignore[arg-type]
-        self._tic: IntegerArray = np.asarray(self.rows["tic"].to_numpy())
+        self._tics = array("q", self.rows["tic"].to_numpy().tobytes())
         self._sector: IntegerArray = np.asarray(self.rows["sector"].to_numpy())
+        self._block: tuple[int, list[CacheEntry]] = (-1, [])  #: those that were looked at last
 
     @classmethod
     def of_entries(cls, entries: Iterable[CacheEntry]) -> EntryTable:
@@ -58,7 +63,7 @@ class EntryTable:
         return cls(pa.table(columns, schema=schema_of(CacheEntry)))
 
     def __len__(self) -> int:
-        return len(self._tic)
+        return len(self._tics)
 
     def __iter__(self) -> Iterator[CacheEntry]:
         for batch in self.rows.to_batches(max_chunksize=10_000):
@@ -67,15 +72,23 @@ class EntryTable:
 
     def sectors(self, tic: int) -> frozenset[int]:
         """Sectors of a target that have an entry."""
-        first, last = np.searchsorted(self._tic, (tic, tic + 1))
+        first, last = self._rows_of(tic)
         return frozenset(self._sector[first:last].tolist())
 
     def of(self, tic: int, sector: int) -> list[CacheEntry]:
         """Entries of a target in a sector, the shortest cadence first."""
-        first, last = np.searchsorted(self._tic, (tic, tic + 1))
-        start, stop = first + np.searchsorted(self._sector[first:last], (sector, sector + 1))
-        return [CacheEntry(*(column[n].as_py() for column in self.rows.columns)) for n in range(int(start), int(stop))]
+        first, last = self._rows_of(tic)
+        return [entry for entry in map(self._entry, range(first, last)) if entry.sector == sector]
 
-    def targets(self) -> IntegerArray:
-        """TIC numbers, each once."""
-        return np.unique(self._tic)
+    def _entry(self, row: int) -> CacheEntry:
+        block = row // _BLOCK
+        if self._block[0] != block:
+            rows = self.rows.slice(block * _BLOCK, _BLOCK)
+            columns = (column.to_pylist() for column in rows.columns)
+            self._block = block, [CacheEntry(*values) for values in zip(*columns, strict=True)]
+        return self._block[1][row % _BLOCK]
+
+    def _rows_of(self, tic: int) -> tuple[int, int]:
+        # unlike NumPy's, this search never waits for threads of Dask's
+        first = bisect_left(self._tics, tic)
+        return first, bisect_right(self._tics, tic, lo=first)

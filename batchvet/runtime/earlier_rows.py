@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,12 +45,13 @@ class RowsBefore:
     lost: Mapping[RowName, str]  #: those whose image or evidence is gone, with the table that lacks it
 
     @cached_property
-    def _tic(self) -> IntegerArray:
-        return np.asarray(self.rows["tic"].to_numpy())
+    def _tics(self) -> array[int]:
+        return array("q", self.rows["tic"].to_numpy().tobytes())
 
     def of(self, tic: int) -> dict[RowKey, Mapping[str, Any]]:
         """The rows of one target."""
-        first, last = np.searchsorted(self._tic, (tic, tic + 1)).tolist()
+        first = bisect_left(self._tics, tic)
+        last = bisect_right(self._tics, tic, lo=first)
         rows = self.rows.slice(first, last - first).to_pylist() if last > first else []
         return {(row["toi"], row["sector"]): row for row in rows}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,13 +78,13 @@ class ColumnsOfTasks:
     def add(self, task: Task, origin: int, number: int) -> None:
         """Take a task, the `number`-th of its origin."""
         numbers = (task.tic, task.sector, _kind(task.pixels), _size(task.pixels), _ccd(task.pixels), origin, number)
-        for column, value in zip(self._numbers.values(), numbers, strict=True):
-            column.append(value)
+        for each, value in zip(self._numbers.values(), numbers, strict=True):
+            each.append(value)
         self._n_rows.append(len(task.candidates))
         self._toi.extend([candidate.toi for candidate in task.candidates])
-        hashes = task.hashes
-        for name, text in self._hashes.items():
-            text += hashes[name].encode().ljust(_WIDTH, b"\0")
+        words = (task.pixels.stamp_hash, task.candidate_hash, task.neighbours_hash, task.settings_hash)
+        for column, word in zip(self._hashes.values(), words, strict=True):
+            column += word.encode().ljust(_WIDTH, b"\0")
 
     def columns(self) -> TaskColumns:
         """The tasks, sorted."""
@@ -226,7 +227,8 @@ class Tasks(Sequence[Task]):
         """Tells how many rows a target has."""
         targets, target = np.unique(self.tic, return_inverse=True)
         n_rows = np.bincount(target, weights=self.columns.n_rows[self._chosen]).astype(np.int64)
-        return lambda tic: int(n_rows[np.searchsorted(targets, tic)])
+        tics = array("q", targets.tobytes())
+        return lambda tic: int(n_rows[bisect_left(tics, tic)])
 
     def names(self) -> set[RowKey]:
         """Of all of their rows."""

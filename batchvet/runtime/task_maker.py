@@ -33,7 +33,7 @@ class TaskMaker:
     def tasks_of(self, tic: int, group: Sequence[Candidate]) -> list[Task]:
         """One task for each sector of a target."""
         with_pixels = self.pixels.sectors(tic)
-        sectors = {candidate: sectors_of(candidate, with_pixels, self.listed_sectors) for candidate in group}
+        sectors = [sectors_of(candidate, with_pixels, self.listed_sectors) for candidate in group]
         stars = self.neighbours.of(tic) if self.neighbours else None
         everybody = self.everybody[tic]
         hashes = {
@@ -42,13 +42,13 @@ class TaskMaker:
         }
         before = self.rows.of(tic)
         tasks = []
-        for sector in sorted({sector for several in sectors.values() for sector in several}):
+        for sector in sorted({sector for several in sectors for sector in several}):
             pixels = self.pixels.of(tic, sector)
             task = Task(
                 tic=tic,
                 sector=sector,
                 pixels=pixels,
-                candidates=tuple(candidate for candidate in group if sector in sectors[candidate]),
+                candidates=tuple(c for c, several in zip(group, sectors, strict=True) if sector in several),
                 surroundings=Surroundings(everybody, stars),
                 settings_hash=settings_hash(self.prf_files, sector, pixels),
                 **hashes,
