@@ -8,6 +8,7 @@ place, stars are in one directory or the other, never twice where people look, a
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,7 +30,7 @@ from batchvet.results.table_file import TableFile
 from batchvet.vocabulary import FINAL_FAULTS
 
 HOSTS_WAITING = "hosts"  #: within the directory of parts that wait: their stars
-_NEW = "new"  #: likewise: tables that are to take their place
+_NEW = "new-"  #: likewise, and a number: tables that are to take their place
 _ROWS_AT_ONCE = 1024  #: candidates
 _GROUPS_OPEN = 4  #: groups of rows that are kept in memory, as the next rows are likely to lie there too
 _DAMAGE = (OSError, KeyError, ValueError, pa.ArrowException)
@@ -73,8 +74,8 @@ class CandidateFiles:
 
     def hosts(self) -> Iterator[RowGroup]:
         """Rows of stars, likewise."""
-        places = (self.hosts_directory, self.waiting / _NEW / HOSTS_WAITING, self.waiting / HOSTS_WAITING)
-        for place in places:
+        interrupted = sorted(self.waiting.glob(f"{_NEW}*/{HOSTS_WAITING}"))
+        for place in (self.hosts_directory, *interrupted, self.waiting / HOSTS_WAITING):
             for path in sorted(place.glob("part-*.parquet")):
                 yield from _groups(path, HOSTS_SCHEMA)
 
@@ -121,11 +122,9 @@ def write_sorted(files: CandidateFiles, wanted: Mapping[str, str], footer: Mappi
     """
     groups, hosts = list(files.candidates()), list(files.hosts())
     chosen = _chosen(groups, hosts, wanted)
-    new = files.waiting / _NEW
+    new = files.waiting / f"{_NEW}{uuid.uuid4().hex}"
     n_blocks = -(-len(chosen.row) // _ROWS_AT_ONCE) or 1
     blocks = [slice(n * _ROWS_AT_ONCE, (n + 1) * _ROWS_AT_ONCE) for n in range(n_blocks)]
-    with writing(new):
-        shutil.rmtree(new, ignore_errors=True)
     read = lru_cache(maxsize=_GROUPS_OPEN)(lambda number: hosts[number].read())
     for number, block in enumerate(blocks):
         stars = _stars(read, chosen, block)
