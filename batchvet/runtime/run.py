@@ -186,7 +186,7 @@ def _do(plan: Plan, tasks: Tasks, config: RunConfig, judge: Judge, output: _Outp
 def _arrived(config: RunConfig, tasks: Tasks, workers: Executor, output: _Output) -> dict[tuple[int, int], Task]:
     """Those of the tasks that were offered, when they are in the cache or known not to come."""
     waiting = tasks.offered()
-    fill = IngestFile(config.worker_cache)
+    fill = IngestFile(config.worker_cache, config.flux_err)
     arriving = ingested(waiting, fill, config.downloads, workers, output.progress)
     arrived = {(task.tic, task.sector): task for task in _logged(arriving, output.log)}
     if arrived:
