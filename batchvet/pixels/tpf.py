@@ -78,14 +78,10 @@ def stamp_of_hdus(
     Parameters
     ----------
     hdus : HDUList
-    path : path
-        Where it comes from, for messages.
-    content : bytes, optional
-        Of the file that `hdus` was opened from, unpacked.
-    sha256 : str
-        Of the file as it is on disk.
-    flags : tuple of str
-        What is known of it already.
+    path : path, for messages
+    content : bytes of the file that `hdus` was opened from, unpacked, if it was
+    sha256 : of the file as it is on disk
+    flags : what is known of it already
     """
     primary = hdus[0].header
     identity = checked_identity(path, primary)
