@@ -66,12 +66,7 @@ def _stamp(content: bytes, sha256: str, path: str | Path) -> Stamp:
 
 
 def stamp_of_hdus(
-    hdus: fits.HDUList,
-    path: str | Path,
-    *,
-    content: bytes | None = None,
-    sha256: str = "",
-    flags: tuple[str, ...] = (),
+    hdus: fits.HDUList, path: str | Path, *, content: bytes | None = None, sha256: str = "", flags: tuple[str, ...] = ()
 ) -> Stamp:
     """The stamp of an open target pixel file, all its cadences. Raises as :func:`read_tpf`.
 
