@@ -1,6 +1,7 @@
 """Kill workers and client at random for some minutes, and see what is lost, there twice or different at the end.
 
-    python scripts/soak.py DIR [--targets 250] [--sectors 4] [--minutes 10] [--workers 2] [--seed 1] [--json]
+    python scripts/soak.py DIR [--targets 250] [--sectors 4] [--minutes 10] [--workers 2] [--seed 1]
+                           [--patience 60] [--cached] [--json]
 
 DIR/sim holds made files (kept for another soak), DIR/whole a run that nothing disturbs, DIR/soak the one that is
 killed: over and over SIGKILL, SIGINT, SIGTERM or SIGHUP for the client, SIGKILL or SIGSTOP for a worker, a part, an
@@ -47,7 +48,11 @@ def main() -> None:
     if not (whole.parent / "run" / "_SUCCESS.json").exists():
         subprocess.run([*_BATCHVET, "run", str(whole), "-q"], check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(options.directory / "soak", ignore_errors=True)
-    soak = Soak(lay_out(made, options.directory / "soak", options.workers), random.Random(options.seed))
+    soak = Soak(
+        lay_out(made, options.directory / "soak", options.workers), random.Random(options.seed), options.patience
+    )
+    if options.cached:
+        shutil.copytree(options.directory / "whole" / "cache", options.directory / "soak" / "cache")
     found = soak.go_on_for(options.minutes * 60, whole.parent / "run")
     print(json.dumps(found, indent=None if options.json else 2))
     sys.exit(int(any(found[name] for name in ("lost", "twice", "different", "orphans", "wrong_exits"))))
@@ -61,6 +66,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--patience", type=float, default=60.0, help="most seconds that a client is left alone")
+    parser.add_argument("--cached", action="store_true", help="begin with the whole run's cache")
     parser.add_argument("--json", action="store_true", help="one line")
     return parser.parse_args()
 
@@ -84,8 +91,8 @@ def lay_out(made: Path, place: Path, workers: int) -> Path:
 class Soak:
     """One run under accidents."""
 
-    def __init__(self, config: Path, chance: random.Random) -> None:
-        self.config, self.chance = config, chance
+    def __init__(self, config: Path, chance: random.Random, patience: float) -> None:
+        self.config, self.chance, self.patience = config, chance, patience
         self.run = config.parent / "run"
         self.accidents: Counter[str] = Counter()
         self.found: Counter[str] = Counter()
@@ -96,7 +103,7 @@ class Soak:
         """Accidents for so long, then an end in peace; what was found."""
         stop = time.monotonic() + seconds
         while time.monotonic() < stop:
-            if self.one_client(min(self.chance.uniform(3, 60), stop - time.monotonic())):
+            if self.one_client(min(self.chance.uniform(3, self.patience), stop - time.monotonic())):
                 self.held_against(whole)
                 self.begin_anew()
             else:
@@ -121,7 +128,7 @@ class Soak:
             while client.poll() is None and (stop is None or time.monotonic() < stop):
                 with suppress(psutil.Error, subprocess.TimeoutExpired):
                     everybody |= set(psutil.Process(client.pid).children(recursive=True))
-                    client.wait(self.chance.uniform(0.2, 4) if stop else 2.0)
+                    client.wait(self.chance.uniform(0.02, 0.2) * self.patience if stop else 2.0)
                     if stop is not None:
                         continue
                 if stop is not None and client.poll() is None:

@@ -24,7 +24,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec
 from zarr.storage import MemoryStore
 
 from batchvet.errors import CacheError
-from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.stamp import MOST_BYTES, Stamp
 
 if TYPE_CHECKING:
     from zarr.abc.buffer import Buffer as AnyBuffer
@@ -46,6 +46,11 @@ _SCALARS = (
     "pmdec",
     "tmag",
 )
+#: What every entry says.
+_ATTRIBUTES = {
+    *_SCALARS,
+    *("arrays", "flags", "n_cadences", "source", "source_mtime_ns", "source_sha256", "source_size", "wcs_header"),
+}
 _ARRAYS = ("time", "flux", "flux_err", "quality", "cadenceno", "pos_corr", "aperture")
 _SEAL, _SEAL_DIGITS = b"sha256 ", 64  #: comment of the zip file: the sum of all bytes before its digits
 _EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)  #: fixed, so that the same stamp gives the same bytes
@@ -196,6 +201,8 @@ def _attributes(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
             f"{name}: format version {attributes['format_version']}, this program reads {FORMAT_VERSION}; "
             "delete the entry and ingest again"
         )
+    if lacking := sorted(_ATTRIBUTES - attributes.keys()):
+        raise ValueError(f"does not say {', '.join(lacking)}")
     return attributes
 
 
@@ -204,7 +211,10 @@ def _read_arrays(archive: zipfile.ZipFile, wanted: list[str], name: str) -> dict
     members = {"zarr.json": archive.read("zarr.json")}
     for array in wanted:
         metadata = archive.read(f"{array}/zarr.json")
-        chunk = "/".join([array, "c", *["0"] * len(json.loads(metadata)["shape"])])
+        shape = json.loads(metadata)["shape"]
+        if math.prod(shape) > MOST_BYTES // 8:
+            raise ValueError(f"{array} would be of {math.prod(shape)} values")
+        chunk = "/".join([array, "c", *["0"] * len(shape)])
         if chunk not in present:
             raise CacheError(f"{name}: chunk {chunk} is missing; {_MEND}")
         members[f"{array}/zarr.json"] = metadata

@@ -11,19 +11,35 @@ import io
 import re
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
+from astropy.utils.exceptions import AstropyUserWarning, AstropyWarning
 
 from batchvet.errors import StampError
+from batchvet.pixels.stamp import MOST_BYTES
 from batchvet.vocabulary import ErrorKind
 
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 2880  #: bytes in a FITS block
 HEAD_BYTES = 64 * BLOCK  #: enough for the primary and the pixel table's header
+
+#: What astropy raises at headers and tables that contradict themselves, at once or when a value is asked for.
+_NOT_UNDERSTOOD = (
+    fits.VerifyError,
+    AstropyUserWarning,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
 
 #: SPOC 120 s and 20 s, TESS-SPOC (HLSP): sector and TIC stand in the name.
 _NAMES = (
@@ -126,10 +142,12 @@ def unpack(packed: bytes, path: str | Path) -> bytes:
     content = packed
     if packed.startswith(GZIP_MAGIC):
         try:
-            content = gzip.decompress(packed)
+            content = _unpacked(packed, path)
         except EOFError as error:
             raise StampError(f"{path}: the gzip stream ends early; fetch it again", kind=ErrorKind.TRUNCATED) from error
         except (OSError, zlib.error) as error:
+            if isinstance(error, StampError):
+                raise
             raise StampError(
                 f"{path}: damaged gzip stream ({error}); fetch it again", kind=ErrorKind.CORRUPT
             ) from error
@@ -138,6 +156,33 @@ def unpack(packed: bytes, path: str | Path) -> bytes:
         what = "an HTML page" if start.startswith((b"<!doctype", b"<html", b"<?xml")) else "something else"
         raise StampError(f"{path}: {what}, not a FITS file; fetch it again", kind=ErrorKind.NOT_FITS)
     return content
+
+
+def _unpacked(packed: bytes, path: str | Path) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise StampError(
+            f"{path}: unpacks to more than {MOST_BYTES / 1e9:g} GB, which no stamp does; fetch it again",
+            kind=ErrorKind.CORRUPT,
+        )
+    return content
+
+
+@contextmanager
+def understood(path: str | Path) -> Iterator[None]:
+    """Turns what comes of headers that contradict themselves into a StampError of the kind ``layout``."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)  # what matters of them is an error, or a flag
+            yield
+    except StampError:
+        raise
+    except _NOT_UNDERSTOOD as error:
+        raise StampError(
+            f"{path}: its headers or tables contradict themselves ({_first_line(error)[:200]}); fetch it again",
+            kind=ErrorKind.LAYOUT,
+        ) from error
 
 
 def read_head(path: str | Path) -> tuple[fits.Header, fits.Header | None]:
@@ -162,15 +207,18 @@ def read_head(path: str | Path) -> tuple[fits.Header, fits.Header | None]:
             ) from error
     unpack(head, path)
     stream = io.BytesIO(head)
-    try:
-        primary = fits.Header.fromfile(stream)
-    except (OSError, ValueError, EOFError) as error:
-        raise StampError(f"{path}: ends within its first header; fetch it again", kind=ErrorKind.TRUNCATED) from error
-    try:
-        table = fits.Header.fromfile(stream)
-    except (OSError, ValueError, EOFError):
-        table = None
-    return primary, table
+    with understood(path):
+        try:
+            primary = fits.Header.fromfile(stream)
+        except (OSError, ValueError, EOFError) as error:
+            raise StampError(
+                f"{path}: ends within its first header; fetch it again", kind=ErrorKind.TRUNCATED
+            ) from error
+        try:
+            table = fits.Header.fromfile(stream)
+        except (OSError, ValueError, EOFError):
+            table = None
+        return primary, table
 
 
 def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
@@ -200,16 +248,17 @@ def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
         try:
             hdus = fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False)
-        except (AstropyUserWarning, OSError, ValueError, TypeError, KeyError) as error:
+        except _NOT_UNDERSTOOD as error:
             raise StampError(f"{path}: {_first_line(error)}; fetch it again", kind=ErrorKind.TRUNCATED) from error
     checksums_match = True
-    for hdu in hdus:
-        place = hdu.fileinfo()
-        start, stop = place["hdrLoc"], place["datLoc"] + place["datSpan"]
-        if stop > len(content):
-            raise StampError(f"{path}: ends before its data do; fetch it again", kind=ErrorKind.TRUNCATED)
-        if "CHECKSUM" in hdu.header:
-            checksums_match &= _sum_is_right(content[start:stop])
+    with understood(path):
+        for hdu in hdus:
+            place = hdu.fileinfo()
+            start, stop = place["hdrLoc"], place["datLoc"] + place["datSpan"]
+            if stop > len(content):
+                raise StampError(f"{path}: ends before its data do; fetch it again", kind=ErrorKind.TRUNCATED)
+            if "CHECKSUM" in hdu.header:
+                checksums_match &= _sum_is_right(content[start:stop])
     return hdus, checksums_match
 
 
