@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from batchvet.cli.console import Json, print_json, print_table
+from batchvet.cli.console import Json, Quiet, Verbose, print_json, print_table, working
+from batchvet.runtime.bars import counted
 
 _ROWS_SHOWN = 40
 _SHOWN = {
@@ -30,13 +31,16 @@ def followup(
     toi: Annotated[list[str] | None, typer.Option(help="Only this candidate; may be given again.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV with all columns.")] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """List the stars to watch at each coming dip, with the eclipse that each would need."""
     from batchvet.atomic import write_atomically
     from batchvet.results.followup import followup as listed
     from batchvet.results.reader import RunResults
 
-    found = listed(RunResults(run), start, days, toi or ())
+    with working("Listing stars", quiet, verbose):
+        found = listed(RunResults(run), start, days, toi or ())
     if output is not None:
         write_atomically(output, found.to_csv(index=False).encode())
     if as_json:
@@ -46,4 +50,7 @@ def followup(
         [{head: row[name] for name, head in _SHOWN.items()} for row in found.head(_ROWS_SHOWN).to_dict("records")]
     )
     more = f"; the first {_ROWS_SHOWN} are shown" if len(found) > _ROWS_SHOWN else ""
-    print(f"\n{len(found)} rows{more}" + (f"; all in {output}" if output is not None else "; -o FILE.csv writes all"))
+    print(
+        f"\n{counted(len(found), 'row')}{more}"
+        + (f"; all in {output}" if output is not None else "; -o FILE.csv writes all")
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
 from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, unpack
 from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.times import check_times
 from batchvet.vocabulary import ErrorKind, Flag
 
 BTJD_ZERO = 2457000.0  #: BJD of BTJD 0
@@ -64,6 +66,9 @@ def stamp_of_hdus(hdus: fits.HDUList, path: str | Path, *, sha256: str = "", fla
     """The stamp of an open target pixel file, all its cadences. Raises as :func:`read_tpf`."""
     primary = hdus[0].header
     identity = checked_identity(path, primary)
+    mission = " ".join(str(primary.get(name, "")) for name in ("TELESCOP", "MISSION"))
+    if re.search("kepler|k2", mission, re.IGNORECASE):
+        raise StampError(f"{path}: a file of {mission.strip()}, not of TESS", kind=ErrorKind.LAYOUT)
     if identity.sector is None:
         raise StampError(f"{path}: neither header nor name gives a sector", kind=ErrorKind.LAYOUT)
     table = _pixel_table(hdus, path)
@@ -73,6 +78,7 @@ def stamp_of_hdus(hdus: fits.HDUList, path: str | Path, *, sha256: str = "", fla
         raise StampError(f"{path}: no pixel has a finite flux in any cadence", kind=ErrorKind.NO_PIXELS)
     n_cadences, rows, cols = flux.shape
     time = _time(table)
+    check_times(time, str(path))
     aperture_header, aperture = _aperture(hdus, (rows, cols), path)
     wcs_header = wcs_keywords.agreed(
         wcs_keywords.from_flux_column(table.header, flux_column),

@@ -72,7 +72,7 @@ class Bars:
 
     def _begin(self, phase: str = "", total: int | None = None) -> None:
         self._phase, self._total = phase, total
-        self._done = self._failed = self._bytes = 0
+        self._done = self._failed = self._bytes = self._told = 0
         self._started = self._said = time.monotonic()
 
     def _rate(self) -> str:
@@ -83,8 +83,9 @@ class Bars:
 
     def _line(self) -> None:
         """One line of plain text on how far the phase is, where there is no terminal to draw on or all is asked for."""
-        if (self._draws and not self._verbose) or not self._done:
+        if (self._draws and not self._verbose) or not self._done or self._done == self._told:
             return
+        self._told = self._done
         self._said = time.monotonic()
         elapsed = self._said - self._started
         rate = self._done / max(elapsed, 1e-3)
@@ -107,6 +108,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def counted(n: int, one: str, several: str = "") -> str:
+    """Such as ``1 row``, ``2 rows`` or ``3 entries``."""
+    return f"{n} {one if n == 1 else several or one + 's'}"
 
 
 def size(n_bytes: float) -> str:
