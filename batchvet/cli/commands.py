@@ -242,7 +242,7 @@ def show(run: RunDirectory, toi: Toi, as_json: Json = False, quiet: Quiet = Fals
 
 
 @app.command()
-def plot(
+def plot(  # house: options of a command
     run: RunDirectory,
     toi: Toi,
     output: Annotated[Path, typer.Option("--output", "-o", help="PNG, PDF or SVG.", show_default=False)],

@@ -98,7 +98,9 @@ def catalog_toi(
 ) -> None:
     """Fetch the TOI table of today."""
     from batchvet.catalog.toi_table import fetch_toi_table
+    from batchvet.results.ours import refuse_file_of_a_run
 
+    refuse_file_of_a_run(output)
     with working("Fetching the table", quiet, verbose):
         table = fetch_toi_table(output, service=service, where=where)
     if as_json:

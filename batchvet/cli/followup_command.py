@@ -15,16 +15,17 @@ _SHOWN = {
     "toi": "TOI",
     "mid_time_utc": "UTC",
     "mid_time_error_minutes": "+- min",
-    "duration_hours": "hours",
     "source_id": "star",
     "word": "word",
+    "depth_required_ppm": "needs [ppm]",
+    "duration_hours": "hours",
     "tmag": "Tmag",
     "separation_arcsec": 'apart"',
-    "depth_required_ppm": "needs [ppm]",
 }
+_OPTIONAL = 3  #: columns at the end that a narrow screen has no room for
 
 
-def followup(
+def followup(  # house: options of a command
     run: Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)],
     start: Annotated[str, typer.Option("--from", metavar="DATE", help="First night, such as 2026-12-01, UTC.")],
     days: Annotated[float, typer.Option(help="How many days from then.")] = 30.0,
@@ -37,8 +38,11 @@ def followup(
     """List the stars to watch at each coming dip, with the eclipse that each would need."""
     from batchvet.atomic import write_atomically
     from batchvet.results.followup import followup as listed
+    from batchvet.results.ours import refuse_file_of_a_run
     from batchvet.results.reader import RunResults
 
+    if output is not None:
+        refuse_file_of_a_run(output)
     with working("Listing stars", quiet, verbose):
         found = listed(RunResults(run), start, days, toi or ())
     if output is not None:
@@ -47,7 +51,8 @@ def followup(
         print_json(found.to_dict("records"))
         return
     print_table(
-        [{head: row[name] for name, head in _SHOWN.items()} for row in found.head(_ROWS_SHOWN).to_dict("records")]
+        [{head: row[name] for name, head in _SHOWN.items()} for row in found.head(_ROWS_SHOWN).to_dict("records")],
+        optional=_OPTIONAL,
     )
     more = f"; the first {_ROWS_SHOWN} are shown" if len(found) > _ROWS_SHOWN else ""
     print(

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _PLAIN_SECONDS = 10.0  #: between lines of progress where there is no terminal
 
@@ -29,7 +29,7 @@ class Bars:
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[done]}", markup=False),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -56,14 +56,15 @@ class Bars:
         if self._task is not None:
             self._bars.remove_task(self._task)
         self._begin(phase, total)
-        self._task = self._bars.add_task(phase, total=total, rate="", failed="")
+        self._task = self._bars.add_task(phase, total=total, done="", rate="", failed="")
 
     def advance(self, n: int = 1, failed: int = 0, n_bytes: int = 0) -> None:
         self._done += n
         self._failed += failed
         self._bytes += n_bytes
         text = f"{self._failed} failed" if self._failed else ""
-        self._bars.update(self._task, advance=n, rate=self._rate(), failed=text)
+        done = str(self._done) if self._total is None else f"{self._done}/{self._total}"
+        self._bars.update(self._task, advance=n, done=done, rate=self._rate(), failed=text)
         if not self._draws and time.monotonic() - self._said > _PLAIN_SECONDS:
             self._line()
 

@@ -93,6 +93,8 @@ class RunConfig(Settings):
             raise ValueError("checks: name at least one")
         if len(set(self.checks)) != len(self.checks):
             raise ValueError("checks: one is named twice")
+        if not self.sectors:
+            raise ValueError("sectors: name at least one, or all")
         return self
 
     @property
@@ -221,7 +223,11 @@ def configured(
         raise ConfigError(f"executor: {executor!r} is neither serial nor dask")
     if cached_only:
         changes |= {"sources": (), "only_with_pixels": True}
-    return config.model_copy(update=changes)
+    config = config.model_copy(update=changes)
+    for key, place in (("output", str(config.output)), ("cache", config.cache)):
+        if "://" not in place and Path(place).is_file():
+            raise ConfigError(f"{key}: {place} is a file, which stays as it is; name a directory")
+    return config
 
 
 def _relative_to(config: RunConfig, base: Path) -> RunConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from batchvet.errors import Problem
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking, Offer
 from batchvet.runtime.available import AvailablePixels, find_pixels, is_of_same_pixels
+from batchvet.runtime.bars import counted
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows, read_rows
 from batchvet.runtime.hashes import short_hash
@@ -148,12 +149,12 @@ def make_plan(
     tasks = tuple(sorted(made, key=lambda task: (task.tic, task.sector)))
     wanted = tuple(task for task in tasks if not (config.only_with_pixels and _is_nowhere(task.pixels)))
     n_left_out = sum(len(task.keys) for task in tasks) - sum(len(task.keys) for task in wanted)
-    tasks = wanted
-    notes = (catalog.note, stars.table.note if stars.table else "", pixels.note, prf_files.note)
+    of_stars = stars.table.note if stars.table else ""
+    notes = (catalog.note, _without_sector(targets, tasks), of_stars, pixels.note, prf_files.note)
     return Plan(
         catalog=catalog,
-        tasks=tasks,
-        rows=earlier_rows(rows, {key: task.hashes for task in tasks for key in task.keys}),
+        tasks=wanted,
+        rows=earlier_rows(rows, {key: task.hashes for task in wanted for key in task.keys}),
         output=config.output,
         n_workers=config.cluster.expected_workers,
         not_asked=pixels.not_asked,
@@ -161,6 +162,13 @@ def make_plan(
         n_left_out=n_left_out,
         note="; ".join(filter(None, notes)),
     )
+
+
+def _without_sector(targets: Collection[int], tasks: Sequence[Task]) -> str:
+    """What to say of targets of which the catalogue names other sectors than the configuration does."""
+    n_without = len(set(targets) - {task.tic for task in tasks})
+    whose = counted(n_without, "target")
+    return f"{whose} left out: the catalogue's sectors are none of those listed with 'sectors'" if n_without else ""
 
 
 def _told(targets: Mapping[int, Sequence[Candidate]], maker: _TaskMaker, progress: Progress) -> Iterator[Task]:

@@ -9,7 +9,7 @@ import numpy as np
 from batchvet.catalog.candidate import Candidate, Ephemeris
 
 _SPAN_DAYS = 27.0  # of a sector
-_PERIODS = 0.4  # to either side: three transits that coincide are no chance
+_PERIODS = 1.5  # to either side: three transits that coincide are no chance
 
 
 def others_of(

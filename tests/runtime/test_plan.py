@@ -37,6 +37,13 @@ def test_listed_sectors_are_those_of_the_catalogue_that_are_listed(config, secto
     assert {sector for _, sector in make_plan(config).keys} == set(sectors) & {1, 2}
 
 
+def test_targets_of_which_no_sector_is_listed_are_told(config):
+    made = make_plan(config.model_copy(update={"sectors": (7,)}))
+    n = made.catalog.size
+    assert not made.tasks and f"{n} targets left out: the catalogue's sectors are none of those listed" in made.note
+    assert not make_plan(config).note
+
+
 def test_listed_sectors_without_a_file_are_rows_when_the_catalogue_names_none(config, tmp_path):
     catalog = pd.read_csv(config.catalog, dtype={"toi": str}).drop(columns="sectors")
     config = config.model_copy(update={"catalog": tmp_path / "own.csv", "sectors": (2, 7)})

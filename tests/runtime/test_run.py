@@ -331,6 +331,19 @@ def flip_a_bit(part: Path) -> None:
     part.write_bytes(content)
 
 
+@pytest.mark.parametrize("content", [None, "toi,tic\n1.01,1\n"])
+def test_a_finished_run_writes_a_lost_plan_anew(config, content):
+    done = run(config)
+    plan, before = config.output / "plan.json", done.candidates.to_json()
+    if content is None:
+        plan.unlink()
+    else:
+        plan.write_text(content)
+    again = run(config)
+    assert again.candidates.to_json() == before and again.is_finished
+    assert again.plan["n_rows"] == len(done.sectors)
+
+
 @pytest.mark.parametrize("table", ["sectors", "images", "evidence"])
 def test_deleted_part_is_made_anew_and_never_taken_for_nothing(config, whole, table):
     run(config)
