@@ -46,6 +46,8 @@ def export(run: RunResults, table: str, path: Path, format: str | None = None) -
     if chosen not in WRITERS:
         what = f"{format!r} is no format" if format else f"{path}: its name does not say which format"
         raise ConfigError(f"{what}; --format may be {', '.join(WRITERS)}")
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a directory; name a file in it")
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: there is no directory {path.parent}; make it first")
     refuse_file_of_a_run(path)

@@ -212,6 +212,8 @@ def configured(
     if output is not None:
         changes["output"] = Path(output).resolve()
     if scheduler is not None:
+        if not scheduler.strip():
+            raise ConfigError("scheduler: is empty; name its address, such as tcp://127.0.0.1:8786")
         kept = {name: getattr(config.cluster, name) for name in ("tls", "allow_insecure", "wait_s", "worker_cache")}
         changes["cluster"] = ClusterSettings(scheduler=scheduler, **kept)
     elif executor == "serial":

@@ -48,3 +48,8 @@ def test_outputs_take_no_place_of_a_run(finished, name, monkeypatch):
     assert "belongs to the run in" in batchvet("export", ".", "--format", "csv", "-o", name).stderr
     assert batchvet("export", ".", "-o", "mine.csv").returncode == 0
     (finished / "mine.csv").unlink()
+
+
+def test_a_directory_is_no_file_to_export_to(finished, tmp_path):
+    done = batchvet("export", finished, "--format", "csv", "-o", tmp_path)
+    assert done.returncode == 2 and f"{tmp_path}: is a directory; name a file in it" in done.stderr

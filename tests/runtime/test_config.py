@@ -130,3 +130,8 @@ def test_a_file_that_is_no_text_is_called_so(tmp_path):
     (tmp_path / "c.yaml").write_bytes(b"\x00\x01catalog: toi.csv\n")
     with pytest.raises(ConfigError, match="not a text"):
         read_config(tmp_path / "c.yaml")
+
+
+def test_a_scheduler_without_an_address_is_refused():
+    with pytest.raises(ConfigError, match=r"scheduler: is empty; name its address, such as tcp://"):
+        configured(RunConfig(catalog="toi.csv"), scheduler=" ")

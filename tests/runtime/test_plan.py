@@ -62,17 +62,17 @@ def test_summary_counts_what_is_cached_and_what_is_not(config):
     assert (after["tasks_to_ingest"], after["tasks_cached"], after["rows_to_do"]) == (0, 6, 0)
 
 
-def test_a_finished_row_needs_no_pixels_until_something_asks_for_them(config):
-    first = run(config)
-    shutil.rmtree(config.cache)
-    assert make_plan(config).to_do() == ()
-    assert not list(Path(config.cache).glob("s*/*.zip"))
-    without_source = config.model_copy(update={"sources": ()})  # nor the files
+def test_a_finished_row_needs_no_pixels_until_something_asks_for_them(done_config):
+    first = run(done_config)
+    shutil.rmtree(done_config.cache)
+    assert make_plan(done_config).to_do() == ()
+    assert not list(Path(done_config.cache).glob("s*/*.zip"))
+    without_source = done_config.model_copy(update={"sources": ()})  # nor the files
     assert make_plan(without_source).to_do() == ()
-    assert run_status(config.output)["finished"]
-    again = run(config.model_copy(update={"quality_bitmask": 0}))  # something asks
+    assert run_status(done_config.output)["finished"]
+    again = run(done_config.model_copy(update={"quality_bitmask": 0}))  # something asks
     assert list(again.sectors["status"]) == list(first.sectors["status"])
-    assert len(list(Path(config.cache).glob("s*/*.zip"))) == 6
+    assert len(list(Path(done_config.cache).glob("s*/*.zip"))) == 6
 
 
 def test_another_file_makes_its_rows_stale_with_the_cache_or_without(config, tmp_path):
