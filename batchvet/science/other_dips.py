@@ -76,6 +76,12 @@ def strange_times(series: DipSeries, known: BoolArray) -> FloatArray:
     return np.asarray(series.time[(significance > limit).any(axis=1)])
 
 
+def deepest_elsewhere(series: DipSeries, known: BoolArray) -> FloatArray:
+    """Weighted light that the deepest dip of every curve takes, the `known` bins left out; 0 for noise, [image]."""
+    seen = ~known[:, None] & (np.nan_to_num(series.significance) > _STRANGE)
+    return np.asarray(np.max(np.where(seen, series.depth, 0.0), axis=0, initial=0.0))
+
+
 def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, shift: float = 0.0) -> float | None:
     """Phase of the strongest dip beside the candidate's own; None when there is none, or no period."""
     ephemeris = transits.ephemeris

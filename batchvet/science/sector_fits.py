@@ -9,15 +9,16 @@ import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.floors import LEAST_NOISE, LEAST_WEIGHT
-from batchvet.science.null_epochs import LEAST_EPOCHS, common_shapes, orthonormal
+from batchvet.science.null_epochs import LEAST_EPOCHS, orthonormal
 from batchvet.science.robust import spread
-from batchvet.science.sector_pixels import SectorPixels
+from batchvet.science.sector_pixels import POINTING_COL, POINTING_ROW, SectorPixels
 from batchvet.science.transit_images import (
     BASELINES,
     DipFits,
     WindowProducts,
     fit_dips,
     pointing_response,
+    unrest,
     window_baseline,
     window_flux,
     window_products,
@@ -41,7 +42,7 @@ class SectorFits:
     response: FloatArray  #: from `pointing_response`, [p, live pixel]
     fits: DipFits  #: of the transits
     nulls: DipFits  #: of transit-free epochs
-    shapes: FloatArray  #: from `common_shapes`, [live pixel, 5]
+    shapes: FloatArray  #: T = 1, row, col, dI/drow, dI/dcol: what pixels share, [live pixel, 5]
     other_template: bool = False  #: the transits' template is not the catalogue's
 
 
@@ -52,8 +53,13 @@ def fit_with_baseline(
     own, free = transits.without_baseline(degree), epochs.without_baseline(degree)
     response = pointing_response([own, free])
     fits = fit_dips(own, response)
-    shapes = common_shapes(pixels, fits.mean(fits.baseline), response)
-    return SectorFits(degree, response, fits, fit_dips(free, response), shapes)
+    motion = pixels.motion if pixels.pointing is None else response[[POINTING_ROW, POINTING_COL]].T
+    shapes = np.column_stack([pixels.background, motion])
+    nulls = fit_dips(free, response)
+    if len(nulls) >= LEAST_EPOCHS:
+        usual = np.median(nulls.scatter, axis=0)
+        fits, nulls = (replace(some, unrest=unrest(some, motion, usual)) for some in (fits, nulls))
+    return SectorFits(degree, response, fits, nulls, shapes)
 
 
 def best_baseline(
@@ -154,7 +160,8 @@ def with_best_template(
         return found
     shaped = [replace(window, m=trapezoid(window.u, *shapes[best - 1], exposure)) for window in windows]
     products = window_products(pixels, shaped)
-    return replace(found, fits=fit_dips(products.without_baseline(found.degree), found.response), other_template=True)
+    fits = fit_dips(products.without_baseline(found.degree), found.response)
+    return replace(found, fits=replace(fits, unrest=found.fits.unrest), other_template=True)
 
 
 def _template_scores(

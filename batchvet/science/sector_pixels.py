@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
+from batchvet.science.image_motion import image_motion
 from batchvet.science.timeline import SectorTimeline
 from batchvet.vocabulary import ErrorKind
 
@@ -18,6 +20,7 @@ POINTING_COL, POINTING_ROW = POINTING_TERMS.index("col"), POINTING_TERMS.index("
 
 _LEAST_PIXELS = 9  # a source and what surrounds it
 _LEAST_FINITE = 0.9  # a pixel that is NaN more often is left out; else the cadences where it is NaN are
+_MOST_STEPS = 8192  # from cadence to cadence, to see how the image moves: more tell nothing new
 _SAMPLED_CADENCES = 256  # enough for the mean of FLUX_ERR², which hardly changes within a sector
 
 
@@ -56,6 +59,26 @@ class SectorPixels:
         variance = _error_variance(stamp, usable)[live]
         timeline = SectorTimeline(stamp.time, usable, stamp.quality, stamp.exposure_days)
         return cls(stamp.shape, live, timeline, flux, variance, pointing)
+
+    @cached_property
+    def background(self) -> FloatArray:
+        """A level and two slopes, in stamp half-widths, [live pixel, 3]."""
+        rows, cols = np.divmod(self.live, self.shape[1])
+        slopes = [2.0 * at / max(size - 1, 1) - 1.0 for at, size in zip((rows, cols), self.shape, strict=True)]
+        return np.column_stack([np.ones(len(rows)), *slopes])
+
+    @cached_property
+    def motion(self) -> FloatArray:
+        """What a shift of the image does to every pixel, as its own cadences show, e-/s, [live pixel, 2]: row, col."""
+        usable = self.timeline.usable
+        first = np.flatnonzero(usable[:-1] & usable[1:])
+        first = first[:: max(1, -(-len(first) // _MOST_STEPS))]
+        chosen = np.flatnonzero(usable)
+        image = self.image(np.median(self.values(chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]), axis=0))
+        image = np.where(np.isfinite(image), image, np.nanmedian(image))
+        differences = np.column_stack([slope.ravel()[self.live] for slope in np.gradient(image)])
+        steps = self.values(first + 1) - self.values(first) if len(first) else np.empty((0, self.live.size))
+        return image_motion(steps, differences, self.background)
 
     def image(self, values: FloatArray) -> FloatArray:
         """Values of the live pixels as an image [row, col], NaN elsewhere."""

@@ -9,12 +9,14 @@ import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray, IndexArray
 from batchvet.science.bumps import filled
+from batchvet.science.floors import LEAST_WEIGHT
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.windows import Window
 
 #: Degrees of the baseline in time that are tried: a line, and curves for variable stars.
 BASELINES = (1, 2, 4)
 
+_UNREST_SIGMAS = 3.0  # of the scatter that chance gives: beyond, a window's pointing is restless
 _CADENCES_PER_TERM = 3  # of baseline, for each term of a curve
 _LEAST_MOTION = 1e-5  # pixels; less motion than this explains nothing
 _SAME_MOTION = 1e-8  # of the largest eigenvalue: pointing columns that differ by less are one
@@ -91,6 +93,8 @@ class DipFits:
     scatter: FloatArray  #: variance of one cadence about the fit, (e-/s)², [window, live pixel]
     leverage: FloatArray  #: [(H'H)^-1]_mm: variance of `flux` per unit of `scatter`, [window]
     baseline: FloatArray  #: out-of-transit flux, e-/s, [window, live pixel]
+    freedom: IndexArray  #: degrees of, of `scatter`, [window]
+    unrest: FloatArray  #: from `unrest`: how much larger than usual the variance of `flux` is, [window]
 
     def __len__(self) -> int:
         return len(self.leverage)
@@ -223,7 +227,29 @@ def fit_dips(windows: WindowSums, response: FloatArray) -> DipFits:
         scatter=np.maximum(scatter, rounding),
         leverage=1.0 / windows.template,
         baseline=windows.level + dip * windows.mean_template[:, None],
+        freedom=windows.freedom,
+        unrest=np.ones(len(windows.n)),
     )
+
+
+def unrest(fits: DipFits, motion: FloatArray, usual: FloatArray) -> FloatArray:
+    """How much more windows scatter than usual in the pixels that pointing moves; 1 where chance may do it, [window].
+
+    Parameters
+    ----------
+    fits : DipFits
+    motion : array, e-/s per pixel, [live pixel, 2]
+        What the pixels do when the pointing moves.
+    usual : array, (e-/s)², [live pixel]
+        Variance of one cadence in the sector's other windows.
+    """
+    usual = np.maximum(usual, LEAST_WEIGHT)
+    weights = np.sum(motion**2, axis=1) / usual
+    if not weights.sum() > 0:
+        return np.ones(len(fits))
+    seen = (fits.scatter / usual) @ weights / weights.sum()
+    chance = 1.0 + _UNREST_SIGMAS * np.sqrt(2.0 / fits.freedom)
+    return np.where(seen > chance, seen, 1.0)
 
 
 def transit_image(pixels: SectorPixels, window: Window) -> TransitImage:
