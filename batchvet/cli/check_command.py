@@ -7,18 +7,22 @@ from typing import Annotated
 
 import typer
 
-from batchvet.cli.console import Json, print_json, print_table
+from batchvet.cli.console import Json, Quiet, Verbose, print_json, print_table, working
+from batchvet.runtime.bars import counted
 
 
 def check(
     run: Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)],
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Hold a run against itself: are its errors honest, where are its stars off, what failed."""
     from batchvet.results.reader import RunResults
     from batchvet.results.self_check import check_run
 
-    found = check_run(RunResults(run))
+    with working("Checking", quiet, verbose):
+        found = check_run(RunResults(run))
     if as_json:
         print_json(found)
         return
@@ -42,4 +46,4 @@ def check(
     for words in found["words"]:
         print(words)
     for kind, n in found["failures"].items():
-        print(f"{n} rows: {kind}")
+        print(f"{counted(n, 'row')}: {kind}")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from batchvet.cli.console import Json, print_json, print_table
+from batchvet.cli.console import Json, Quiet, Verbose, print_json, print_table, working
+from batchvet.runtime.bars import counted
 
 _ROWS_SHOWN = 40
 
@@ -19,12 +20,15 @@ def compare(
         typer.Argument(help="Table with dispositions or hosts, or another run.", metavar="TRUTH", show_default=False),
     ],
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Hold verdicts and hosts against a table of dispositions or hosts, or against another run."""
     from batchvet.results.comparison import compare_run
     from batchvet.results.reader import RunResults
 
-    found = compare_run(RunResults(run), truth)
+    with working("Comparing", quiet, verbose):
+        found = compare_run(RunResults(run), truth)
     if as_json:
         print_json(found)
         return
@@ -45,4 +49,4 @@ def compare(
         print_table(found["disagreements"][:_ROWS_SHOWN])
         print()
     n = len(found["disagreements"])
-    print(f"{found['compared']} of {found['candidates']} candidates compared, {n} disagreements")
+    print(f"{found['compared']} of {counted(found['candidates'], 'candidate')} compared, {counted(n, 'disagreement')}")

@@ -22,6 +22,7 @@ from batchvet.report.index_page import about_context, index_context, index_row
 from batchvet.report.raster import colour_bar
 from batchvet.report.style import LIGHT_MAP, SIGNED_MAP
 from batchvet.report.view import Row, rows_of
+from batchvet.runtime.progress import Progress, Silent
 
 #: Candidates whose rows are taken out of the tables at a time.
 _BATCH = 256
@@ -44,7 +45,7 @@ class Results(Protocol):
     def images(self) -> pd.DataFrame: ...
 
 
-def write_report(run: Results, directory: str | Path | None = None) -> Path:
+def write_report(run: Results, directory: str | Path | None = None, progress: Progress = Silent()) -> Path:
     """Write the report of a run, finished or not.
 
     Parameters
@@ -54,6 +55,8 @@ def write_report(run: Results, directory: str | Path | None = None) -> Path:
     directory : path, optional
         Where to; by default ``RUN/report``. A report that is there already is replaced at once when the new one is
         complete.
+    progress : Progress
+        Told of each candidate's page.
 
     Returns
     -------
@@ -70,14 +73,14 @@ def write_report(run: Results, directory: str | Path | None = None) -> Path:
         raise RunError(f"{place}: not a report, so it is left alone; choose another directory with --output")
     fresh = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
     try:
-        _write(run, fresh)
+        _write(run, fresh, progress)
         _replace(fresh, place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return place / "index.html"
 
 
-def _write(run: Results, place: Path) -> None:
+def _write(run: Results, place: Path, progress: Progress) -> None:
     (place / "candidates").mkdir(parents=True)
     (place / _MARKER).touch()
     _write_assets(place / "assets")
@@ -94,6 +97,7 @@ def _write(run: Results, place: Path) -> None:
     template = pages.get_template("candidate.html")
     order = list(names)
     rows = []
+    progress.start("Writing pages", len(order))
     for position, candidate in enumerate(_candidates(run, order)):
         turn = {
             "previous": _link(names, order, position - 1),
@@ -102,6 +106,7 @@ def _write(run: Results, place: Path) -> None:
         text = template.render(assets="../assets", **turn, **candidate_context(candidate, command))
         (place / "candidates" / names[candidate.toi]).write_text(text, encoding="utf-8")
         rows.append(index_row(candidate, f"candidates/{names[candidate.toi]}"))
+        progress.advance()
     index = pages.get_template("index.html").render(assets="assets", **index_context(run, rows))
     (place / "index.html").write_text(index, encoding="utf-8")
     about = pages.get_template("about.html").render(assets="assets", **about_context(run))

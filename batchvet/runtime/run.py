@@ -15,7 +15,7 @@ from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
 from batchvet.results.candidate_rows import CandidateRows
 from batchvet.results.compaction import compact, recover
-from batchvet.results.directory import REJECTS, sole_writer, write_plan
+from batchvet.results.directory import REJECTS, has_plan, sole_writer, write_plan
 from batchvet.results.log import EventLog
 from batchvet.results.ours import refuse_other_directory
 from batchvet.results.reader import RunResults
@@ -83,7 +83,7 @@ def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progres
         refuse_altered(directory)
         plan = planned(config, options, progress)
         tasks = _chosen(plan, options)
-        if tasks or plan.rows.orphans or not is_whole(directory, judge.settings):
+        if tasks or plan.rows.orphans or not is_whole(directory, judge.settings) or not has_plan(directory):
             footer = _write_plan(plan, config)
             _make_room(plan, tasks, footer)
             with EventLog(directory) as log:

@@ -101,7 +101,9 @@ def _declared(judgement: Judgement) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(judgement, name) for name in ("toi", "tic", "n_sectors", "made_from")}
     if judgement.declared is not None:
         names = ("depth_ppm", "tmag", "ra", "dec", "pmra", "pmdec")
-        row |= vars(judgement.declared.ephemeris) | {name: getattr(judgement.declared, name) for name in names}
+        ephemeris = judgement.declared.ephemeris
+        row |= {item.name: getattr(ephemeris, item.name) for item in fields(ephemeris)}
+        row |= {name: getattr(judgement.declared, name) for name in names}
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
