@@ -212,6 +212,8 @@ def status(run: RunDirectory, as_json: Json = False, quiet: Quiet = False, verbo
         print(f"  stale: {n} because of {why}")
     for name, n in found["status"].items():
         print(f"  {name}: {n}")
+    if found["judged_otherwise"]:
+        print(f"  to be judged anew: {found['judged_otherwise']} candidates (calibration or priors have changed)")
     for candidate in found["not_judged"][:_ROWS_SHOWN]:
         print(f"  not judged: TOI {candidate['toi']}: {candidate['error']}")
     nowhere = [failure for failure in found["failures"] if failure["error_kind"] in _NO_PIXELS]
