@@ -18,6 +18,7 @@ from batchvet.cli.first_commands import columns, init
 from batchvet.cli.followup_command import followup
 from batchvet.cli.match_command import match
 from batchvet.cli.simulate_command import simulate
+from batchvet.cli.view_command import view
 from batchvet.errors import ConfigError
 from batchvet.runtime.bars import Bars, duration, size
 from batchvet.vocabulary import ErrorKind, Status
@@ -280,6 +281,7 @@ app.command()(check)
 app.command()(compare)
 app.command()(match)
 app.command()(followup)
+app.command()(view)
 app.command()(export)
 app.command()(columns)
 app.command()(simulate)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from batchvet.cli.console import Json, print_json, print_table
+from batchvet.errors import RunError
 
 _ROWS_SHOWN = 40
 
@@ -16,15 +18,22 @@ def compare(
     run: Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)],
     truth: Annotated[
         Path,
-        typer.Argument(help="Table with dispositions or hosts, or another run.", metavar="TRUTH", show_default=False),
+        typer.Argument(
+            help="Table with dispositions or hosts, another run, or known_hosts.", metavar="TRUTH", show_default=False
+        ),
     ],
     as_json: Json = False,
 ) -> None:
-    """Hold verdicts and hosts against a table of dispositions or hosts, or against another run."""
-    from batchvet.results.comparison import compare_run
+    """Hold verdicts and hosts against a table of dispositions or hosts, or another run; the report has it too."""
+    from batchvet.results.comparison import compare_run, keep_comparison
     from batchvet.results.reader import RunResults
 
-    found = compare_run(RunResults(run), truth)
+    results = RunResults(run)
+    found = compare_run(results, truth)
+    try:
+        keep_comparison(results, found)
+    except RunError as error:  # somebody else's run
+        print(f"not kept for the report: {error}", file=sys.stderr)
     if as_json:
         print_json(found)
         return

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
+from batchvet.science.dip_shape import DipShapes
 from batchvet.science.evidence import EVERY, DipMaps, DipPosition, HostEvidence, Part, PartDip, SectorEvidence
 from batchvet.science.likelihood_map import LikelihoodMap
 from batchvet.science.priors import TableDepth
@@ -79,6 +80,9 @@ COLUMNS = """
     star_flux | floats | e-/s | stars, flux out of transit
     star_score | floats | | derivatives of the log likelihood at no dip, [star, 3]
     star_information | floats | | Fisher information of dip, row, column: of each star the upper triangle, [star, 6]
+    star_shared | floats | | score of each star of a dip of S/N 1 at the sector's place, and by row, column, [star, 3]
+    shape_gain | floats | | chi2 that a dip of each of thirty shapes takes
+    shape_deepest | floats | | depth at its deepest of a dip of each shape, over the depth that was measured
     part | strings | | which were measured by themselves: odd, even, secondary
     part_n_dips | ints | | parts, dips in each
     part_mid_time | doubles | d | parts, mid-time of the first dip, BTJD
@@ -123,6 +127,8 @@ def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
         "flag_names": list(evidence.flags),
         **_map_columns(evidence.maps),
         **_host_columns(evidence.hosts),
+        "shape_gain": _flat(evidence.shapes.gain),
+        "shape_deepest": _flat(evidence.shapes.deepest),
         **_part_columns(evidence.parts),
     }
 
@@ -167,6 +173,7 @@ def evidence_of_row(row: Mapping[str, Any]) -> SectorEvidence:
         has_neighbours=bool(row["has_neighbours"]),
         flags=tuple(str(flag) for flag in row["flag_names"]),
         parts=_parts_of(row),
+        shapes=DipShapes(_floats(row["shape_gain"]), _floats(row["shape_deepest"])),
     )
 
 
@@ -243,6 +250,7 @@ def _host_columns(hosts: HostEvidence) -> dict[str, Any]:
         "star_flux": _flat(hosts.flux),
         "star_score": _flat(hosts.score),
         "star_information": _flat(hosts.information[:, *_UPPER]),
+        "star_shared": _flat(hosts.shared),
     }
 
 
@@ -258,6 +266,7 @@ def _hosts_of(row: Mapping[str, Any]) -> HostEvidence:
         flux=_floats(row["star_flux"]),
         score=_floats(row["star_score"]).reshape(len(source_id), 3),
         information=_full(_floats(row["star_information"]).reshape(len(source_id), 6)),
+        shared=_floats(row["star_shared"]).reshape(len(source_id), 3),
     )
 
 

@@ -25,7 +25,7 @@ from batchvet.science.sky_likelihood import (
     joint_log_likelihood,
     locate_jointly,
 )
-from batchvet.science.star_verdicts import StarVerdict, star_verdicts
+from batchvet.science.star_verdicts import StarVerdict, dip_depth, star_verdicts
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 from batchvet.vocabulary import Flag, Verdict
 
@@ -54,7 +54,7 @@ class HostCandidate:
     source_id: str
     probability: float  #: calibrated
     separation_arcsec: float  #: from the target
-    depth_required: float  #: eclipse depth that the star would need, fraction of its flux
+    depth_required: float  #: eclipse that the star would need, at its deepest, fraction of its flux
     log_likelihood: float  #: that it has the dip, against no dip
     prior: float  #: before the pixels were asked
 
@@ -159,7 +159,7 @@ def vet_candidate(  # house: one row of many columns
         log_likelihood_artefact=attribution.log_likelihood.artefact,
         prior_target=float(np.exp(attribution.log_prior.hosts[target])),
         prior_not_in_table=float(np.exp(attribution.log_prior.not_in_table)),
-        host_candidates=_likely(attribution, p.hosts),
+        host_candidates=_likely(attribution, p.hosts, dip_depth(evidence)[0]),
         offset_arcsec=float(np.hypot(*position.offset)),
         offset_ra_arcsec=float(position.offset[0]),
         offset_dec_arcsec=float(position.offset[1]),
@@ -279,8 +279,8 @@ def _unresolved(hosts: Sequence[PossibleHost], target: PossibleHost) -> BoolArra
     return np.array([math.hypot(host.east - target.east, host.north - target.north) < GROUP_ARCSEC for host in hosts])
 
 
-def _likely(attribution: Attribution, p_hosts: FloatArray) -> tuple[HostCandidate, ...]:
-    """The most probable stars, as many as make up 95 %."""
+def _likely(attribution: Attribution, p_hosts: FloatArray, deepest: float) -> tuple[HostCandidate, ...]:
+    """The most probable stars, as many as make up 95 %; the dip is so many times as deep as was measured."""
     order = np.argsort(-p_hosts, kind="stable")
     before = np.concatenate([[0.0], np.cumsum(p_hosts[order])[:-1]])
     hosts = attribution.hosts
@@ -289,7 +289,7 @@ def _likely(attribution: Attribution, p_hosts: FloatArray) -> tuple[HostCandidat
             source_id=hosts[i].source_id,
             probability=float(p_hosts[i]),
             separation_arcsec=math.hypot(hosts[i].east, hosts[i].north),
-            depth_required=hosts[i].depth,
+            depth_required=float(deepest * hosts[i].depth),
             log_likelihood=hosts[i].log_likelihood,
             prior=float(np.exp(attribution.log_prior.hosts[i])),
         )
