@@ -9,7 +9,7 @@ import numpy as np
 
 from batchvet.arrays import FloatArray
 from batchvet.science.floors import LEAST_WEIGHT
-from batchvet.science.transit_images import window_baseline
+from batchvet.science.transit_images import window_baselines
 from batchvet.science.windows import Window, darkened, trapezoid
 
 _DURATIONS = (0.85, 0.92, 1.0, 1.09, 1.18)  # of the shapes, over the catalogue's
@@ -55,10 +55,10 @@ class DipShapes:
             None: nothing is known of the shape.
         """
         own, shared = 0.0, np.zeros(len(SHAPES))
-        for window, weight in zip(windows, trust, strict=True):
+        for window, weight, terms in zip(windows, trust, window_baselines(windows), strict=True):
             shapes = [(stretch * duration_days, stretch * duration_days * ingress) for stretch, ingress in SHAPES]
             dark = np.column_stack([darkened(window.u, *shape, exposure_days) for shape in shapes])
-            baseline = window_baseline(window)[:, : degree + 1]
+            baseline = terms[:, : degree + 1]
             template = window.m - baseline @ (baseline.T @ window.m)
             own += float(weight * (template @ template))
             shared += weight * (template @ dark)

@@ -10,16 +10,17 @@ import numpy as np
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.dip_shape import DipShapes, trapezoids
 from batchvet.science.floors import LEAST_NOISE, LEAST_WEIGHT
-from batchvet.science.null_epochs import LEAST_EPOCHS, common_shapes, orthonormal
-from batchvet.science.robust import spread
-from batchvet.science.sector_pixels import SectorPixels
+from batchvet.science.null_epochs import LEAST_EPOCHS, orthonormal
+from batchvet.science.robust import medians, spread
+from batchvet.science.sector_pixels import POINTING_COL, POINTING_ROW, SectorPixels
 from batchvet.science.transit_images import (
     BASELINES,
     DipFits,
     WindowProducts,
     fit_dips,
     pointing_response,
-    window_baseline,
+    unrest,
+    window_baselines,
     window_flux,
     window_products,
 )
@@ -42,7 +43,7 @@ class SectorFits:
     response: FloatArray  #: from `pointing_response`, [p, live pixel]
     fits: DipFits  #: of the transits
     nulls: DipFits  #: of transit-free epochs
-    shapes: FloatArray  #: from `common_shapes`, [live pixel, 5]
+    shapes: FloatArray  #: T = 1, row, col, dI/drow, dI/dcol: what pixels share, [live pixel, 5]
     other_template: bool = False  #: the transits' template is not the catalogue's
     dip_shapes: DipShapes = field(default_factory=DipShapes)  #: what the transits say of their shape
 
@@ -54,8 +55,13 @@ def fit_with_baseline(
     own, free = transits.without_baseline(degree), epochs.without_baseline(degree)
     response = pointing_response([own, free])
     fits = fit_dips(own, response)
-    shapes = common_shapes(pixels, fits.mean(fits.baseline), response)
-    return SectorFits(degree, response, fits, fit_dips(free, response), shapes)
+    motion = pixels.motion if pixels.pointing is None else response[[POINTING_ROW, POINTING_COL]].T
+    shapes = np.column_stack([pixels.background, motion])
+    nulls = fit_dips(free, response)
+    if len(nulls) >= LEAST_EPOCHS:
+        usual = medians(nulls.scatter.T)
+        fits, nulls = (replace(some, unrest=unrest(some, motion, usual)) for some in (fits, nulls))
+    return SectorFits(degree, response, fits, nulls, shapes)
 
 
 def best_baseline(
@@ -106,7 +112,7 @@ def _star_noise(stars: FloatArray, scatter: FloatArray, found: SectorFits) -> tu
     And the transits' own dip over that noise, [image]. Background and pointing are projected out: what is left of
     the noise is the photons' and the stars' own.
     """
-    variance = np.median(scatter, axis=0)
+    variance = medians(scatter.T)
     white = np.sqrt(variance)
     shared = orthonormal(found.shapes / white[:, None])
     stars = stars / white
@@ -159,7 +165,7 @@ def with_best_template(
         windows = [replace(window, m=m) for window, m in zip(windows, pieces, strict=True)]
         products = window_products(pixels, windows)
         fits = fit_dips(products.without_baseline(found.degree), found.response)
-        found = replace(found, fits=fits, other_template=True)
+        found = replace(found, fits=replace(fits, unrest=found.fits.unrest), other_template=True)
     shapes = DipShapes.of(windows, duration_days, exposure, found.degree, trust, gain)
     return replace(found, dip_shapes=shapes)
 
@@ -170,11 +176,11 @@ def _template_scores(
     """Score and information of a dip of every template in the star's light, each [window, template]."""
     score, information = np.zeros((2, len(windows), templates.shape[1]))
     ends = np.cumsum([len(window.u) for window in windows])
-    for i, window in enumerate(windows):
-        light = window_flux(pixels, window) @ star
+    for i, (window, baseline) in enumerate(zip(windows, window_baselines(windows), strict=True)):
+        light = star @ window_flux(pixels, window)
         if pixels.pointing is not None:
             light = light - pixels.pointing[window.cadences] @ (found.response @ star)
-        baseline = window_baseline(window)[:, : found.degree + 1]
+        baseline = baseline[:, : found.degree + 1]
         columns = templates[ends[i] - len(window.u) : ends[i]]
         columns = columns - baseline @ (baseline.T @ columns)
         score[i], information[i] = -(light @ columns), np.sum(columns**2, axis=0)
