@@ -175,7 +175,7 @@ def test_window_is_bounded(workers):
             yield [n]
             n += 1
 
-    window = workers._window(dask_executor.Batch(Square(), 1.0), endless(), most=6)
+    window = workers._window(dask_executor.pickle.dumps(dask_executor.Batch(Square(), 1.0)), endless(), most=6)
     done = [next(window) for _ in range(30)]
     assert len(done) == 30
     assert len(taken) <= 30 + 6
