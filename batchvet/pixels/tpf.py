@@ -98,8 +98,7 @@ def stamp_of_hdus(
     if not any(np.isfinite(pixel).any() for pixel in by_pixel(flux).reshape(-1, len(flux))):
         raise StampError(f"{path}: no pixel has a finite flux in any cadence", kind=ErrorKind.NO_PIXELS)
     n_cadences, rows, cols = flux.shape
-    time = _time(table)
-    check_times(time, str(path))
+    time = _time(table, path)
     aperture_header, aperture = _aperture(hdus, (rows, cols), path)
     if _includes_background(primary, header):
         flags += (Flag.BACKGROUND_INCLUDED,)
@@ -210,12 +209,15 @@ def _cube(table: _Table, name: str, path: str | Path) -> Float32Array:
     return series.transpose(2, 0, 1)
 
 
-def _time(table: _Table) -> FloatArray:
+def _time(table: _Table, path: str | Path) -> FloatArray:
     """BTJD, whatever reference the file states; zero, as some early files have it, means no time."""
     time = np.array(table["TIME"], dtype=np.float64)
     reference = _number(table.hdu.header.get("BJDREFI")) + (_number(table.hdu.header.get("BJDREFF")) or 0.0)
     time[time == 0] = np.nan
-    return time + (reference - BTJD_ZERO) if math.isfinite(reference) and reference != BTJD_ZERO else time
+    if math.isfinite(reference) and reference != BTJD_ZERO:
+        time += reference - BTJD_ZERO
+    check_times(time, str(path))
+    return time
 
 
 def _column(table: _Table, name: str, dtype: type, n_cadences: int, *, default: int | None) -> NDArray[Any]:

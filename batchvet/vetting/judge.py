@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from batchvet.catalog.candidate import Candidate, move
@@ -48,7 +49,7 @@ class Judge:
     priors: Priors = field(default_factory=Priors)
     calibration: Calibration = DEFAULT
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """What the probabilities depend on, as JSON has it: candidates are judged again when it changes."""
         return {"calibration": self.calibration.version, **asdict(self.priors)}
