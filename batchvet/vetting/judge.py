@@ -129,7 +129,7 @@ def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
     declared = judgement.declared
     east, north = star.east_arcsec, star.north_arcsec
     ra, dec = _on_sky(judgement, _sectors(judgement)[:1], east, north)
-    figures = vars(star)
+    figures = {item.name: getattr(star, item.name) for item in fields(star)}
     row = {
         **{name: getattr(judgement, name) for name in ("toi", "tic", "made_from")},
         **{name: value for name, value in figures.items() if name not in ("east_arcsec", "north_arcsec")},
