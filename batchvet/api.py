@@ -8,19 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from batchvet.catalog.candidate import Ephemeris, Neighbour
 from batchvet.pixels.quality import parse_bitmask
-from batchvet.report.glance import glance
-from batchvet.report.plot import plot
-from batchvet.report.run_figure import run_figure
+from batchvet.report.opened_run import Run
 from batchvet.report.vetted import Vetted
-from batchvet.results.matches import match_run
-from batchvet.results.reader import RunResults
-from batchvet.results.views import overview
-from batchvet.runtime.bars import Bars, counted
+from batchvet.runtime.bars import Bars
 from batchvet.runtime.config import RunConfig, configured
 from batchvet.runtime.notebook_progress import NotebookProgress, in_notebook
 from batchvet.runtime.progress import Progress
@@ -32,97 +24,12 @@ from batchvet.vetting.notebook import vet_sectors
 from batchvet.vetting.settings import ALL_CHECKS, Surroundings, VetSettings
 
 if TYPE_CHECKING:
-    import pandas as pd
     from astropy.time import Time
     from astropy.units import Quantity
-    from matplotlib.axes import Axes
 
     from batchvet.vetting.given_pixels import Pixels
 
 __all__ = ["Run", "RunConfig", "Vetted", "open_run", "run", "vet"]
-
-_SHOWN = 20  #: candidates of a run that a notebook shows by itself
-
-
-class Run(RunResults):
-    """A run directory, read only. Tables are read when first asked for.
-
-    Parameters
-    ----------
-    directory : path
-
-    Raises
-    ------
-    RunError
-        It is not a run, or one of another format version.
-    """
-
-    def __repr__(self) -> str:
-        return f"<batchvet run {self.directory}: {self._told()}>"
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the first candidates, and where all dips are."""
-        n = len(self.candidates)
-        more = f"The first {_SHOWN} of {n} candidates; run.candidates has all." if n > _SHOWN else ""
-        lines = overview(self, _SHOWN)
-        return glance(f"batchvet run {self.directory}", self._told(), lines, run_figure(self.candidates), more)
-
-    def _told(self) -> str:
-        """Candidates by verdict in a line."""
-        verdicts = self.candidates["verdict"].value_counts().sort_index().items()
-        told = f"{counted(self.plan['n_candidates'], 'candidate')} in {counted(self.plan['n_rows'], 'row')}"
-        listed = ", ".join(f"{n} {verdict}" for verdict, n in verdicts) or "not judged yet"
-        return f"{told}; {listed}" + ("" if self.is_finished else "; not finished")
-
-    def match(self, variables: str | Path | None = None) -> pd.DataFrame:
-        """Hold the candidates' ephemerides against each other and against known variables.
-
-        Parameters
-        ----------
-        variables : path, optional
-            Table with ``name, ra, dec, period_days, t0_btjd`` and, where known, ``tmag, period_err, t0_err``; or the
-            TESS eclipsing binary catalogue, or VSX.
-
-        Returns
-        -------
-        DataFrame
-            What `matches` is from now on: a row for each candidate and other with the same ephemeris, and the chance
-            that this is luck.
-
-        Raises
-        ------
-        RunError
-            No candidate is judged yet.
-        CatalogError
-            The table cannot be used.
-        """
-        return match_run(self, variables)
-
-    def plot(
-        self, toi: str, sector: int | None = None, *, ax: Axes | None = None, panel: str = "difference"
-    ) -> Axes | NDArray[np.object_]:
-        """Draw one sector of a candidate, or all of them and the joint position on the sky.
-
-        Parameters
-        ----------
-        toi : str
-        sector : int, optional
-            Without it: all sectors.
-        ax : Axes, optional
-            Draw one panel there: with `sector` the image named by `panel`, without it the sky.
-        panel : {"difference", "snr", "out_of_transit", "depth_ppm"}
-
-        Returns
-        -------
-        Axes, or an array of all axes of a new figure
-            Nothing is shown; a notebook does that by itself.
-
-        Raises
-        ------
-        RunError
-            The run has no such candidate, sector or image.
-        """
-        return plot(self, toi, sector, ax=ax, panel=panel)
 
 
 def open_run(directory: str | Path) -> Run:

@@ -361,7 +361,7 @@ class ErrorKind(_Word):
 
 
 #: Reasons that may be gone the next time: rows that have one are done again.
-PASSING_FAULTS = frozenset({ErrorKind.UNREACHABLE, ErrorKind.STORAGE, ErrorKind.CHANGED})
+PASSING_FAULTS = frozenset({ErrorKind.UNREACHABLE, ErrorKind.CACHE, ErrorKind.STORAGE, ErrorKind.CHANGED})
 
 #: Reasons that may be the fault of one worker's place: another worker is asked for a second opinion.
 FAULTS_OF_PLACES = frozenset({ErrorKind.CACHE, ErrorKind.STORAGE, ErrorKind.UNREADABLE, ErrorKind.INTERNAL})

@@ -18,6 +18,7 @@ from batchvet.cli.first_commands import columns, init
 from batchvet.cli.followup_command import followup
 from batchvet.cli.match_command import match
 from batchvet.cli.simulate_command import simulate
+from batchvet.cli.view_command import view
 from batchvet.errors import ConfigError
 from batchvet.runtime.bars import Bars, counted, duration, size
 from batchvet.vocabulary import ErrorKind, Status
@@ -214,6 +215,8 @@ def status(run: RunDirectory, as_json: Json = False, quiet: Quiet = False, verbo
         print(f"  stale: {n} because of {why}")
     for name, n in found["status"].items():
         print(f"  {name}: {n}")
+    if found["judged_otherwise"]:
+        print(f"  to be judged anew: {found['judged_otherwise']} candidates (calibration or priors have changed)")
     for candidate in found["not_judged"][:_ROWS_SHOWN]:
         print(f"  not judged: TOI {candidate['toi']}: {candidate['error']}")
     nowhere = [failure for failure in found["failures"] if failure["error_kind"] in _NO_PIXELS]
@@ -289,6 +292,7 @@ app.command()(check)
 app.command()(compare)
 app.command()(match)
 app.command()(followup)
+app.command()(view)
 app.command()(export)
 app.command()(columns)
 app.command()(simulate)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
-from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.stamp import MOST_BYTES, Stamp
 from batchvet.pixels.times import check_times
 from batchvet.pixels.tpf import cadence_seconds
 from batchvet.vocabulary import ErrorKind
@@ -47,6 +47,8 @@ def read_npz(path: str | Path) -> Stamp:
     try:
         packed = Path(path).read_bytes()
         with np.load(io.BytesIO(packed), allow_pickle=False) as file:
+            if sum(member.file_size for member in file.zip.infolist()) > MOST_BYTES:
+                raise StampError(f"{path}: unpacks to more than {MOST_BYTES / 1e9:g} GB, which no stamp does")
             arrays = {name: _array(file, name, path) for name in file.files}
     except OSError as error:
         raise StampError(f"{path}: cannot be read ({error.strerror or error})", kind=ErrorKind.UNREADABLE) from error

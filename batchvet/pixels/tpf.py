@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from batchvet.arrays import Float32Array, FloatArray, IntegerArray
 from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
-from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, unpack
+from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, understood, unpack
 from batchvet.pixels.series import by_pixel
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.times import check_times
@@ -62,7 +62,7 @@ def read_tpf_bytes(packed: bytes, name: str) -> Stamp:
 
 def _stamp(content: bytes, sha256: str, path: str | Path) -> Stamp:
     hdus, checksums_match = open_fits(content, path)
-    with hdus:
+    with understood(path), hdus:
         flags = () if checksums_match else (Flag.CHECKSUM_MISMATCH,)
         return stamp_of_hdus(hdus, path, content=content, sha256=sha256, flags=flags)
 

@@ -27,6 +27,8 @@ LOG = "log.jsonl"
 CANDIDATES = "candidates.parquet"
 HOSTS = "hosts"  #: directory of the stars that could make the dips
 MATCHES = "matches.parquet"  #: whose ephemeris is whose; `batchvet match` writes it
+COMPARISON = "comparison.json"  #: what it was last held against; `batchvet compare` writes it
+CALIBRATION = "calibration.json"  #: what its candidates are judged with, where its own check said so
 REJECTS = "rejects.csv"  #: rows of the catalogue that were left out
 _LOCK = ".lock"
 

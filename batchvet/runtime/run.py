@@ -20,6 +20,7 @@ from batchvet.results.log import EventLog
 from batchvet.results.ours import refuse_other_directory
 from batchvet.results.reader import RunResults
 from batchvet.results.row_index import RowIndex, places_of, row_index
+from batchvet.results.run_calibration import calibration_of
 from batchvet.results.success import is_whole, refuse_altered, withdraw_success, write_success
 from batchvet.results.writer import ResultWriter
 from batchvet.runtime.chunks import Chunk, ChunkRows, VetChunk, chunks, killed_rows
@@ -76,11 +77,11 @@ def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progres
     """Vet the catalogue of a configuration; what ``batchvet.run`` and the command line call. Raises as that."""
     progress = progress or Silent()
     directory = config.output
-    judge = Judge(config.priors())
     refuse_other_directory(directory)
     with sole_writer(directory):
         recover(directory)
         refuse_altered(directory)
+        judge = Judge(config.priors(), calibration_of(directory))
         plan = planned(config, options, progress)
         tasks = _chosen(plan, options)
         if tasks or plan.rows.orphans or not is_whole(directory, judge.settings) or not has_plan(directory):

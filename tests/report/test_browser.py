@@ -138,7 +138,7 @@ def test_a_filtered_table_survives_a_look_at_a_candidate(index):
 def test_a_candidates_page_draws_all_its_images(index):
     index.find_element("link text", "102.01").click()
     drawings = index.find_elements("css selector", "svg.drawing")
-    assert len(drawings) == 1 + 4 + 3 * 4  # the sky, and four images of three sectors
+    assert len(drawings) == 2 + 4 + 3 * 4  # the sky, the field, the light, and four images of three sectors
     for drawing in drawings:
         assert drawing.size["width"] > 200
         assert drawing.size["height"] > 200

@@ -15,7 +15,8 @@ from batchvet.report.axes import Axes, around, tick, ticks
 from batchvet.report.candidate_facts import facts
 from batchvet.report.light_drawing import light_drawings, timing_drawing
 from batchvet.report.light_view import light_view, timed_transits
-from batchvet.report.page import run_name, write_report
+from batchvet.report.page import write_report
+from batchvet.report.pages import run_name
 from batchvet.report.view import SkyView, rows_of, sky_view
 from batchvet.report.words import depth_in_words, with_error
 
@@ -74,10 +75,10 @@ def test_the_page_says_star_ephemeris_odd_and_hosts_with_magnitudes(on_target):
         "Tmag 9.50",
         "RA, Dec (deg) 93.12346, −69.50000",
         "Odd 2013 ± 57 ppm, of 3",
-        "&amp;&gt; star 0.970 9.50 0.00 0 1.23 %",
+        "&amp;&gt; star host 0.970 9.50 0.00 0 1.230 ± 0.062 %",
     ):
         assert said in words, said
-    assert page.count('class="drawing"') == 1 + 4 + 4 * 3  # sky, light and times, four images of three sectors
+    assert page.count('class="drawing"') == 2 + 4 + 4 * 3  # sky, field, light and times, four images of three sectors
 
 
 def test_a_single_transit_says_so_and_what_is_not_known_is_left_out():
