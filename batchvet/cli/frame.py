@@ -85,8 +85,6 @@ def _exit_code() -> int:
     except OSError as error:
         if error.errno not in _PLACE_REFUSES:
             return _internal_error(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _forget_stdout()  # which may be what is full
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror}; mend it, or choose another place", file=sys.stderr)
         return EXIT_USAGE

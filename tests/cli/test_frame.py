@@ -91,6 +91,12 @@ def test_a_reader_that_has_seen_enough_is_no_error(lines):
     assert (done.returncode, done.stderr) == (0, "") and done.stdout == "a lin"
 
 
+def test_a_reader_of_a_command_may_leave_early():
+    command = f"{sys.executable} -m batchvet columns | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "candidates\n", "")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 @pytest.mark.parametrize("lines", [1, 100_000])
 def test_results_that_nobody_can_take_are_one_line_and_exit_2(lines):
