@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from batchvet.pixels.storage import Listed, Storage
 from batchvet.pixels.storage_location import open_storage
 
 Found = TypeVar("Found")
+FluxErr = Literal["summary", "full"]  #: what is kept of FLUX_ERR
 
 SUFFIX = ".zarr.zip"
 INDEX = "index.parquet"
@@ -47,6 +48,9 @@ class Cache:
     ----------
     location : path, ``s3://bucket/prefix``, or Storage
         A directory is made when first written to; a bucket must be there.
+    flux_err : "summary" or "full"
+        What entries written from now on keep of FLUX_ERR: its mean square in every pixel over 64 stretches of the
+        sector, which is all that the checks take, or every cadence too.
 
     Raises
     ------
@@ -54,8 +58,9 @@ class Cache:
         An address that cannot be used.
     """
 
-    def __init__(self, location: str | Path | Storage) -> None:
+    def __init__(self, location: str | Path | Storage, flux_err: FluxErr = "summary") -> None:
         self.storage: Storage = open_storage(location) if isinstance(location, str | Path) else location
+        self.flux_err = flux_err
 
     @property
     def location(self) -> str:
@@ -74,7 +79,7 @@ class Cache:
         if stamp.tic <= 0 or stamp.sector <= 0:
             raise CacheError(f"{stamp.source}: a stamp without TIC or sector cannot be cached")
         key = StampKey.of(stamp)
-        content = encode(stamp, source_size, source_mtime_ns)
+        content = encode(stamp, source_size, source_mtime_ns, whole_errors=self.flux_err == "full")
 
         def check(written: bytes) -> None:
             if written != content:

@@ -9,86 +9,11 @@ from typing import Any
 import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
+from batchvet.science.dip_shape import DipShapes
 from batchvet.science.evidence import EVERY, DipMaps, DipPosition, HostEvidence, Part, PartDip, SectorEvidence
 from batchvet.science.likelihood_map import LikelihoodMap
 from batchvet.science.priors import TableDepth
 from batchvet.science.sky import SkyFrame
-
-#: The columns that follow the candidate's name and target: name, kind, unit, sentence.
-COLUMNS = """
-    sector | int | | TESS sector
-    n_transits | int | | transits in the difference image
-    n_in_transit | int | | cadences in transit
-    cadence_s | float | s | between two cadences
-    duration_hours | float | h | of the dip, by the ephemeris
-    rows | int | pixel | rows of the stamp
-    cols | int | pixel | columns of the stamp
-    snr | float | | significance of the best point source in the difference image
-    dip | float | e-/s | flux of the best point source, at least its error
-    chi2_reduced | float | | reduced chi2 of the best point source
-    row | float | pixel | row of the dip
-    col | float | pixel | column of the dip
-    cov_row_row | float | pixel2 | covariance of the dip's position from the noise
-    cov_row_col | float | pixel2 | covariance of the dip's position from the noise
-    cov_col_col | float | pixel2 | covariance of the dip's position from the noise
-    target_row | float | pixel | row of the target, zero point included
-    target_col | float | pixel | column of the target, zero point included
-    sys_row_row | float | pixel2 | covariance of the zero point, PRF and WCS
-    sys_row_col | float | pixel2 | covariance of the zero point, PRF and WCS
-    sys_col_col | float | pixel2 | covariance of the zero point, PRF and WCS
-    east_per_row | float | arcsec/pixel | east on the sky for one row
-    east_per_col | float | arcsec/pixel | east on the sky for one column
-    north_per_row | float | arcsec/pixel | north on the sky for one row
-    north_per_col | float | arcsec/pixel | north on the sky for one column
-    artefact | float | | log likelihood of an artefact that has no point source
-    timing_price | float | | log of what looking for the dip's time gave away
-    table_limit_tmag | float | mag | faintest star of the neighbour table; minus infinity without a table
-    table_density | float | arcsec-2 | stars of the field down to that magnitude
-    galactic_latitude | float | deg | of the target
-    prf_source | str | | PRF used: spoc or empirical
-    has_neighbours | bool | | whether a neighbour table was given
-    flag_names | strings | | what to know about this sector
-    map_row | float | pixel | row of the first node of the map of the stamp
-    map_col | float | pixel | column of the first node of the map of the stamp
-    map_step | float | pixel | distance between nodes of the map of the stamp
-    map_rows | int | | rows of the map of the stamp
-    map_cols | int | | columns of the map of the stamp
-    significance_map | floats | | signal to noise of a dip at each node, [row, col]
-    near_row | float | pixel | row of the first node of the near map
-    near_col | float | pixel | column of the first node of the near map
-    near_row_step | float | pixel | rows between nodes of the near map
-    near_col_step | float | pixel | columns between nodes of the near map
-    near_rows | int | | rows of the near map
-    near_cols | int | | columns of the near map
-    near_map | floats | | signal to noise of a dip at each node of the near map, [row, col]
-    near_information_map | floats | (e-/s)-2 | Fisher information of the dip's flux at every second of these nodes
-    peak_row | float | pixel | row of the first node of the map of the peak
-    peak_col | float | pixel | column of the first node of the map of the peak
-    peak_row_step | float | pixel | rows between nodes of the map of the peak
-    peak_col_step | float | pixel | columns between nodes of the map of the peak
-    peak_rows | int | | rows of the map of the peak
-    peak_cols | int | | columns of the map of the peak
-    peak_map | floats | | signal to noise of a dip at each node around the best, [row, col]
-    peak_information_map | floats | (e-/s)-2 | Fisher information of the dip's flux at every fifth of these nodes
-    information_map | floats | (e-/s)-2 | Fisher information of the dip's flux at every second node, [row, col]
-    star_id | strings | | stars of the scene, the target first
-    star_is_target | bools | | which of them is the declared target
-    star_east | floats | arcsec | stars, east of the target
-    star_north | floats | arcsec | stars, north of the target
-    star_tmag | floats | mag | stars, TESS magnitude
-    star_flux | floats | e-/s | stars, flux out of transit
-    star_score | floats | | derivatives of the log likelihood at no dip, [star, 3]
-    star_information | floats | | Fisher information of dip, row, column: of each star the upper triangle, [star, 6]
-    part | strings | | which were measured by themselves: odd, even, secondary
-    part_n_dips | ints | | parts, dips in each
-    part_mid_time | doubles | d | parts, mid-time of the first dip, BTJD
-    part_phase | doubles | | parts, phase of the candidate's period
-    part_phase_error | doubles | | parts, its error
-    part_flux | doubles | e-/s | parts, flux lost
-    part_flux_error | doubles | e-/s | parts, its error
-    part_place | doubles | pixel | parts, row and column of each, [part, 2]
-    part_covariance | doubles | pixel2 | parts, covariance of these from the noise, [part, 2, 2]
-    """
 
 _OF_A_PART = ("n_dips", "mid_time", "phase", "phase_error", "flux", "flux_error")
 
@@ -123,6 +48,8 @@ def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
         "flag_names": list(evidence.flags),
         **_map_columns(evidence.maps),
         **_host_columns(evidence.hosts),
+        "shape_gain": _flat(evidence.shapes.gain),
+        "shape_deepest": _flat(evidence.shapes.deepest),
         **_part_columns(evidence.parts),
     }
 
@@ -167,6 +94,7 @@ def evidence_of_row(row: Mapping[str, Any]) -> SectorEvidence:
         has_neighbours=bool(row["has_neighbours"]),
         flags=tuple(str(flag) for flag in row["flag_names"]),
         parts=_parts_of(row),
+        shapes=DipShapes(_floats(row["shape_gain"]), _floats(row["shape_deepest"])),
     )
 
 
@@ -243,6 +171,7 @@ def _host_columns(hosts: HostEvidence) -> dict[str, Any]:
         "star_flux": _flat(hosts.flux),
         "star_score": _flat(hosts.score),
         "star_information": _flat(hosts.information[:, *_UPPER]),
+        "star_shared": _flat(hosts.shared),
     }
 
 
@@ -258,6 +187,7 @@ def _hosts_of(row: Mapping[str, Any]) -> HostEvidence:
         flux=_floats(row["star_flux"]),
         score=_floats(row["star_score"]).reshape(len(source_id), 3),
         information=_full(_floats(row["star_information"]).reshape(len(source_id), 6)),
+        shared=_floats(row["star_shared"]).reshape(len(source_id), 3),
     )
 
 

@@ -15,12 +15,13 @@ from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
 from batchvet.results.candidate_rows import CandidateRows
 from batchvet.results.compaction import compact, recover
-from batchvet.results.directory import REJECTS, sole_writer, write_plan
+from batchvet.results.directory import REJECTS, has_plan, sole_writer, write_plan
 from batchvet.results.log import EventLog
 from batchvet.results.memory import give_back
 from batchvet.results.ours import refuse_other_directory
 from batchvet.results.reader import RunResults
 from batchvet.results.row_index import RowIndex, places_of, row_index
+from batchvet.results.run_calibration import calibration_of
 from batchvet.results.success import is_whole, refuse_altered, withdraw_success, write_success
 from batchvet.results.writer import ResultWriter
 from batchvet.runtime.chunks import Chunk, ChunkRows, VetChunk, chunks, killed_rows
@@ -77,14 +78,14 @@ def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progres
     """Vet the catalogue of a configuration; what ``batchvet.run`` and the command line call. Raises as that."""
     progress = progress or Silent()
     directory = config.output
-    judge = Judge(config.priors())
     refuse_other_directory(directory)
     with sole_writer(directory):
         recover(directory)
         refuse_altered(directory)
+        judge = Judge(config.priors(), calibration_of(directory))
         plan = planned(config, options, progress)
         tasks = _chosen(plan, options)
-        if tasks or plan.rows.orphans or not is_whole(directory, judge.settings):
+        if tasks or plan.rows.orphans or not is_whole(directory, judge.settings) or not has_plan(directory):
             footer = _write_plan(plan, config)
             _make_room(plan, tasks, footer)
             with EventLog(directory) as log:
@@ -188,7 +189,7 @@ def _do(plan: Plan, tasks: Tasks, config: RunConfig, judge: Judge, output: _Outp
 def _arrived(config: RunConfig, tasks: Tasks, workers: Executor, output: _Output) -> dict[tuple[int, int], Task]:
     """Those of the tasks that were offered, when they are in the cache or known not to come."""
     waiting = tasks.offered()
-    fill = IngestFile(config.worker_cache)
+    fill = IngestFile(config.worker_cache, config.flux_err)
     arriving = ingested(waiting, fill, config.downloads, workers, output.progress)
     arrived = {(task.tic, task.sector): task for task in _logged(arriving, output.log)}
     if arrived:

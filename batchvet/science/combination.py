@@ -10,7 +10,9 @@ from scipy.linalg import block_diag, solve_triangular
 
 from batchvet.arrays import FloatArray
 from batchvet.science.bumps import pattern_noise, pixel_variance
-from batchvet.science.null_epochs import NoiseModel
+from batchvet.science.floors import LEAST_WEIGHT
+from batchvet.science.null_epochs import NoiseModel, orthonormal
+from batchvet.science.robust import medians
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.transit_images import DipFits
 from batchvet.science.windows import Window
@@ -32,40 +34,51 @@ def combine(fits: DipFits, noise: NoiseModel) -> Combination:
     """Weighted mean of the transits' images; one that disagrees counts less.
 
     All transits share one covariance up to a factor, the leverage times the scatter of that transit over the
-    sector's, so that inverse covariance weights are numbers. While the chi² of a transit about the mean exceeds what
-    noise gives in the 5 sigma tail, the worst one has its factor raised by its reduced chi²: it alone, as it has
-    pulled the mean away from the others too.
+    sector's, so that inverse covariance weights are numbers. While the chi² of a transit about the mean, in all pixels
+    or in the shapes that they share, exceeds what noise gives in the 5 sigma tail, the worst one has its factor raised
+    by its reduced chi²: it alone, as it has pulled the mean away from the others too.
     """
-    factors = fits.leverage * np.median(fits.scatter / noise.scatter, axis=1)
-    n, n_pixels = fits.flux.shape
-    white, limit = _whitened(fits.flux, noise), n_pixels + 5.0 * np.sqrt(2.0 * n_pixels)
+    factors = fits.leverage * np.maximum(medians(fits.scatter / noise.scatter), fits.unrest)
+    n = len(fits)
+    white, shapes = _whitened(fits.flux, noise)
+    degrees = np.array([[white.shape[1]], [max(shapes.shape[1], 1)]], dtype=np.float64)
+    limits: FloatArray = degrees + 5.0 * np.sqrt(2.0 * degrees)
     first_chi2 = 0.0
     for iteration in range(_ITERATIONS_PER_TRANSIT * (n - 1)):
-        each, expected = _disagreement(white, factors)
+        each, expected = _disagreement(white, shapes, factors)
         if iteration == 0:
-            first_chi2 = float(np.sum(each * expected / factors))
-        if each.max() <= limit:
+            first_chi2 = float(np.sum(each[0] * expected / factors))
+        excess: FloatArray = np.max(each / limits, axis=0)
+        if excess.max() <= 1.0:
             break
-        worst = each > 0.99 * each.max()  # two that disagree blame each other alike
-        factors[worst] *= each[worst] / n_pixels
+        worst = excess > 0.99 * excess.max()  # two that disagree blame each other alike
+        factors[worst] *= np.max(each[:, worst] / degrees, axis=0)
     weights = (1.0 / factors) / np.sum(1.0 / factors)
     return Combination(weights @ fits.flux, float(1.0 / np.sum(1.0 / factors)), weights, first_chi2)
 
 
-def _disagreement(white: FloatArray, factors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """chi² of each transit about the mean, over its expected variance there; and that variance."""
+def _disagreement(white: FloatArray, shapes: FloatArray, factors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """chi² of each transit about the mean, over its expected variance there, [2, transit]; and that variance.
+
+    In all pixels; and in the shapes alone, where a transit may be deeper than another without disagreeing.
+    """
     total = np.sum(1.0 / factors)
     expected = factors - 1.0 / total
-    return np.sum((white - (1.0 / factors) @ white / total) ** 2, axis=1) / expected, expected
+    mean = (1.0 / factors) @ white / total
+    off = white - mean
+    shared, usual = off @ shapes, mean @ shapes
+    depth = shared @ usual / max(float(usual @ usual), LEAST_WEIGHT)
+    shared = shared - depth[:, None] * usual
+    return np.array([np.sum(off**2, axis=1), np.sum(shared**2, axis=1)]) / expected, expected
 
 
-def _whitened(images: FloatArray, noise: NoiseModel) -> FloatArray:
-    """Images [n, live pixel] turned into ones of unit covariance, per unit of leverage."""
+def _whitened(images: FloatArray, noise: NoiseModel) -> tuple[FloatArray, FloatArray]:
+    """Images [n, live pixel] turned into ones of unit covariance, per unit of leverage; a basis of the shapes then."""
     covariance = np.diag(noise.variance) + noise.shapes @ noise.shape_cov @ noise.shapes.T
     deviation = np.sqrt(np.diag(covariance))
     factor = np.linalg.cholesky(covariance / np.outer(deviation, deviation))
-    white: FloatArray = solve_triangular(factor, (images / deviation).T, lower=True).T
-    return white
+    both = solve_triangular(factor, np.vstack([images, noise.shapes.T]).T / deviation[:, None], lower=True)
+    return both[:, : len(images)].T, orthonormal(both[:, len(images) :])
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -14,8 +14,11 @@ from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.combination import DipImage, combine
 from batchvet.science.dip_parts import PartImage, odd_and_even, secondary_dips
+from batchvet.science.dip_shape import DipShapes
 from batchvet.science.first_fit import FirstFit
-from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, NoiseSettings, measure_noise
+from batchvet.science.localization_settings import DifferenceSettings
+from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, measure_noise
+from batchvet.science.robust import medians
 from batchvet.science.sector_fits import SectorFits, best_baseline, with_best_template
 from batchvet.science.sector_look import SectorLook, first_look
 from batchvet.science.sector_pixels import SectorPixels
@@ -27,18 +30,10 @@ from batchvet.science.transit_images import (
     TransitImage,
     as_images,
 )
-from batchvet.science.windows import Window, WindowSettings, transit_windows
+from batchvet.science.windows import Window, transit_windows
 from batchvet.vocabulary import ErrorKind, Flag
 
 _DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
-
-
-@dataclass(frozen=True)
-class DifferenceSettings:
-    """What may be chosen about the difference image."""
-
-    windows: WindowSettings = field(default_factory=WindowSettings)
-    noise: NoiseSettings = field(default_factory=NoiseSettings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +51,7 @@ class DifferenceImage(DipImage):
     timing: Timing  #: how far the transits are off the ephemeris
     n_outlier_cadences: int  #: in whose windows a flare or an asteroid was left out of some pixels
     transits: tuple[TransitImage, ...]  #: one by one
+    dip_shapes: DipShapes  #: what they say of their shape
     parts: tuple[PartImage, ...]  #: the odd transits, the even ones and the secondary eclipses, where there are any
     left_out: tuple[str, ...]  #: why other transits of the sector are not used
     flags: tuple[str, ...]  #: what to know about it, in the vocabulary's words
@@ -121,6 +117,7 @@ def difference_image(  # house: one result of many parts
         timing=Timing.none() if look is None else look.timing,
         n_outlier_cadences=sum(window.n_spoilt for window in windows),
         transits=as_images(pixels, windows, fits, combined.weights),
+        dip_shapes=found.dip_shapes,
         parts=parts,
         left_out=tuple(left_out),
         flags=tuple(flag for flag, present in raised.items() if present),
@@ -148,12 +145,14 @@ def _fit_all(
 ) -> tuple[SectorFits, NoiseModel]:
     """Dips of all transits, with the baseline and the template that suit them, and the noise."""
     found, star = best_baseline(pixels, first.transits, first.epochs)
-    scatter = np.median(found.fits.scatter, axis=0)
+    scatter = medians(found.fits.scatter.T)
     noise = measure_noise(pixels, found.nulls, found.shapes, scatter, settings.noise)
     if star is not None and not all(window.bump is not None for window in windows):
         trust = combine(found.fits, noise).weights * found.fits.leverage
-        found = with_best_template(found, pixels, windows, transits.ephemeris.duration_days, star, trust)
-    return found, noise
+        return with_best_template(found, pixels, windows, transits.ephemeris.duration_days, star, trust), noise
+    duration, exposure = transits.ephemeris.duration_days, pixels.timeline.exposure_days
+    shapes = DipShapes.of(windows, duration, exposure, found.degree, np.ones(len(windows)))
+    return replace(found, dip_shapes=shapes), noise
 
 
 def _baseline_error(fits: DipFits, windows: Sequence[Window]) -> FloatArray:

@@ -6,36 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.special import chdtri
 
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.floors import LEAST_SPREAD
-from batchvet.science.robust import clipped_variance, winsorised
-from batchvet.science.sector_pixels import POINTING_COL, POINTING_ROW, SectorPixels
+from batchvet.science.localization_settings import NoiseSettings
+from batchvet.science.robust import clipped_variance, medians, winsorised
+from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.timeline import SectorTimeline, Transits
 from batchvet.science.transit_images import DipFits
-from batchvet.science.windows import Window, WindowLayout, WindowSettings, window_at
+from batchvet.science.windows import Window, WindowLayout, WindowSettings, windows_at
 
 _KAPPA_ITERATIONS = 5
 #: Fewer epochs: a covariance is not measured but assumed, a baseline not chosen.
 LEAST_EPOCHS = 12
 _UNMEASURED_KAPPA = 2.0  # variance inflation assumed then: typical of red noise in real sectors
 _FAR_TAIL = 0.999  # amplitudes of shared shapes are pulled in beyond this only: transits see their tails too
+_TAIL_MATCHED = 0.9  # quantile of the epochs' amplitudes that a Gaussian of the covariance has at least as far out
 _PRIOR_EPOCHS = 40.0  # weight of the stamp's typical kappa against a pixel's own
 _LEAST_UNSHARED = 0.01  # share of a pixel's scatter that is its own, when the file has no FLUX_ERR
 _LEAST_PIXEL_KAPPA = 0.8  # of a single pixel, over the stamp's typical one: below is chance
 _LEAST_FREEDOM = 0.05  # share of a pixel's scatter that common shapes leave it at least
 _INDEPENDENT = 1e-6  # of the largest singular value: a direction with less is rounding
-
-
-@dataclass(frozen=True)
-class NoiseSettings:
-    """How the noise is measured."""
-
-    most_epochs: int = 100  #: transit-free epochs used
-    few_epochs: int = 30  #: fewer of them: the dips are filled in and epochs anywhere are used
-    grid_per_duration: float = 6.0  #: candidate epochs per duration
-    full_coverage: float = 0.8  #: cadences of a window, over those of an unbroken one
-    most_components: int = 5  #: further common shapes found in the epochs themselves
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +83,7 @@ def null_windows(
     mids = mids[good]
     if len(mids) > settings.most_epochs:
         mids = mids[np.linspace(0, len(mids) - 1, settings.most_epochs).round().astype(int)]
-    found = [window_at(mid, layout, free, window_settings) for mid in mids]
+    found = windows_at(mids, layout, free, window_settings)
     return [window for window in found if isinstance(window, Window)]
 
 
@@ -110,7 +102,7 @@ def measure_noise(
     fits : DipFits
         At transit-free epochs.
     shapes : array, [live pixel, 5]
-        From `common_shapes`.
+        1, row, col, dI/drow, dI/dcol.
     scatter : array, (e-/s)², [live pixel]
         Of the transits' own fits; used, not below FLUX_ERR², when there are too few epochs.
     settings : NoiseSettings
@@ -120,11 +112,11 @@ def measure_noise(
         return NoiseModel(variance, scatter, shapes, np.zeros((shapes.shape[1],) * 2), len(fits))
     # What pixels share, jitter first of all, must not hide in the variance of single pixels: start from the
     # pipeline's error, which does not know of it, or let the pixels shrink to what is not shared.
-    scatter = np.median(fits.scatter, axis=0)
+    scatter = medians(fits.scatter.T)
     known = bool(np.all(pixels.error_variance > 0))
     white_variance = pixels.error_variance if known else scatter
     least = _LEAST_PIXEL_KAPPA if known else _LEAST_UNSHARED
-    dips = fits.flux / np.sqrt(fits.leverage)[:, None]
+    dips = fits.flux / np.sqrt(fits.leverage * fits.unrest)[:, None]
     kappa = np.ones(len(scatter))
     for _ in range(_KAPPA_ITERATIONS):
         deviation = np.sqrt(kappa * white_variance)
@@ -139,29 +131,6 @@ def measure_noise(
     shapes = np.column_stack([shapes, extra * deviation[:, None]])
     shape_cov = _shape_covariance(dips / deviation, shapes / deviation[:, None])
     return NoiseModel(deviation**2, scatter, shapes, shape_cov, len(fits))
-
-
-def common_shapes(pixels: SectorPixels, baseline: FloatArray, response: FloatArray) -> FloatArray:
-    """T = [1, row, col, dI/drow, dI/dcol], [live pixel, 5]; rows and columns in stamp half-widths.
-
-    The gradients are what pixels were seen to do when the pointing moved (`pointing_response`); without POS_CORR
-    differences of neighbouring pixels stand in, which are wider than a derivative by a pixel.
-    """
-    rows, cols = np.divmod(pixels.live, pixels.shape[1])
-    if pixels.pointing is None:
-        image = pixels.image(baseline)
-        image = np.where(np.isfinite(image), image, np.nanmedian(image))
-        gradients = [gradient.ravel()[pixels.live] for gradient in np.gradient(image)]
-    else:
-        gradients = [response[POINTING_ROW], response[POINTING_COL]]
-    return np.column_stack(
-        [
-            np.ones(len(rows)),
-            2.0 * rows / max(pixels.shape[0] - 1, 1) - 1.0,
-            2.0 * cols / max(pixels.shape[1] - 1, 1) - 1.0,
-            *gradients,
-        ]
-    )
 
 
 def _shared_basis(white: FloatArray, shapes: FloatArray, most: int) -> tuple[FloatArray, FloatArray]:
@@ -204,9 +173,16 @@ def _shape_covariance(white: FloatArray, shapes: FloatArray) -> FloatArray:
     excess = 0.5 * (middle + np.sqrt(np.maximum(middle**2 - 4.0 * np.where(seen, values, 1.0), 0.0))) - 1.0
     own_error = (basis.shape[1] + 1) / independent  # what the covariance's own error adds; half where none is seen
     excess = excess * (1.0 + own_error) + 0.5 * own_error
+    excess = excess + (excess + 1.0) * _tail_excess(white @ basis @ vectors, 1.0 + excess)
     to_shapes = np.linalg.pinv(shapes) @ basis @ vectors
     covariance: FloatArray = (to_shapes * excess) @ to_shapes.T
     return covariance
+
+
+def _tail_excess(amplitudes: FloatArray, variance: FloatArray) -> float:
+    """By how much, over 1, the variance is too small for the far amplitudes [epoch, k]: hours of bad pointing."""
+    chi2 = np.sum(amplitudes**2 / variance, axis=1)
+    return max(float(np.quantile(chi2, _TAIL_MATCHED) / chdtri(len(variance), 1.0 - _TAIL_MATCHED)) - 1.0, 0.0)
 
 
 def _pixel_inflation(samples: FloatArray) -> FloatArray:

@@ -45,7 +45,8 @@ class DipSeries:
 def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
     """Mean of the light beside less that within, around every bin; baselines on both sides."""
     time = curves.time
-    weighted = np.vstack([np.zeros(curves.flux.shape[1]), np.cumsum(curves.flux * curves.count[:, None], axis=0)])
+    weighted = np.zeros((len(time) + 1, curves.flux.shape[1]))  # rows are gathered below: each in one piece
+    np.cumsum(np.multiply(curves.flux, curves.count[:, None], order="C"), axis=0, out=weighted[1:])
     counted = np.concatenate([[0.0], np.cumsum(curves.count)])
     ends = [-layout.outer, -layout.inner, -0.5 * layout.duration, 0.5 * layout.duration, layout.inner, layout.outer]
     edges = [np.searchsorted(time, time + end) for end in ends]
@@ -74,6 +75,12 @@ def strange_times(series: DipSeries, known: BoolArray) -> FloatArray:
     significance = np.where(known[:, None], 0.0, np.nan_to_num(series.significance))
     limit = np.maximum(_STRANGE, _BEYOND * np.max(-significance, axis=0))
     return np.asarray(series.time[(significance > limit).any(axis=1)])
+
+
+def deepest_elsewhere(series: DipSeries, known: BoolArray) -> FloatArray:
+    """Weighted light that the deepest dip of every curve takes, the `known` bins left out; 0 for noise, [image]."""
+    seen = ~known[:, None] & (np.nan_to_num(series.significance) > _STRANGE)
+    return np.asarray(np.max(np.where(seen, series.depth, 0.0), axis=0, initial=0.0))
 
 
 def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, shift: float = 0.0) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.bump_search import Region, bump_of, bumps_near, without_bumps_in_curves
-from batchvet.science.other_dips import dip_series, find_secondary, strange_times
+from batchvet.science.other_dips import deepest_elsewhere, dip_series, find_secondary, strange_times
 from batchvet.science.sector_fits import SectorFits, star_weights
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.slow_light import without_slow_light
@@ -92,8 +92,10 @@ def first_look(pixels: SectorPixels, found: SectorFits, transits: Transits, sett
     sigma = max((ephemeris.mid_time_error(t) for t in mid_times), default=0.0)
     searched = search_reach(ephemeris, sigma, layout)
     quiet, regions = without_bumps_in_curves(curves, mid_times, layout, searched)
-    series = dip_series(quiet, layout)
-    timing = find_timing(without_slow_light(quiet, layout), mid_times, sigma, searched, layout)
+    steady, series = without_slow_light(quiet, layout), dip_series(quiet, layout)
+    beside = series if steady is quiet else dip_series(steady, layout)
+    own = _near_dips(curves.time, mid_times, searched + layout.outer + 0.5 * layout.duration, transits.others, layout)
+    timing = find_timing(steady, mid_times, sigma, searched, layout, deepest_elsewhere(beside, own))
     if len(mid_times) == 1 and regions:  # one transit with a flare or an asteroid beside it does not tell the time
         timing = timing.unshifted()
     phase = find_secondary(series, transits, layout, timing.common)
@@ -101,15 +103,23 @@ def first_look(pixels: SectorPixels, found: SectorFits, transits: Transits, sett
     if phase is not None:
         start = ephemeris.t0_btjd + timing.common + phase * ephemeris.period_days
         secondary = replace(ephemeris, t0_btjd=start, t0_err_days=_SECONDARY_ERROR * ephemeris.duration_days)
-    known = np.zeros(len(curves.time), dtype=bool)
-    for mid in timing.mid_times + timing.shift:
-        known |= np.abs(curves.time - mid) < layout.outer + 0.5 * layout.duration
-    for one in (*transits.others, *([secondary] if secondary else [])):
-        known |= np.abs(one.time_from_transit(curves.time)) < 0.5 * (one.duration_days + layout.duration)
+    others = (*transits.others, *([secondary] if secondary else []))
+    found_at = timing.mid_times + timing.shift
+    known = _near_dips(curves.time, found_at, layout.outer + 0.5 * layout.duration, others, layout)
     strange = _around(timeline.time, strange_times(series, known), _BESIDE * layout.duration)
     if np.count_nonzero(strange & timeline.usable) > _FILLED * np.count_nonzero(timeline.usable):
         strange[:] = False
     return SectorLook(pixels, curves, layout, timing, secondary, regions, strange)
+
+
+def _near_dips(
+    time: FloatArray, mid_times: FloatArray, distance: float, others: Sequence[Ephemeris], layout: WindowLayout
+) -> BoolArray:
+    """Which times lie within a distance (days) of a transit, or in another known dip."""
+    near = _around(time, mid_times, distance)
+    for one in others:
+        near |= np.abs(one.time_from_transit(time)) < 0.5 * (one.duration_days + layout.duration)
+    return near
 
 
 def _around(time: FloatArray, centres: FloatArray, distance: float) -> BoolArray:

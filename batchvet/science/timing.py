@@ -28,6 +28,7 @@ _FAR_SIGMAS = 3.0  # of the ephemeris and the time found: beyond, the ephemeris 
 _GAIN = 12.0  # in chi², beyond the prior's price, of a time that is believed: noise does so once in a hundred searches
 _OF_ITS_OWN = 7.0  # signal to noise of a transit that may have a time of its own
 _LEAST_BASELINE = 2  # bins
+_AS_DEEP = 0.5  # of the dips at a shift: a place that dips so deep at other times too does not tell their time
 _ALIKE = 0.7  # in the log of the depth: transits that may have times of their own are as deep as the others
 
 
@@ -90,7 +91,14 @@ class _Scan:
     information: FloatArray  #: [transit, shift, image]; 0 where the data do not reach
 
 
-def find_timing(curves: StarCurves, mid_times: FloatArray, sigma: float, reach: float, layout: WindowLayout) -> Timing:
+def find_timing(
+    curves: StarCurves,
+    mid_times: FloatArray,
+    sigma: float,
+    reach: float,
+    layout: WindowLayout,
+    elsewhere: FloatArray | None = None,
+) -> Timing:
     """Find the shift of the transits in one sector.
 
     Parameters
@@ -104,6 +112,8 @@ def find_timing(curves: StarCurves, mid_times: FloatArray, sigma: float, reach: 
         Days to either side that are searched, from `search_reach`.
     layout : WindowLayout
         Of their windows.
+    elsewhere : array, [image], optional
+        Depth of each curve's deepest dip far from the transits, from `deepest_elsewhere`.
 
     Notes
     -----
@@ -122,8 +132,10 @@ def find_timing(curves: StarCurves, mid_times: FloatArray, sigma: float, reach: 
         + _OFF / (2.0 * reach)
     )
     together = _without_any_one(scan)
-    alike = are_alike(scan.score, scan.information) | (shifts == 0.0)[:, None]  # of dips on time nothing is asked
-    together = np.where(alike, together, 0.0)
+    told = are_alike(scan.score, scan.information)
+    if elsewhere is not None:
+        told &= scan.score.sum(axis=0) * _AS_DEEP > elsewhere * scan.information.sum(axis=0)
+    together = np.where(told | (shifts == 0.0)[:, None], together, 0.0)  # of dips on time nothing is asked
     value = together.max(axis=1) + 2.0 * log_prior
     best, own = int(np.argmax(value)), half
     n = len(mid_times)

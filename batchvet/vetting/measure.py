@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
-from batchvet.arrays import Float32Array, FloatArray
 from batchvet.catalog.candidate import Candidate, Ephemeris
 from batchvet.errors import InsufficientData, PositionError, Problem, StampError
 from batchvet.pixels.prf_files import find_prf
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.aperture_dependence import aperture_dependence
-from batchvet.science.centroid_shift import centroid_shift
-from batchvet.science.depth_map import DepthMap, depth_map
+from batchvet.science.aperture_dependence import aperture_dependence_of
+from batchvet.science.centroid_shift import centroid_shift_of
+from batchvet.science.depth_map import DepthMap, depth_map_of
 from batchvet.science.evidence import Part
 from batchvet.science.folded_light_curve import FoldedLightCurve, folded_light_curve
+from batchvet.science.frames import Frames
 from batchvet.science.localization import SectorLocalization, localize
 from batchvet.science.prf import Prf, spoc_prf
 from batchvet.science.stars import StarField
 from batchvet.science.timeline import Transits
-from batchvet.vetting.place import check_place, target_position
+from batchvet.vetting.companions import others_of
+from batchvet.vetting.place import check_place, check_stars, target_position
 from batchvet.vetting.settings import Check, Surroundings, VetSettings
 from batchvet.vocabulary import ErrorKind, Flag, Status, not_localized
 
@@ -42,9 +44,9 @@ class CheckResult(Protocol):
 
 
 #: Checks on the cadences alone, in the order of their flags in a row, which begins with V09's.
-OTHER_CHECKS: dict[Check, Callable[[FloatArray, Float32Array, Ephemeris], CheckResult]] = {
-    "V08": centroid_shift,
-    "V10": aperture_dependence,
+OTHER_CHECKS: dict[Check, Callable[[Frames, Ephemeris], CheckResult]] = {
+    "V08": centroid_shift_of,
+    "V10": aperture_dependence_of,
 }
 
 
@@ -55,6 +57,11 @@ class Observation:
     stamp: Stamp  #: all cadences
     cadences: Stamp  #: those without an excluded quality flag
     prf: Prf | None  #: the official one in the middle of the stamp; None: it is fitted to the stamp
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The cadences as V08, V09 and V10 share them."""
+        return Frames(self.cadences.time, self.cadences.series, self.cadences.shape)
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Measured:
     checks: Mapping[Check, CheckResult]  #: those that were asked for, but the localisation
     localization: SectorLocalization | NotLocalized | None  #: None: not asked for
     companions: tuple[Ephemeris, ...] = ()  #: of the target's other candidates
+    has_twin: bool = False  #: another candidate of the target has the same dips, which are not left out therefore
 
     @property
     def folded(self) -> FoldedLightCurve:
@@ -85,7 +93,7 @@ class Measured:
         phase = next((part.phase for part in parts if part.part == Part.SECONDARY), 0.5)
         aperture = (cadences.aperture & OPTIMAL_APERTURE).astype(bool)
         ephemeris = self.candidate.ephemeris
-        return folded_light_curve(cadences.time, cadences.flux, aperture, ephemeris, self.companions, phase)
+        return folded_light_curve(cadences.time, cadences.series, aperture, ephemeris, self.companions, phase)
 
     @property
     def in_transit(self) -> bool:
@@ -140,26 +148,31 @@ def measure(
     checks' results stand.
     """
     cadences, ephemeris = observation.cadences, candidate.ephemeris
-    depth = depth_map(cadences.time, cadences.flux, ephemeris)
+    depth = depth_map_of(observation.frames, ephemeris)
     checks: dict[Check, CheckResult] = {"V09": depth} if "V09" in settings.checks else {}
     for name, check in OTHER_CHECKS.items():
         if name in settings.checks:
-            checks[name] = check(cadences.time, cadences.flux, ephemeris)
+            checks[name] = check(observation.frames, ephemeris)
+    others, has_twin = others_of(candidate, surroundings.companions, cadences.mid_time)
     localization: SectorLocalization | NotLocalized | None = None
     if "localization" in settings.checks:
         try:
             check_place(candidate, observation.stamp)
-            localization = _localized(observation, candidate, surroundings, settings)
+            localization = _localized(observation, candidate, others, surroundings, settings)
         except PositionError as error:
             localization = NotLocalized(fault=Problem.of(error))
         except Exception as error:
             localization = NotLocalized(fault=Problem.internal(error))
-    others = _others(candidate, surroundings)
-    return Measured(candidate, observation, depth, _count_transits(cadences, candidate), checks, localization, others)
+    n_transits = _count_transits(cadences, candidate)
+    return Measured(candidate, observation, depth, n_transits, checks, localization, others, has_twin)
 
 
 def _localized(
-    observation: Observation, candidate: Candidate, surroundings: Surroundings, settings: VetSettings
+    observation: Observation,
+    candidate: Candidate,
+    others: tuple[Ephemeris, ...],
+    surroundings: Surroundings,
+    settings: VetSettings,
 ) -> SectorLocalization | NotLocalized:
     """The localisation; without a usable transit or WCS the flag that says so."""
     stamp = observation.stamp
@@ -168,10 +181,11 @@ def _localized(
     if min(stamp.shape) < 2:  # a single row or column has no position across it
         return NotLocalized((Flag.NOT_LOCALIZED_NO_PIXELS,))
     neighbours = None if surroundings.neighbours is None else tuple(surroundings.neighbours)
+    check_stars(neighbours, stamp)
     try:
         return localize(
             stamp,
-            Transits(candidate.ephemeris, _others(candidate, surroundings)),
+            Transits(candidate.ephemeris, others),
             StarField(target_position(candidate, stamp), neighbours),
             observation.prf,
             settings.quality_bitmask,
@@ -179,11 +193,6 @@ def _localized(
         )
     except InsufficientData as error:
         return NotLocalized((not_localized(error.kind),))
-
-
-def _others(candidate: Candidate, surroundings: Surroundings) -> tuple[Ephemeris, ...]:
-    """Ephemerides of the target's other candidates."""
-    return tuple(other.ephemeris for other in surroundings.companions if other.toi != candidate.toi)
 
 
 def _count_transits(cadences: Stamp, candidate: Candidate) -> int:

@@ -220,3 +220,17 @@ def test_target_without_a_catalogue_position_is_at_the_reference_value(tpf):
     nameless = Stamp(**values)
     assert nameless.target_position() == (stamp.wcs_header["CRVAL1"], stamp.wcs_header["CRVAL2"])
     assert isinstance(stamp.wcs, WCS)
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("TELESCOP", "Kepler"), ("MISSION", "K2")])
+def test_files_of_kepler_are_called_so(tpf, tmp_path, keyword, value):
+    with pytest.raises(StampError, match=f"a file of .*{value}.*, not of TESS"):
+        read_tpf(edited(tpf, tmp_path, lambda hdus: hdus[0].header.set(keyword, value)))
+
+
+def test_times_that_run_backwards_are_refused(tpf, tmp_path):
+    def turn(hdus):
+        hdus[1].data["TIME"][:] = hdus[1].data["TIME"][::-1].copy()
+
+    with pytest.raises(StampError, match="times do not increase"):
+        read_tpf(edited(tpf, tmp_path, turn))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erf
 
+from batchvet.science.dip_shape import SHAPES, DipShapes
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hosts import host_evidence
-from batchvet.science.localization import LocalizationSettings, dip_maps, dip_position
+from batchvet.science.localization import dip_maps, dip_position
+from batchvet.science.localization_settings import LocalizationSettings
 from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.position import SignificanceMap, fit_point_source
 from batchvet.science.prf import TabulatedPrf
@@ -105,6 +107,7 @@ def made_evidence(
                 prf_source=prf.name,
                 has_neighbours=True,
                 flags=(),
+                shapes=DipShapes(np.zeros(len(SHAPES)), np.ones(len(SHAPES))),  # as it was measured
             )
         )
     return found
