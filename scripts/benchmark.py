@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Measure what the README claims, as ratios within one run: scripts/benchmark.py [v09|checks|codecs|scaling|scale]
+"""Measure what the README claims, as ratios within one run: scripts/benchmark.py [stages|v09|checks|...] [--json]
 
+stages   every step of a target-sector beside what public tools take for the same (benchmark_stages.py)
 v09      V09 from the cache against opening the FITS file and running tess-vetter's V09, WASP-126 sector 1
 checks   V08 and V10 against tess-vetter's, and the localisation with and without official PRF files, reading excluded
 codecs   size and reading time of a cache entry's flux, by codec
@@ -20,12 +21,14 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"):
     os.environ.setdefault(name, "1")
 
+import benchmark_stages
 import numpy as np
 
 SHARED = Path(os.environ.get("BATCHVET_SHARED", Path(__file__).resolve().parent.parent.parent / "shared"))
@@ -250,13 +253,13 @@ def main() -> None:
     parser.add_argument(
         "what",
         nargs="*",
-        choices=["v09", "checks", "neighbours", "codecs", "scaling", "scale", []],
-        default=["v09", "codecs"],
+        choices=["stages", "v09", "checks", "neighbours", "codecs", "scaling", "scale", []],
+        default=["stages"],
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=1000, help="target-sectors of the scaling benchmark")
     parser.add_argument("--rows", type=int, default=60_000, help="of the scale benchmark")
-    parser.add_argument("--json", action="store_true", help="results are JSON anyway; of scale alone on one line")
+    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     options = parser.parse_args()
     if options.what == ["scale"]:
         benchmark_scale = [str(Path(__file__).with_name("benchmark_scale.py")), "--rows", str(options.rows)]
@@ -266,6 +269,7 @@ def main() -> None:
         if what not in ("scaling", "scale", "neighbours") and not (SHARED / "data").is_dir():
             sys.exit(f"{what} needs the real pixels in ../shared/data, or BATCHVET_SHARED")
         results[what] = {
+            "stages": lambda: benchmark_stages.measured(SHARED, options.repeats),
             "v09": lambda: benchmark_v09(options.repeats),
             "checks": lambda: benchmark_checks(options.repeats),
             "neighbours": lambda: benchmark_neighbours(options.repeats),
@@ -273,7 +277,19 @@ def main() -> None:
             "scaling": lambda: benchmark_scaling(options.tasks),
             "scale": lambda: sys.exit("scale runs alone"),
         }[what]()
-    print(json.dumps(results, indent=2))
+    print(json.dumps(results, indent=2) if options.json else "\n".join(lines(results)))
+
+
+def lines(results: Mapping[str, Any], indent: str = "") -> list[str]:
+    """The results as a table, a group's name above its figures."""
+    wide = max((len(name) for name in results), default=0)
+    found = []
+    for name, value in results.items():
+        if isinstance(value, Mapping):
+            found += [f"{indent}{name}", *lines(value, f"{indent}  ")]
+        else:
+            found.append(f"{indent}{name:{wide}}  {value:10.4g}")
+    return found
 
 
 if __name__ == "__main__":

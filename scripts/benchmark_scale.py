@@ -77,18 +77,19 @@ class FakeVet:
         rows = []
         for candidate in task.candidates:
             key = {"toi": candidate.toi, "tic": task.tic, "sector": task.sector}
-            other = {name: _noisy(value, task.tic) for name, value in {**image, **evidence}.items()}
+            noise = np.random.default_rng((task.tic, task.sector))
+            other = {name: _noisy(value, noise) for name, value in {**image, **evidence}.items()}
             image = {**image, **{name: other[name] for name in image}, **key}
             evidence = {**evidence, **{name: other[name] for name in evidence}, **key}
             rows.append(ResultRow({**sector, **key, **task.hashes}, image, evidence))
         return rows
 
 
-def _noisy(value: Any, seed: int) -> Any:
-    """Long arrays as if of another star, so that they take the room that they really do."""
+def _noisy(value: Any, noise: np.random.Generator) -> Any:
+    """Long arrays as if of another star: every digit is another, so that they take the room that they really do."""
     if not isinstance(value, np.ndarray) or value.dtype != np.float32 or value.size < 20:
         return value
-    return value + np.random.default_rng(seed).normal(0, 1, value.shape).astype(np.float32)
+    return value * (1 + noise.random(value.shape, dtype=np.float32) / 8)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,14 @@ class FakeJudge(Judge):
     """In place of Judge: the verdict on the first candidate, for all."""
 
     def __call__(self, judgement: Judgement) -> dict[str, Any]:
-        return {**_verdict(), **{name: getattr(judgement, name) for name in ("toi", "tic", "n_sectors", "made_from")}}
+        verdict = _verdict()
+        name = {name: getattr(judgement, name) for name in ("toi", "tic", "made_from")}
+        return {
+            **verdict,
+            **name,
+            "n_sectors": judgement.n_sectors,
+            "hosts": [star | name for star in verdict["hosts"]],
+        }
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 from batchvet.arrays import FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ephemeris:
     """When the dips of one candidate happen."""
 
@@ -61,7 +61,7 @@ class Ephemeris:
         return math.hypot(self.t0_err_days, epochs * self.period_err_days)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One row of a catalogue: a dip that somebody saw on a target."""
 

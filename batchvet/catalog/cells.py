@@ -38,7 +38,7 @@ _SECTOR = re.compile(r"(\d+)(?:\.0*)?(?:-(\d+))?")
 def is_missing(cell: Cell) -> bool:
     """Whether nothing is written there: empty, NaN, null, none, n/a or dashes."""
     if isinstance(cell, str):
-        return cell.strip().lower() in _MISSING
+        return not cell[:1].isdigit() and cell.strip().lower() in _MISSING
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -24,16 +23,9 @@ from batchvet.catalog.cells import (
     text,
     tic_number,
 )
-from batchvet.catalog.fields import TMAG_RANGE
-from batchvet.catalog.layouts import Layout
+from batchvet.catalog.plain_neighbours import HIGH, LIMITS, LOW, NEIGHBOURS, WHEN_EMPTY, plain_stars, sha256_of_file
+from batchvet.catalog.star_store import StarStore
 from batchvet.catalog.table import Table, bad_rows_error, open_table, shape_problem
-
-NEIGHBOURS = Layout(
-    name="neighbours",
-    title="neighbour columns",
-    required={name: (name,) for name in ("tic", "source_id", "ra", "dec", "tmag")},
-    optional={name: (name,) for name in ("pmra", "pmdec", "epoch")},
-)
 
 #: Target, source, numbers and line of some rows.
 _Block = tuple[NDArray[np.int64], NDArray[np.object_], FloatArray, NDArray[np.int64]]
@@ -46,21 +38,9 @@ def source_name(cell: Cell) -> str:
     return text(cell)
 
 
-#: Numbers of a star in the order of `NeighbourTable.numbers`, and between what they must lie.
-_LIMITS = {
-    "ra": (0.0, 360.0),
-    "dec": (-90.0, 90.0),
-    "tmag": TMAG_RANGE,
-    "pmra": (-1e5, 1e5),
-    "pmdec": (-1e5, 1e5),
-    "epoch": (1900.0, 2100.0),
-}
-_NUMBERS = tuple(_LIMITS)
-_LOW, _HIGH = np.array(list(_LIMITS.values())).T
-#: A star without a magnitude is fitted to the stamp.
-_WHEN_EMPTY = {"tmag": math.nan, "pmra": 0.0, "pmdec": 0.0, "epoch": 2000.0}
+_NUMBERS = tuple(LIMITS)
 _PARSERS: dict[str, Callable[[Cell], object]] = {
-    **{name: number_between(*limits) for name, limits in _LIMITS.items()},
+    **{name: number_between(*limits) for name, limits in LIMITS.items()},
     "tic": tic_number,
     "source_id": source_name,
     "ra": right_ascension,
@@ -76,9 +56,7 @@ class NeighbourTable:
 
     path: Path  #: where it was read from
     sha256: str  #: of the file as it lies on disk
-    tic: NDArray[np.int64]  #: target of each row, ascending
-    source_id: NDArray[np.object_]  #: text, unique within one target
-    numbers: FloatArray  #: [row, (ra, dec, tmag, pmra, pmdec, epoch)], units as in `Neighbour`
+    stars: StarStore  #: names, unique within one target, and (ra, dec, tmag, pmra, pmdec, epoch) as in `Neighbour`
     note: str = ""  #: what to know of it: rows left out, stars without a magnitude
 
     def of(self, tic: int) -> StarsOf | None:
@@ -91,16 +69,8 @@ class NeighbourTable:
 
         It does not depend on the order of the rows or on the file's format; None when the target does not occur.
         """
-        names, numbers = self.rows_of(tic)
-        if not len(names):
-            return None
-        return hashlib.sha256("\n".join(names).encode() + numbers.astype("<f8").tobytes()).hexdigest()
-
-    def rows_of(self, tic: int) -> tuple[NDArray[np.object_], FloatArray]:
-        """Names and numbers of one target, sorted by name."""
-        first, last = np.searchsorted(self.tic, (tic, tic + 1))
-        order = first + np.argsort(self.source_id[first:last], kind="stable")
-        return self.source_id[order], self.numbers[order]
+        record = self.stars.record(tic)
+        return None if record is None else hashlib.sha256(record.names + record.numbers).hexdigest()
 
 
 class StarsOf(Sequence[Neighbour]):
@@ -110,18 +80,17 @@ class StarsOf(Sequence[Neighbour]):
         self._table, self._tic = table, tic
 
     def __len__(self) -> int:
-        first, last = np.searchsorted(self._table.tic, (self._tic, self._tic + 1))
-        return int(last - first)
+        return self._table.stars.count(self._tic)
 
     @overload
     def __getitem__(self, index: int) -> Neighbour: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Neighbour, ...]: ...
     def __getitem__(self, index: int | slice) -> Neighbour | tuple[Neighbour, ...]:
-        return _stars(*self._table.rows_of(self._tic))[index]
+        return _stars(*self._table.stars.rows_of(self._tic))[index]
 
     def __iter__(self) -> Iterator[Neighbour]:
-        return iter(_stars(*self._table.rows_of(self._tic)))
+        return iter(_stars(*self._table.stars.rows_of(self._tic)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
@@ -130,8 +99,8 @@ class StarsOf(Sequence[Neighbour]):
         return hash(tuple(self))
 
     def __reduce__(self) -> tuple[object, ...]:
-        names, numbers = self._table.rows_of(self._tic)
-        return _stars, (names.tolist(), numbers)
+        names, numbers = self._table.stars.rows_of(self._tic)
+        return _stars, (names, numbers)
 
 
 def _stars(names: Iterable[str], numbers: FloatArray) -> tuple[Neighbour, ...]:
@@ -157,6 +126,9 @@ def read_neighbours(path: str | Path, *, keep_going: bool = False) -> NeighbourT
     CatalogError
         The file is not such a table, or has bad rows; all of them are listed with their lines.
     """
+    plain = plain_stars(Path(path))
+    if plain is not None and len(plain.tic):
+        return NeighbourTable(Path(path), sha256_of_file(Path(path)), plain)
     table = open_table(path, (NEIGHBOURS,), "neighbour table")
     blocks: list[_Block] = []
     bad: list[tuple[int, str]] = []
@@ -174,7 +146,8 @@ def read_neighbours(path: str | Path, *, keep_going: bool = False) -> NeighbourT
         raise bad_rows_error(table, "neighbour table", sorted(bad), total, advice)
     order = np.flatnonzero(sound)[np.argsort(tic[sound], kind="stable")]
     note = _note(table, sorted(bad), int(np.isnan(numbers[order][:, _NUMBERS.index("tmag")]).sum()))
-    return NeighbourTable(table.path, table.sha256, tic[order], name[order], numbers[order], note)
+    stars = StarStore([(tic[order], name[order].tolist(), numbers[order])], len(_NUMBERS))
+    return NeighbourTable(table.path, table.sha256, stars, note)
 
 
 def _note(table: Table, bad: Sequence[tuple[int, str]], n_without_tmag: int) -> str:
@@ -204,13 +177,13 @@ def _plain_block(rows: Sequence[tuple[int, Sequence[Cell]]], table: Table) -> _B
         tic = np.array([tic_number(cell) for cell in cells["tic"]], dtype=np.int64)
         names = [source_name(cell) for cell in cells["source_id"]]
         columns = [
-            np.array([float(cell) for cell in cells[ours]]) if ours in cells else np.full(len(rows), _WHEN_EMPTY[ours])
+            np.array([float(cell) for cell in cells[ours]]) if ours in cells else np.full(len(rows), WHEN_EMPTY[ours])
             for ours in _NUMBERS
         ]
     except (TypeError, ValueError):
         return None
     numbers = np.column_stack(columns)
-    in_range = bool(np.all((numbers >= _LOW) & (numbers <= _HIGH)))
+    in_range = bool(np.all((numbers >= LOW) & (numbers <= HIGH)))
     if not in_range or any(map(is_missing, names)):
         return None
     numbers[:, 0] %= 360.0
@@ -245,14 +218,14 @@ def _star(row: Sequence[Cell], table: Table) -> tuple[dict[str, object], list[st
 
 
 def read_star(cells: Mapping[str, Cell], called: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """Values of a star's fields, with those that are left out as `_WHEN_EMPTY` says, and everything that is wrong.
+    """Values of a star's fields, with those that are left out as `WHEN_EMPTY` says, and everything that is wrong.
 
     Parameters
     ----------
     cells : mapping of field to what is written there; those of no use are not looked at
     called : mapping of field to what its writer calls it, for messages
     """
-    values: dict[str, object] = dict(_WHEN_EMPTY)
+    values: dict[str, object] = dict(WHEN_EMPTY)
     problems = []
     for ours, cell in cells.items():
         if ours not in _PARSERS:
@@ -262,7 +235,7 @@ def read_star(cells: Mapping[str, Cell], called: Mapping[str, str]) -> tuple[dic
                 values[ours] = _PARSERS[ours](cell)
             except ValueError as problem:
                 problems.append(f"{called[ours]} {problem}")
-        elif ours not in _WHEN_EMPTY:
+        elif ours not in WHEN_EMPTY:
             problems.append(f"{called[ours]} is missing")
     return values, problems
 

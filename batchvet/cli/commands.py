@@ -228,7 +228,6 @@ def status(run: RunDirectory, as_json: Json = False, quiet: Quiet = False, verbo
 @app.command()
 def show(run: RunDirectory, toi: Toi, as_json: Json = False) -> None:
     """Print one candidate: verdict, hosts and sectors in words on a terminal, JSON sector by sector elsewhere."""
-    from batchvet.cli.candidate import print_candidate
     from batchvet.results.reader import RunResults
     from batchvet.results.views import show as shown
 
@@ -236,6 +235,8 @@ def show(run: RunDirectory, toi: Toi, as_json: Json = False) -> None:
     if as_json or not sys.stdout.isatty():
         print_json(shown(results, toi))
     else:
+        from batchvet.cli.candidate import print_candidate
+
         print_candidate(results, toi)
 
 

@@ -11,8 +11,6 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt, stop_when_event_set
-from tenacity.wait import wait_exponential, wait_random
 
 import batchvet
 from batchvet.errors import ArchiveError
@@ -86,6 +84,15 @@ class Host:
         ArchiveError
             The answer is no, or there was none in the last attempt either.
         """
+        from tenacity import (
+            Retrying,
+            retry_if_exception_type,
+            sleep_using_event,
+            stop_after_attempt,
+            stop_when_event_set,
+        )
+        from tenacity.wait import wait_exponential, wait_random
+
         retrying = Retrying(
             retry=retry_if_exception_type(PassingFault),
             stop=stop_after_attempt(self.politeness.attempts) | stop_when_event_set(self._closed),

@@ -4,45 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import io
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchvet.arrays import IntegerArray
 from batchvet.errors import CacheError, StampError, StorageError
 from batchvet.pixels.entry import StampKey, check_seal, decode, encode, read_attributes
-from batchvet.pixels.index_file import decode_records, encode_records
+from batchvet.pixels.entry_table import CacheEntry as CacheEntry
+from batchvet.pixels.entry_table import EntryTable
+from batchvet.pixels.index_file import decode_table, encode_table, schema_of
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.storage import Listed, Storage
 from batchvet.pixels.storage_location import open_storage
 
 Found = TypeVar("Found")
+FluxErr = Literal["summary", "full"]  #: what is kept of FLUX_ERR
 
 SUFFIX = ".zarr.zip"
 INDEX = "index.parquet"
-
-
-@dataclass(frozen=True)
-class CacheEntry:
-    """What the index knows of one stamp."""
-
-    tic: int
-    sector: int
-    cadence_s: int  #: s, rounded
-    size: int  #: bytes of the entry
-    version: int  #: of the entry's file, changes when it is replaced
-    n_cadences: int
-    camera: int
-    ccd: int
-    source: str  #: file or address that it was made from
-    source_size: int  #: bytes
-    source_mtime_ns: int
-    source_sha256: str
-
-    @property
-    def key(self) -> StampKey:
-        return StampKey(self.tic, self.sector, self.cadence_s)
 
 
 @dataclass(frozen=True)
@@ -60,6 +47,9 @@ class Cache:
     ----------
     location : path, ``s3://bucket/prefix``, or Storage
         A directory is made when first written to; a bucket must be there.
+    flux_err : "summary" or "full"
+        What entries written from now on keep of FLUX_ERR: its mean square in every pixel over 64 stretches of the
+        sector, which is all that the checks take, or every cadence too.
 
     Raises
     ------
@@ -67,8 +57,9 @@ class Cache:
         An address that cannot be used.
     """
 
-    def __init__(self, location: str | Path | Storage) -> None:
+    def __init__(self, location: str | Path | Storage, flux_err: FluxErr = "summary") -> None:
         self.storage: Storage = open_storage(location) if isinstance(location, str | Path) else location
+        self.flux_err = flux_err
 
     @property
     def location(self) -> str:
@@ -87,7 +78,7 @@ class Cache:
         if stamp.tic <= 0 or stamp.sector <= 0:
             raise CacheError(f"{stamp.source}: a stamp without TIC or sector cannot be cached")
         key = StampKey.of(stamp)
-        content = encode(stamp, source_size, source_mtime_ns)
+        content = encode(stamp, source_size, source_mtime_ns, whole_errors=self.flux_err == "full")
 
         def check(written: bytes) -> None:
             if written != content:
@@ -110,6 +101,10 @@ class Cache:
         return stamp
 
     def index(self) -> dict[StampKey, CacheEntry]:
+        """All entries, as :meth:`entries`."""
+        return {entry.key: entry for entry in self.entries()}
+
+    def entries(self) -> EntryTable:
         """All entries. What is listed counts; the index file only saves opening each one.
 
         Entries that cannot be opened are left out: :meth:`verify` names them.
@@ -119,22 +114,22 @@ class Cache:
         StorageError
             The place cannot be reached or refuses, as in every method.
         """
-        known = {entry.key.name: entry for entry in self._read_index()}
-        entries: dict[StampKey, CacheEntry] = {}
-        unknown: list[Listed] = []
+        known = self._read_index()
+        names: list[str] = []
+        size, version = array("q"), array("q")
         for listed in self.storage.list(SUFFIX):
-            entry = known.get(listed.name)
-            if entry is None or (entry.size, entry.version) != (listed.size, listed.version):
-                unknown.append(listed)
-            else:
-                entries[entry.key] = entry
-        for entry in self._each(self._open_entry, unknown):
-            if entry is not None:
-                entries[entry.key] = entry
-        if entries != {entry.key: entry for entry in known.values()}:
+            names.append(listed.name)
+            size.append(listed.size)
+            version.append(listed.version)
+        row = _rows_of_known(known, names, size, version)
+        unknown = [Listed(names[n], size[n], version[n]) for n in np.flatnonzero(row < 0).tolist()]
+        found = [entry for entry in self._each(self._open_entry, unknown) if entry is not None]
+        rows = pa.concat_tables([known.take(row[row >= 0]), EntryTable.of_entries(found).rows])
+        entries = EntryTable(rows)
+        if found or len(entries) != known.num_rows:
             # who may read but not write can do without the index file: it takes longer
             with contextlib.suppress(StorageError):
-                self._write_index(entries.values())
+                self._write_index(entries.rows)
         return entries
 
     def is_one(self) -> bool:
@@ -143,7 +138,7 @@ class Cache:
 
     def reindex(self) -> dict[StampKey, CacheEntry]:
         """Forget the index file and make it anew from the entries."""
-        self._write_index([])
+        self._write_index(schema_of(CacheEntry).empty_table())
         return self.index()
 
     def verify(self, progress: Callable[[int], None] | None = None) -> tuple[int, list[Damage]]:
@@ -196,17 +191,28 @@ class Cache:
             return None
         return entry
 
-    def _read_index(self) -> list[CacheEntry]:
+    def _read_index(self) -> pa.Table:
         try:
-            return decode_records(CacheEntry, self.storage.read(INDEX))
+            return decode_table(CacheEntry, self.storage.read(INDEX))
         except StorageError:
             raise
-        except CacheError:
-            return []  # missing, of another version or damaged: it is rebuilt
+        except CacheError:  # missing, of another version or damaged: it is rebuilt
+            return schema_of(CacheEntry).empty_table()
 
-    def _write_index(self, entries: Iterable[CacheEntry]) -> None:
-        content = encode_records(CacheEntry, sorted(entries, key=lambda entry: entry.key))
-        self.storage.put(INDEX, content, lambda written: None, replace=True)
+    def _write_index(self, rows: pa.Table) -> None:
+        self.storage.put(INDEX, encode_table(rows), lambda written: None, replace=True)
+
+
+def _rows_of_known(known: pa.Table, names: list[str], size: array[int], version: array[int]) -> IntegerArray:
+    """Of each listed object its row in the index; -1 where that does not know it, or knows another version."""
+    columns = (known[name].to_pylist() for name in ("tic", "sector", "cadence_s"))
+    known_names = [StampKey(*key).name for key in zip(*columns, strict=True)]
+    place: Any = pc.index_in(pa.array(names, pa.string()), value_set=pa.array(known_names, pa.string()))
+    row = np.asarray(place.fill_null(-1).to_numpy(), dtype=np.int64)
+    if known.num_rows:
+        for column, here in (("size", size), ("version", version)):
+            row[np.asarray(known[column].to_numpy())[row] != np.frombuffer(here, dtype=np.int64)] = -1
+    return row
 
 
 def _entry(listed: Listed, attributes: dict[str, Any]) -> CacheEntry:

@@ -1,9 +1,4 @@
-"""One cache entry: a stamp as an immutable zarr v3 group in one zip file, and back again, strictly.
-
-Measured on the flux of WASP-126 in sector 1 (20,076 x 11 x 11, one core; ``scripts/benchmark.py codecs``): pixels
-stored along time and bit-shuffled before zstd take 6.9 MB and read in 6.5 ms, against 8.0 MB and 5.5 ms by cadence,
-8.1 MB and 8.9 ms for plain zstd, 7.1 MB and 5.0 ms for lz4.
-"""
+"""One cache entry: a stamp as an immutable zarr v3 group in one zip file, and back again, strictly."""
 
 from __future__ import annotations
 
@@ -11,26 +6,23 @@ import hashlib
 import io
 import json
 import math
-import warnings
+import struct
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.buffer.cpu import Buffer
-from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec
-from zarr.storage import MemoryStore
 
 from batchvet.errors import CacheError
-from batchvet.pixels.stamp import MOST_BYTES, Stamp
-
-if TYPE_CHECKING:
-    from zarr.abc.buffer import Buffer as AnyBuffer
+from batchvet.pixels import entry_arrays
+from batchvet.pixels.entry_arrays import Archive
+from batchvet.pixels.error_summary import ErrorSummary
+from batchvet.pixels.stamp import Stamp
 
 FORMAT = "batchvet-stamp"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  #: 1 had no summary of FLUX_ERR; it is read too
+_VERSIONS_READ = (1, 2)
 
 _SCALARS = (
     "tic",
@@ -46,12 +38,8 @@ _SCALARS = (
     "pmdec",
     "tmag",
 )
-#: What every entry says.
-_ATTRIBUTES = {
-    *_SCALARS,
-    *("arrays", "flags", "n_cadences", "source", "source_mtime_ns", "source_sha256", "source_size", "wcs_header"),
-}
 _ARRAYS = ("time", "flux", "flux_err", "quality", "cadenceno", "pos_corr", "aperture")
+_SUMMARY = "flux_err_mean_square"  #: array of an entry: (e-/s)², [stretch, row, col]
 _SEAL, _SEAL_DIGITS = b"sha256 ", 64  #: comment of the zip file: the sum of all bytes before its digits
 _EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)  #: fixed, so that the same stamp gives the same bytes
 
@@ -74,7 +62,7 @@ class StampKey:
         return cls(stamp.tic, stamp.sector, max(1, round(stamp.cadence_s)))
 
 
-def encode(stamp: Stamp, source_size: int = 0, source_mtime_ns: int = 0) -> bytes:
+def encode(stamp: Stamp, source_size: int = 0, source_mtime_ns: int = 0, *, whole_errors: bool = False) -> bytes:
     """Bytes of the cache entry of `stamp`; the same stamp gives the same bytes.
 
     Parameters
@@ -82,8 +70,16 @@ def encode(stamp: Stamp, source_size: int = 0, source_mtime_ns: int = 0) -> byte
     stamp : Stamp
     source_size, source_mtime_ns : int
         Of the file that it was read from, to see later whether that has changed.
+    whole_errors : bool
+        Whether FLUX_ERR is kept cadence by cadence, beside its summary, which always is.
     """
-    members: dict[str, AnyBuffer] = {}
+    arrays: dict[str, NDArray[Any]] = {
+        name: getattr(stamp, name)
+        for name in _ARRAYS
+        if getattr(stamp, name) is not None and (whole_errors or name != "flux_err")
+    }
+    if stamp.errors is not None:
+        arrays[_SUMMARY] = stamp.errors.mean_square
     attributes = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -95,18 +91,31 @@ def encode(stamp: Stamp, source_size: int = 0, source_mtime_ns: int = 0) -> byte
         "source_size": source_size,
         "source_mtime_ns": source_mtime_ns,
         "n_cadences": int(stamp.time.size),
-        "arrays": [name for name in _ARRAYS if getattr(stamp, name) is not None],
+        "arrays": list(arrays),
     }
-    group = zarr.create_group(MemoryStore(members), zarr_format=3, attributes=attributes)
-    for name in attributes["arrays"]:
-        _write_array(group, name, np.ascontiguousarray(getattr(stamp, name)))
+    members = {"zarr.json": _json({"attributes": attributes, "zarr_format": 3, "node_type": "group"})}
+    for name, values in arrays.items():
+        members[f"{name}/zarr.json"] = _json(entry_arrays.metadata(values))
+        members[entry_arrays.chunk_name(name, values.ndim)] = entry_arrays.encoded(values)
+    return _sealed(members)
+
+
+def _sealed(members: dict[str, bytes]) -> bytes:
+    """A zip file of the members, its comment the sum of all that comes before."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for member in sorted(members):
-            archive.writestr(zipfile.ZipInfo(member, _EPOCH_OF_ZIP), members[member].to_bytes())
+            archive.writestr(zipfile.ZipInfo(member, _EPOCH_OF_ZIP), members[member])
         archive.comment = _SEAL + b"0" * _SEAL_DIGITS
-    sealed = file.getvalue()[:-_SEAL_DIGITS]
-    return sealed + hashlib.sha256(sealed).hexdigest().encode()
+    with file.getbuffer() as whole:
+        digest = hashlib.sha256(whole[:-_SEAL_DIGITS]).hexdigest()
+    file.seek(-_SEAL_DIGITS, io.SEEK_END)
+    file.write(digest.encode())
+    return file.getvalue()
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=2, allow_nan=False).encode()
 
 
 def check_seal(content: bytes, name: str) -> None:
@@ -116,7 +125,7 @@ def check_seal(content: bytes, name: str) -> None:
     ------
     CacheError
     """
-    if hashlib.sha256(content[:-_SEAL_DIGITS]).hexdigest().encode() != content[-_SEAL_DIGITS:]:
+    if hashlib.sha256(memoryview(content)[:-_SEAL_DIGITS]).hexdigest().encode() != content[-_SEAL_DIGITS:]:
         raise CacheError(f"{name}: not as it was written; {_MEND}")
 
 
@@ -129,7 +138,7 @@ def decode(content: bytes, name: str, *, with_errors: bool = True) -> Stamp:
     name : str
         Where it was read from, for messages.
     with_errors : bool
-        Whether FLUX_ERR is needed; half the reading time is saved when not.
+        Whether FLUX_ERR is wanted cadence by cadence, where the entry has it; its summary always comes.
 
     Raises
     ------
@@ -137,29 +146,37 @@ def decode(content: bytes, name: str, *, with_errors: bool = True) -> Stamp:
         Not a cache entry, of another format version, a chunk missing, or a checksum that does not match.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            attributes = _attributes(archive, name)
-            wanted = [a for a in attributes["arrays"] if with_errors or a != "flux_err"]
-            arrays: dict[str, Any] = dict(_read_arrays(archive, wanted, name))
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        EOFError,
-        NotImplementedError,
-    ) as error:
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            archive = Archive.of(content, file)
+            attributes = _attributes(file, name)
+            arrays = _read_arrays(archive, attributes, name, with_errors=with_errors)
+            scalars = {key: _number(attributes[key]) for key in _SCALARS}
+            return Stamp(
+                **scalars,
+                wcs_header=attributes["wcs_header"],
+                flags=tuple(attributes["flags"]),
+                source=attributes["source"],
+                sha256=attributes["source_sha256"],
+                **arrays,
+            )
+    except _DAMAGE as error:
         raise _damaged(name, error) from error
-    scalars = {key: _number(attributes[key]) for key in _SCALARS}
-    return Stamp(
-        **scalars,
-        wcs_header=attributes["wcs_header"],
-        flags=tuple(attributes["flags"]),
-        source=attributes["source"],
-        sha256=attributes["source_sha256"],
-        **arrays,
-    )
+
+
+def _read_arrays(archive: Archive, attributes: dict[str, Any], name: str, *, with_errors: bool) -> dict[str, Any]:
+    """What a stamp has of arrays; of an entry of version 1 the summary is made now."""
+    present: Iterable[str] = attributes["arrays"]
+    skipped = "flux_err" if _SUMMARY in present and not with_errors else ""
+    arrays: dict[str, Any] = {
+        each: entry_arrays.decoded(archive, each, name, _MEND) for each in present if each != skipped
+    }
+    summary = arrays.pop(_SUMMARY, None)
+    if summary is not None:
+        arrays["summary"] = ErrorSummary.read(summary, len(arrays["time"]))
+    elif "flux_err" in arrays:
+        arrays["summary"] = ErrorSummary.of(arrays["flux_err"], arrays["quality"])
+        arrays["flux_err"] = arrays["flux_err"] if with_errors else None
+    return arrays
 
 
 def read_attributes(file: BinaryIO, name: str) -> dict[str, Any]:
@@ -167,73 +184,33 @@ def read_attributes(file: BinaryIO, name: str) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(file) as archive:
             return _attributes(archive, name)
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise _damaged(name, error) from error
 
 
-def _write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
-    image_series = values.ndim == 3
-    created = group.create_array(
-        name,
-        shape=values.shape,
-        dtype=values.dtype,
-        chunks=tuple(max(1, n) for n in values.shape),
-        # along time neighbouring values are alike, so a pixel's series is kept together
-        filters=[TransposeCodec(order=(1, 2, 0))] if image_series else None,
-        compressors=[
-            BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=values.dtype.itemsize),
-            Crc32cCodec(),
-        ],
-        fill_value=0,
-        config={"write_empty_chunks": True},
-    )
-    created[...] = values
-
-
 def _attributes(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-        raise zipfile.BadZipFile("a member is packed")
     attributes: dict[str, Any] = json.loads(archive.read("zarr.json"))["attributes"]
     if attributes.get("format") != FORMAT:
         raise CacheError(f"{name}: not a batchvet cache entry; move it out of the cache")
-    if attributes["format_version"] != FORMAT_VERSION:
+    if attributes["format_version"] not in _VERSIONS_READ:
         raise CacheError(
-            f"{name}: format version {attributes['format_version']}, this program reads {FORMAT_VERSION}; "
-            "delete the entry and ingest again"
+            f"{name}: format version {attributes['format_version']}, this program reads 1 and {FORMAT_VERSION}; "
+            "delete the entry and run 'batchvet ingest' again"
         )
-    if lacking := sorted(_ATTRIBUTES - attributes.keys()):
-        raise ValueError(f"does not say {', '.join(lacking)}")
     return attributes
 
 
-def _read_arrays(archive: zipfile.ZipFile, wanted: list[str], name: str) -> dict[str, NDArray[Any]]:
-    present = set(archive.namelist())
-    members = {"zarr.json": archive.read("zarr.json")}
-    for array in wanted:
-        metadata = archive.read(f"{array}/zarr.json")
-        shape = json.loads(metadata)["shape"]
-        if math.prod(shape) > MOST_BYTES // 8:
-            raise ValueError(f"{array} would be of {math.prod(shape)} values")
-        chunk = "/".join([array, "c", *["0"] * len(shape)])
-        if chunk not in present:
-            raise CacheError(f"{name}: chunk {chunk} is missing; {_MEND}")
-        members[f"{array}/zarr.json"] = metadata
-        members[chunk] = archive.read(chunk)
-    buffers: dict[str, AnyBuffer] = {key: Buffer.from_bytes(value) for key, value in members.items()}
-    store = MemoryStore(buffers)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        group = zarr.open_group(store, mode="r", zarr_format=3)
-        return {array: _values(group, array) for array in wanted}
-
-
-def _values(group: zarr.Group, name: str) -> NDArray[Any]:
-    array = group[name]
-    if not isinstance(array, zarr.Array):
-        raise ValueError(f"{name} is not an array")
-    return np.asarray(array[...])
-
-
+#: What reading a damaged entry may raise.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    EOFError,
+    NotImplementedError,
+    struct.error,
+)
 _MEND = "delete it and run 'batchvet ingest' again, or 'batchvet cache verify' to see all that are damaged"
 
 

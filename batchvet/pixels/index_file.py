@@ -24,13 +24,24 @@ def encode_records(kind: type[Record], records: Iterable[Record]) -> bytes:
     """A Parquet file with a row for each record; `kind` is a dataclass of str, int and float fields."""
     records = list(records)
     columns = {f.name: [getattr(record, f.name) for record in records] for f in fields(kind)}
+    return encode_table(pa.table(columns, schema=schema_of(kind)))
+
+
+def encode_table(rows: pa.Table) -> bytes:
+    """The same of records that are columns already."""
     file = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=_schema(kind)), file, compression="zstd", write_page_checksum=True)
+    pq.write_table(rows, file, compression="zstd", write_page_checksum=True)
     return file.getvalue()
 
 
 def decode_records(kind: type[Record], content: bytes) -> list[Record]:
-    """The records of a file.
+    """The records of a file. Raises as :func:`decode_table`."""
+    columns: dict[str, Any] = decode_table(kind, content).to_pydict()
+    return [kind(*row) for row in zip(*columns.values(), strict=True)]
+
+
+def decode_table(kind: type[Record], content: bytes) -> pa.Table:
+    """The records of a file, as columns.
 
     Raises
     ------
@@ -39,13 +50,14 @@ def decode_records(kind: type[Record], content: bytes) -> list[Record]:
     """
     try:
         table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
-        if not table.schema.equals(_schema(kind)):  # the header has no checksum: a flipped bit makes bytes of words
+        if not table.schema.equals(schema_of(kind)):  # the header has no checksum: a flipped bit makes bytes of words
             raise ValueError(f"its columns are {table.schema.names}")
-        columns: dict[str, Any] = table.to_pydict()
-        return [kind(*row) for row in zip(*columns.values(), strict=True)]
+        table.validate(full=True)  # a word that is no text
+        return table
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CacheError("damaged index, or one of another version; it is made anew") from error
 
 
-def _schema(kind: type[Record]) -> pa.Schema:
+def schema_of(kind: type[Record]) -> pa.Schema:
+    """Columns of a kind of records."""
     return pa.schema([pa.field(f.name, _ARROW[str(f.type)], nullable=False) for f in fields(kind)])

@@ -12,6 +12,8 @@ import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray, IntegerArray
 from batchvet.catalog.candidate import julian_year, move
+from batchvet.pixels.error_summary import ErrorSummary
+from batchvet.pixels.series import by_pixel, images_of
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -40,6 +42,7 @@ class Stamp:
     aperture: IntegerArray  #: SPOC aperture bits, 2 = in the optimal aperture, [row, col]
     wcs_header: Mapping[str, Any]  #: FITS keywords of a two-axis celestial WCS, CRPIX 1-based in the stamp
     flux_err: Float32Array | None = None  #: e-/s, [cadence, row, col]; None when it was not read
+    summary: ErrorSummary | None = field(default=None, repr=False)  #: of FLUX_ERR, as a cache keeps it
     pos_corr: Float32Array | None = None  #: pixels, (column, row), [cadence, 2]; None when absent
     column: int = 0  #: CCD column of pixel [0, 0], as the file counts; 0 when unknown
     row: int = 0  #: CCD row of pixel [0, 0], as the file counts; 0 when unknown
@@ -57,21 +60,33 @@ class Stamp:
         """Rows and columns."""
         return self.flux.shape[1], self.flux.shape[2]
 
+    @cached_property
+    def series(self) -> Float32Array:
+        """The light curves of the pixels, each contiguous, as a cache entry has them; e-/s, [row * col, cadence]."""
+        return by_pixel(self.flux).reshape(-1, len(self.flux))
+
     @property
     def exposure_days(self) -> float:
         """Length of a cadence, days."""
         return self.cadence_s / 86400.0
 
-    @property
+    @cached_property
     def mid_time(self) -> float:
         """Middle of the observed time span, BTJD days; NaN when no cadence has a time."""
         finite = self.time[np.isfinite(self.time)]
         return float(0.5 * (finite.min() + finite.max())) if finite.size else math.nan
 
-    @property
+    @cached_property
     def epoch(self) -> float:
         """Julian year of the middle of the sector, for proper motions."""
         return julian_year(self.mid_time)
+
+    @cached_property
+    def errors(self) -> ErrorSummary | None:
+        """What FLUX_ERR is, stretch by stretch; None where the file has none."""
+        if self.summary is not None or self.flux_err is None:
+            return self.summary
+        return ErrorSummary.of(self.flux_err, self.quality)
 
     @cached_property
     def wcs(self) -> WCS:
@@ -101,9 +116,10 @@ class Stamp:
         return replace(
             self,
             time=self.time[cadences],
-            flux=self.flux[cadences],
+            flux=images_of(self.flux, cadences),
             quality=self.quality[cadences],
             cadenceno=self.cadenceno[cadences],
-            flux_err=None if self.flux_err is None else self.flux_err[cadences],
+            flux_err=None if self.flux_err is None else images_of(self.flux_err, cadences),
+            summary=None if self.summary is None else self.summary.select(cadences),
             pos_corr=None if self.pos_corr is None else self.pos_corr[cadences],
         )

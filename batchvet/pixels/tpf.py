@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from batchvet.arrays import Float32Array, FloatArray, IntegerArray
 from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
 from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, understood, unpack
+from batchvet.pixels.series import by_pixel
 from batchvet.pixels.stamp import Stamp
 from batchvet.vocabulary import ErrorKind, Flag
 
+if TYPE_CHECKING:
+    from astropy.io import fits
+
 BTJD_ZERO = 2457000.0  #: BJD of BTJD 0
+_BLOCK = 256  #: cadences that are turned at a time: they stay in the processor's cache
 
 
 def read_tpf(path: str | Path) -> Stamp:
@@ -57,30 +62,50 @@ def _stamp(content: bytes, sha256: str, path: str | Path) -> Stamp:
     hdus, checksums_match = open_fits(content, path)
     with understood(path), hdus:
         flags = () if checksums_match else (Flag.CHECKSUM_MISMATCH,)
-        return stamp_of_hdus(hdus, path, sha256=sha256, flags=flags)
+        return stamp_of_hdus(hdus, path, content=content, sha256=sha256, flags=flags)
 
 
-def stamp_of_hdus(hdus: fits.HDUList, path: str | Path, *, sha256: str = "", flags: tuple[str, ...] = ()) -> Stamp:
-    """The stamp of an open target pixel file, all its cadences. Raises as :func:`read_tpf`."""
+def stamp_of_hdus(
+    hdus: fits.HDUList,
+    path: str | Path,
+    *,
+    content: bytes | None = None,
+    sha256: str = "",
+    flags: tuple[str, ...] = (),
+) -> Stamp:
+    """The stamp of an open target pixel file, all its cadences. Raises as :func:`read_tpf`.
+
+    Parameters
+    ----------
+    hdus : HDUList
+    path : path
+        Where it comes from, for messages.
+    content : bytes, optional
+        Of the file that `hdus` was opened from, unpacked.
+    sha256 : str
+        Of the file as it is on disk.
+    flags : tuple of str
+        What is known of it already.
+    """
     primary = hdus[0].header
     identity = checked_identity(path, primary)
     if identity.sector is None:
         raise StampError(f"{path}: neither header nor name gives a sector", kind=ErrorKind.LAYOUT)
-    table = _pixel_table(hdus, path)
-    flux_column = table.columns.names.index("FLUX") + 1
+    hdu = _pixel_table(hdus, path)
+    table, header = _Table.of(hdu, content), hdu.header
+    flux_column = hdu.columns.names.index("FLUX") + 1
     flux = _cube(table, "FLUX", path)
-    if not np.isfinite(flux).any():
+    if not any(np.isfinite(pixel).any() for pixel in by_pixel(flux).reshape(-1, len(flux))):
         raise StampError(f"{path}: no pixel has a finite flux in any cadence", kind=ErrorKind.NO_PIXELS)
     n_cadences, rows, cols = flux.shape
     time = _time(table)
     aperture_header, aperture = _aperture(hdus, (rows, cols), path)
     wcs_header = wcs_keywords.agreed(
-        wcs_keywords.from_flux_column(table.header, flux_column),
+        wcs_keywords.from_flux_column(header, flux_column),
         wcs_keywords.from_aperture(aperture_header),
         (rows, cols),
         str(path),
     )
-    header = table.header
     if _includes_background(primary, header):
         flags += (Flag.BACKGROUND_INCLUDED,)
     return Stamp(
@@ -91,7 +116,7 @@ def stamp_of_hdus(hdus: fits.HDUList, path: str | Path, *, sha256: str = "", fla
         cadence_s=cadence_seconds(time, header),
         time=time,
         flux=flux,
-        flux_err=_cube(table, "FLUX_ERR", path) if "FLUX_ERR" in table.columns.names else None,
+        flux_err=_cube(table, "FLUX_ERR", path) if "FLUX_ERR" in table else None,
         quality=_column(table, "QUALITY", np.int32, n_cadences, default=0),
         cadenceno=_column(table, "CADENCENO", np.int32, n_cadences, default=None),
         pos_corr=_pos_corr(table),
@@ -126,40 +151,71 @@ def cadence_seconds(time: FloatArray, header: fits.Header) -> float:
 
 
 def _pixel_table(hdus: fits.HDUList, path: str | Path) -> fits.BinTableHDU:
+    from astropy.io import fits
+
     for hdu in hdus:
         if isinstance(hdu, fits.BinTableHDU) and {"TIME", "FLUX"} <= set(hdu.columns.names):
-            if len(hdu.data) == 0:
+            if hdu.header["NAXIS2"] == 0:
                 raise StampError(f"{path}: its pixel table has no cadence; fetch it again", kind=ErrorKind.NO_CADENCES)
             return hdu
     raise StampError(f"{path}: no table with TIME and FLUX, so not a target pixel file", kind=ErrorKind.LAYOUT)
 
 
-def _cube(table: fits.BinTableHDU, name: str, path: str | Path) -> Float32Array:
-    cube = np.ascontiguousarray(table.data[name], dtype=np.float32)
+@dataclass(frozen=True)
+class _Table:
+    """The pixel table, and its rows as they lie in the file: astropy would copy all of them, several times."""
+
+    hdu: fits.BinTableHDU
+    rows: NDArray[Any]
+
+    @classmethod
+    def of(cls, hdu: fits.BinTableHDU, content: bytes | None) -> _Table:
+        """Out of the file's bytes; None: the HDU is open in memory, and may have been changed there."""
+        dtype = hdu.columns.dtype.newbyteorder(">")
+        if content is None or dtype.itemsize != hdu.header["NAXIS1"]:
+            return cls(hdu, hdu.data.view(np.ndarray))
+        return cls(hdu, np.ndarray(hdu.header["NAXIS2"], dtype, content, hdu.fileinfo()["datLoc"]))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.hdu.columns.names
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """A column; by astropy's way where its values are scaled."""
+        column = self.hdu.columns[name]
+        if any(getattr(column, how) not in (None, "") for how in ("bscale", "bzero")):
+            return np.asarray(self.hdu.data[name])
+        return self.rows[name]
+
+
+def _cube(table: _Table, name: str, path: str | Path) -> Float32Array:
+    cube = table[name]
     if cube.ndim != 3 or 0 in cube.shape:
         raise StampError(f"{path}: {name} is not an image per cadence (shape {cube.shape})", kind=ErrorKind.LAYOUT)
-    return cube
+    series = np.empty((*cube.shape[1:], len(cube)), dtype=np.float32)  # as the checks and the cache want it
+    for start in range(0, len(cube), _BLOCK):
+        series[:, :, start : start + _BLOCK] = cube[start : start + _BLOCK].astype(np.float32).transpose(1, 2, 0)
+    return series.transpose(2, 0, 1)
 
 
-def _time(table: fits.BinTableHDU) -> FloatArray:
+def _time(table: _Table) -> FloatArray:
     """BTJD, whatever reference the file states; zero, as some early files have it, means no time."""
-    time = np.array(table.data["TIME"], dtype=np.float64)
-    reference = _number(table.header.get("BJDREFI")) + (_number(table.header.get("BJDREFF")) or 0.0)
+    time = np.array(table["TIME"], dtype=np.float64)
+    reference = _number(table.hdu.header.get("BJDREFI")) + (_number(table.hdu.header.get("BJDREFF")) or 0.0)
     time[time == 0] = np.nan
     return time + (reference - BTJD_ZERO) if math.isfinite(reference) and reference != BTJD_ZERO else time
 
 
-def _column(table: fits.BinTableHDU, name: str, dtype: type, n_cadences: int, *, default: int | None) -> NDArray[Any]:
-    if name in table.columns.names:
-        return np.ascontiguousarray(table.data[name], dtype=dtype)
+def _column(table: _Table, name: str, dtype: type, n_cadences: int, *, default: int | None) -> NDArray[Any]:
+    if name in table:
+        return np.ascontiguousarray(table[name], dtype=dtype)
     return np.arange(n_cadences, dtype=dtype) if default is None else np.full(n_cadences, default, dtype=dtype)
 
 
-def _pos_corr(table: fits.BinTableHDU) -> Float32Array | None:
+def _pos_corr(table: _Table) -> Float32Array | None:
     """POS_CORR1 (column) and POS_CORR2 (row), pixels; None when absent or without a single value."""
-    if not {"POS_CORR1", "POS_CORR2"} <= set(table.columns.names):
+    if "POS_CORR1" not in table or "POS_CORR2" not in table:
         return None
-    pos_corr = np.stack([table.data["POS_CORR1"], table.data["POS_CORR2"]], axis=1).astype(np.float32)
+    pos_corr = np.stack([table["POS_CORR1"], table["POS_CORR2"]], axis=1).astype(np.float32)
     return pos_corr if np.any(np.isfinite(pos_corr) & (pos_corr != 0)) else None
 
 
@@ -171,6 +227,8 @@ def _aperture(hdus: fits.HDUList, shape: tuple[int, int], path: str | Path) -> t
                     f"{path}: aperture {hdu.data.shape} on pixels {shape}; replace the file", kind=ErrorKind.LAYOUT
                 )
             return hdu.header, np.ascontiguousarray(hdu.data, dtype=np.int32)
+    from astropy.io import fits
+
     return fits.Header(), np.zeros(shape, dtype=np.int32)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io.fits import Header
-from astropy.wcs import WCS
 
 from batchvet.errors import StampError
 from batchvet.vocabulary import ErrorKind
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
 
 #: FITS keyword of a two-axis image: keyword of an image that is column {n} of a table (FITS 4.0, table 22).
 _COLUMN_FORM = {
@@ -74,6 +75,9 @@ def _complete(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _corner_distance(first: Mapping[str, Any], second: Mapping[str, Any], shape: tuple[int, int]) -> float:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
     rows, cols = shape
     corners = np.array([[0, 0], [cols - 1, 0], [0, rows - 1], [cols - 1, rows - 1]], dtype=float)
     one, other = (WCS(Header(dict(keywords)), naxis=2) for keywords in (first, second))

@@ -6,19 +6,17 @@ goes on where it stopped. Nothing is kept in memory but names.
 
 from __future__ import annotations
 
-import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from batchvet.results.directory import CANDIDATES, HOSTS, writing
+from batchvet.results.candidate_merge import CandidateFiles, distinct_names, write_sorted
+from batchvet.results.directory import CANDIDATES, HOSTS
 from batchvet.results.parts import as_table, write_table
 from batchvet.results.schema import BARE, CANDIDATES_SCHEMA, HOSTS_SCHEMA
 from batchvet.results.writer import packed, unpacked
@@ -77,11 +75,14 @@ class CandidateRows:
 
     def known(self) -> dict[str, str]:
         """By name what each row was made from, "" where the candidate could not be judged or its stars are lost."""
+        files = CandidateFiles(self._table, self._hosts, self._waiting)
         found: dict[str, str] = {}
         with_stars: set[tuple[Any, Any]] = set()
-        for rows in self._star_tables(["toi", "made_from"]):
-            with_stars.update(zip(rows["toi"].to_pylist(), rows["made_from"].to_pylist(), strict=True))
-        for rows in self._tables(["toi", "made_from", "error_kind", "n_sectors_used"]):
+        for stars in files.hosts():
+            names = distinct_names(stars)
+            with_stars.update(zip(names["toi"].to_pylist(), names["made_from"].to_pylist(), strict=True))
+        for file in files.candidates():
+            rows = file.read(["toi", "made_from", "error_kind", "n_sectors_used"])
             for toi, made_from, error_kind, n_used in zip(*(each.to_pylist() for each in rows.columns), strict=True):
                 holds = (not error_kind or error_kind in FINAL_FAULTS) and (
                     not n_used or (toi, made_from) in with_stars
@@ -108,7 +109,7 @@ class CandidateRows:
         self._last_commit = time.monotonic()
 
     def write(self, wanted: Mapping[str, str]) -> int:
-        """Write the table, sorted, at once, of the rows that are wanted; returns how many could not be judged.
+        """Write the tables, sorted, of the rows that are wanted; returns how many could not be judged.
 
         Parameters
         ----------
@@ -116,73 +117,4 @@ class CandidateRows:
             By name what the row is to be made from.
         """
         self.flush()
-        chosen = [CANDIDATES_SCHEMA.empty_table()]
-        for rows in self._tables(CANDIDATES_SCHEMA.names):
-            names = zip(rows["toi"].to_pylist(), rows["made_from"].to_pylist(), strict=True)
-            chosen.append(rows.filter(pa.array([wanted.get(str(toi)) == made for toi, made in names], pa.bool_())))
-        table = _last_of_each(pa.concat_tables(chosen))
-        judged: list[Any] = table["toi"].to_pylist()
-        made_from: list[Any] = table["made_from"].to_pylist()
-        self._write_hosts(dict(zip(judged, made_from, strict=True)))
-        write_table(self._table, table, CANDIDATES_SCHEMA, self._footer)
-        with writing(self._waiting):
-            shutil.rmtree(self._waiting, ignore_errors=True)
-        return sum(bool(kind) and kind not in FINAL_FAULTS for kind in table["error_kind"].to_pylist())
-
-    def _write_hosts(self, made_from: Mapping[str, str]) -> None:
-        """Write the stars of those candidates, a part for each `_ROWS_PER_PART` candidates; older parts go."""
-        chosen: dict[str, pa.Table] = {}
-        for rows in self._star_tables(HOSTS_SCHEMA.names):
-            for toi, group in _by_candidate(rows):
-                if made_from.get(toi) == group["made_from"][0].as_py():
-                    chosen[toi] = group
-        ordered = [chosen[toi] for toi in made_from if toi in chosen]
-        before = set(self._hosts.glob("part-*.parquet"))
-        for start in range(0, len(ordered), _ROWS_PER_PART):
-            path = self._hosts / f"part-{start // _ROWS_PER_PART:05d}.parquet"
-            write_table(path, pa.concat_tables(ordered[start : start + _ROWS_PER_PART]), HOSTS_SCHEMA, self._footer)
-            before.discard(path)
-        with writing(self._hosts):
-            for path in before:
-                path.unlink(missing_ok=True)
-
-    def _star_tables(self, columns: list[str]) -> Iterator[pa.Table]:
-        """Parts of the table `hosts`, oldest first; one that cannot be read is made anew by judging again."""
-        waiting = self._waiting / HOSTS
-        for path in (*sorted(self._hosts.glob("part-*.parquet")), *sorted(waiting.glob("part-*.parquet"))):
-            try:
-                with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                    rows = file.read(columns).select(columns)
-                yield rows.cast(pa.schema([HOSTS_SCHEMA.field(name) for name in columns]))
-            except (OSError, KeyError, ValueError, pa.ArrowException):
-                continue
-
-    def _tables(self, columns: list[str]) -> Iterator[pa.Table]:
-        """What is there, oldest first; a file that cannot be read, or lacks a column, is made anew by judging again."""
-        for path in (self._table, *sorted(self._waiting.glob("part-*.parquet"))):
-            try:
-                with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                    if not set(CANDIDATES_SCHEMA.names) <= set(file.schema_arrow.names):
-                        continue
-                    rows = file.read(columns).select(columns)
-                yield rows.cast(pa.schema([CANDIDATES_SCHEMA.field(name) for name in columns]))
-            except (OSError, KeyError, ValueError, pa.ArrowException):
-                continue
-
-
-def _by_candidate(rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Successive rows of one candidate."""
-    names: list[Any] = rows["toi"].to_pylist()
-    start = 0
-    for n in range(1, len(names) + 1):
-        if n == len(names) or names[n] != names[start]:
-            yield names[start], rows.slice(start, n - start)
-            start = n
-
-
-def _last_of_each(rows: pa.Table) -> pa.Table:
-    """Of rows, the older first, the last of each candidate, sorted by target and name."""
-    rows = rows.append_column("place", pa.array(range(rows.num_rows), pa.int64()))
-    last = rows.group_by("toi").aggregate([("place", "max")])["place_max"]
-    rows = rows.filter(pc.is_in(rows["place"], value_set=last.combine_chunks()))
-    return rows.sort_by([("tic", "ascending"), ("toi", "ascending")]).drop_columns("place")
+        return write_sorted(CandidateFiles(self._table, self._hosts, self._waiting), wanted, self._footer)

@@ -9,6 +9,7 @@ sees rows missing, as in any run that is not finished, but none twice and none t
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import uuid
@@ -39,16 +40,14 @@ class _Piece:
     start: int
     stop: int
     name: str
-    there: bool  #: whether it is a part as it stands
+    there: str = ""  #: name of the part that it is as it stands, perhaps another; empty when it is to be made
 
 
-def compact(
-    directory: Path, footer: Mapping[str, str], keep: Callable[[str, int], bool] = lambda toi, sector: True
-) -> None:
+def compact(directory: Path, footer: Mapping[str, str], keep: Callable[[str, int], bool] | None = None) -> None:
     """Rewrite the tables as sorted files with the rows to `keep`, given candidate and sector.
 
-    A part that is sorted and whole already is left as it is. Of a row that is there twice the later one counts; one
-    whose image or evidence is lost goes too, so that it is made anew.
+    A part that is sorted and whole already stays as it is, under a name that sorts by target. Of a row
+    that is there twice the later one counts; one whose image or evidence is lost goes too, so that it is made anew.
 
     Raises
     ------
@@ -57,9 +56,11 @@ def compact(
     """
     index = row_index(directory, ("has_image", "has_evidence"))
     lost = lost_rows(directory, index)
-    index = index.only(np.array([name not in lost and keep(*name) for name in index.names], dtype=bool))
+    if lost or keep is not None:
+        wanted = (name not in lost and (keep is None or keep(*name)) for name in index.names)
+        index = index.only(np.fromiter(wanted, bool, len(index)))
     pieces = _pieces(directory, index)
-    if all(piece.there for piece in pieces) and {piece.name for piece in pieces} == set(index.parts):
+    if all(piece.there == piece.name for piece in pieces) and {piece.name for piece in pieces} == set(index.parts):
         return
     swap: dict[str, list[str]] = {table: [] for table in WRITE_ORDER}
     staging = directory / STAGING
@@ -71,8 +72,8 @@ def compact(
         for table in WRITE_ORDER:
             swap[table] += [piece.name] if _merged(directory, index, piece, table, footer) else []
     with writing(staging):
-        sync_directory(staging)
-        sync_directory(directory)
+        for place in (*(staging / table for table in WRITE_ORDER), staging, directory):
+            sync_directory(place)
     write_file(directory / MANIFEST, json.dumps(swap).encode())
     _roll_forward(directory, swap)
 
@@ -80,11 +81,23 @@ def compact(
 def _merged(directory: Path, index: RowIndex, piece: _Piece, table: str, footer: Mapping[str, str]) -> bool:
     """Write a new part where it waits for the swap; whether there is one, new or old."""
     if piece.there:
-        return (directory / table / piece.name).exists()
+        there = directory / table / piece.there
+        if piece.there != piece.name and there.exists():
+            with writing(directory):
+                _linked(there, directory / STAGING / table / piece.name)
+        return there.exists()
     rows = gathered(directory, table, index.between(piece.start, piece.stop))
     if rows.num_rows:
         write_table(directory / STAGING / table / piece.name, rows, TABLES[table], footer)
     return bool(rows.num_rows)
+
+
+def _linked(there: Path, name: Path) -> None:
+    """Give a whole file a second name."""
+    try:
+        os.link(there, name)
+    except OSError:  # a file system that has no such thing, or no room
+        write_file(name, there.read_bytes())
 
 
 def recover(directory: Path) -> None:
@@ -134,16 +147,28 @@ def _roll_forward(directory: Path, swap: Mapping[str, list[str]]) -> None:
 def _pieces(directory: Path, index: RowIndex) -> list[_Piece]:
     """The parts to be: those that can stay, and between them new ones of about the same size."""
     blocks = _blocks(directory, index)
-    if sum(stop - start for start, stop, _ in blocks) < len(index) or len(blocks) < len(index.parts):
-        blocks = [block for block in blocks if block[1] - block[0] >= ROWS_PER_FILE // 2]
+    by_extent = {(start, stop): name for start, stop, name in blocks}
+    large = [block for block in blocks if block[1] - block[0] >= ROWS_PER_FILE // 4]
     pieces: list[_Piece] = []
     edge = 0
-    for start, stop, name in [*blocks, (len(index), len(index), "")]:
-        pieces += _cut(index, edge, start)
+    for start, stop, name in [*large, (len(index), len(index), "")]:
+        if between := by_extent.get((edge, start)):  # a small one that has no other beside it
+            pieces.append(_kept(index, edge, start, between))
+        else:
+            pieces += _cut(index, edge, start)
         if name:
-            pieces.append(_Piece(start, stop, name, there=True))
+            pieces.append(_kept(index, start, stop, name))
         edge = stop
     return pieces
+
+
+def _kept(index: RowIndex, start: int, stop: int, name: str) -> _Piece:
+    """A part that stays, under a name that sorts by target."""
+    return _Piece(start, stop, name if _MERGED.match(name) else _name(index, start), there=name)
+
+
+def _name(index: RowIndex, start: int) -> str:
+    return f"part-{int(index.tic[start]):020d}-{uuid.uuid4().hex[:6]}.parquet"
 
 
 def _blocks(directory: Path, index: RowIndex) -> list[tuple[int, int, str]]:
@@ -155,8 +180,7 @@ def _blocks(directory: Path, index: RowIndex) -> list[tuple[int, int, str]]:
     for number, start, count in zip(numbers, starts, counts, strict=True):
         name, stop = index.parts[int(number)], int(start + count)
         if (
-            _MERGED.match(name)
-            and bool(np.all(part[start:stop] == number))
+            bool(np.all(part[start:stop] == number))
             and bool(np.all(np.diff(row[start:stop]) == 1))
             and count == pq.read_metadata(places[name]).num_rows
             and (start == 0 or tic[start - 1] != tic[start])
@@ -178,10 +202,7 @@ def _cut(index: RowIndex, start: int, stop: int) -> list[_Piece]:
             edge += 1
         if edges[-1] < edge < stop:
             edges.append(edge)
-    return [
-        _Piece(a, b, f"part-{int(tic[a]):020d}-{uuid.uuid4().hex[:6]}.parquet", there=False)
-        for a, b in pairwise([*edges, stop])
-    ]
+    return [_Piece(a, b, _name(index, a)) for a, b in pairwise([*edges, stop])]
 
 
 def _remove(directory: Path) -> None:

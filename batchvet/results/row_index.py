@@ -23,6 +23,7 @@ RowName = tuple[str, int]  #: candidate and sector
 
 _KEY = ("tic", "toi", "sector")
 _OWNED = {"images": "has_image", "evidence": "has_evidence"}  #: a table, and what `sectors` says of it
+_NO_NAMES = pa.table({"toi": pa.array([], pa.string()), "sector": pa.array([], pa.int64())})
 _ORDER: list[tuple[str, Literal["ascending"]]] = [(name, "ascending") for name in (*_KEY, "part", "row")]
 
 
@@ -49,7 +50,7 @@ class RowIndex:
     @property
     def names(self) -> list[RowName]:
         """Of each row, candidate and sector."""
-        return _names(self.rows)
+        return names_of(self.rows)
 
     def only(self, chosen: BoolArray) -> RowIndex:
         """The chosen rows."""
@@ -83,6 +84,27 @@ def row_index(directory: Path, columns: Iterable[str] = ()) -> RowIndex:
     return RowIndex(tuple(parts), rows.filter(pa.array(_last_of_each(rows), pa.bool_())))
 
 
+def places_of(toi: pa.Array[Any], sector: IntegerArray, rows: pa.Table) -> IntegerArray:
+    """Where rows with these names are among those of a table; -1 for one that is not.
+
+    Parameters
+    ----------
+    toi : Arrow array of str
+    sector : array
+        Together the names, of any number of rows.
+    rows : pyarrow.Table
+        With the columns `toi` and `sector`, each name once.
+    """
+    place: Any = pc.index_in(_keys(toi, pa.array(sector)), value_set=_keys(rows["toi"], rows["sector"]))
+    return np.asarray(pc.fill_null(place, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _keys(toi: Any, sector: Any) -> Any:
+    """Names as words."""
+    joined: Any = pc.binary_join_element_wise(toi, pc.cast(sector, pa.string()), "\x1f")
+    return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+
+
 def lost_rows(directory: Path, index: RowIndex) -> dict[RowName, str]:
     """Rows whose image or evidence is gone, with the table that lacks it.
 
@@ -95,14 +117,18 @@ def lost_rows(directory: Path, index: RowIndex) -> dict[RowName, str]:
     lost: dict[RowName, str] = {}
     for table, column in _OWNED.items():
         places = part_files(directory, table)
-        owns = np.array([said is True for said in index.rows[column].to_pylist()], dtype=bool)
+        column_of: Any = index.rows[column]
+        said: Any = pc.fill_null(column_of, False)
+        owns = np.asarray(said.to_numpy(), dtype=bool)
         for number, mine in _by_part(index):
             mine = mine[owns[mine]]
             if mine.size:
                 place = places.get(index.parts[number])
-                there = set(_names(read_part(place, ["toi", "sector"]))) if place is not None else set()
-                names = _names(index.rows.take(mine))
-                lost.update({name: table for name in names if name not in there})
+                there = read_part(place, ["toi", "sector"]) if place is not None else _NO_NAMES
+                rows = index.rows.select(["toi", "sector"]).take(mine)
+                if not rows.equals(there):  # as where nothing is lost and nothing was dropped
+                    found = set(names_of(there))
+                    lost.update({name: table for name in names_of(rows) if name not in found})
     return lost
 
 
@@ -124,9 +150,9 @@ def gathered(directory: Path, table: str, index: RowIndex, columns: Sequence[str
         rows = read_part(place, None if columns is None else list(dict.fromkeys((*columns, "toi", "sector"))))
         if table == "sectors":
             rows = rows.take(index.rows["row"].take(mine))
-        else:
-            wanted = dict(zip(_names(index.rows.take(mine)), mine.tolist(), strict=True))
-            there = [(n, wanted[name]) for n, name in enumerate(_names(rows)) if name in wanted]
+        elif not rows.select(["toi", "sector"]).equals(index.rows.select(["toi", "sector"]).take(mine)):
+            wanted = dict(zip(names_of(index.rows.take(mine)), mine.tolist(), strict=True))
+            there = [(n, wanted[name]) for n, name in enumerate(names_of(rows)) if name in wanted]
             rows = rows.take(np.array([n for n, _ in there], dtype=np.intp))
             mine = np.array([where for _, where in there], dtype=np.intp)
         found.append(rows.select(schema.names).cast(schema))
@@ -142,7 +168,8 @@ def _by_part(index: RowIndex) -> list[tuple[int, IndexArray]]:
     return list(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)) if numbers.size else []
 
 
-def _names(rows: pa.Table) -> list[RowName]:
+def names_of(rows: pa.Table) -> list[RowName]:
+    """Of each row, candidate and sector."""
     toi: list[Any] = rows["toi"].to_pylist()
     sector: list[Any] = rows["sector"].to_pylist()
     return list(zip(toi, sector, strict=True))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from batchvet.results import evidence_rows, star_columns
+from batchvet.results import evidence_columns, star_columns
 from batchvet.science import aperture_dependence, centroid_shift, depth_map
 from batchvet.science.metric import Metric
 
@@ -286,7 +286,7 @@ SECTORS = (
 
 IMAGES = (*IDENTITY, *_IMAGES)
 
-EVIDENCE = (*IDENTITY[:2], *_columns(evidence_rows.COLUMNS))
+EVIDENCE = (*IDENTITY[:2], *_columns(evidence_columns.COLUMNS))
 
 LOCALIZATION_NAMES = tuple(column.name for column in _LOCALIZATION)
 PROVENANCE_NAMES = tuple(column.name for column in _PROVENANCE)

@@ -17,6 +17,7 @@ from batchvet.results.schema import BARE, TABLES
 
 ROWS_PER_PART = 1024
 SECONDS_PER_PART = 30.0
+_MOST_EARLY = 4096  #: rows that wait for others: 60 MB
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class RowTables:
 
     @classmethod
     def of(cls, rows: Iterable[ResultRow]) -> Self:
-        """The rows, each in its tables."""
-        rows = list(rows)
+        """The rows, each in its tables, by target, candidate and sector."""
+        rows = sorted(rows, key=lambda row: (row.sector["tic"], *row.key))
         parts: dict[str, list[Mapping[str, Any]]] = {
             "images": [row.image for row in rows if row.image is not None],
             "evidence": [row.evidence for row in rows if row.evidence is not None],
@@ -79,6 +80,10 @@ def _unpacked(content: Mapping[str, bytes]) -> RowTables:
 class ResultWriter:
     """Collects rows and commits them in parts.
 
+    Rows that have a place are committed in the order of their places, so that parts follow each other as they do in
+    the finished table, and nothing is left to merge. For one that is late the others wait as long as a part may be
+    old, or until there are too many of them.
+
     Parameters
     ----------
     directory : path
@@ -99,8 +104,10 @@ class ResultWriter:
         self._footer = footer
         self._rows_per_part = rows_per_part
         self._seconds_per_part = seconds_per_part
-        self._rows: list[RowTables] = []
-        self._n_rows = 0
+        self._rows: list[RowTables] = []  #: that make up the next part
+        self._early: dict[int, RowTables] = {}  #: by place, those that wait for a late one
+        self._next = 0  #: the first place that has not come
+        self._gone: set[int] = set()  #: places after it that are committed
         self._last_commit = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -109,27 +116,55 @@ class ResultWriter:
     def __exit__(self, *exception: object) -> None:
         self.flush()
 
-    def add(self, rows: Iterable[ResultRow] | RowTables) -> None:
-        """Take rows; commit a part when there are enough of them, or when the last one is old."""
+    def add(self, rows: Iterable[ResultRow] | RowTables, place: int | None = None) -> None:
+        """Take rows; commit a part when there are enough of them, or when the last one is old.
+
+        Parameters
+        ----------
+        rows : iterable of ResultRow, or RowTables
+        place : int, optional
+            Of these rows among all others, counted from 0. Of a place that stays empty, no rows.
+        """
         rows = rows if isinstance(rows, RowTables) else RowTables.of(rows)
-        self._rows.append(rows)
-        self._n_rows += rows.tables["sectors"].num_rows
+        if place is None or place < self._next:
+            self._rows.append(rows)
+        else:
+            self._early[place] = rows
+        while self._next in self._early or self._next in self._gone:
+            if self._next in self._early:
+                self._rows.append(self._early.pop(self._next))
+            self._gone.discard(self._next)
+            self._next += 1
         old = time.monotonic() - self._last_commit > self._seconds_per_part
-        if self._n_rows >= self._rows_per_part or (old and self._n_rows):
+        if old or _n_rows(self._early.values()) >= _MOST_EARLY:
             self.flush()
+        elif _n_rows(self._rows) >= self._rows_per_part:
+            self._commit(self._rows)
 
     def flush(self) -> None:
         """Commit what was taken."""
-        if self._n_rows:
+        self._commit(self._rows)
+        places = sorted(self._early)
+        self._commit([self._early[place] for place in places])
+        self._gone.update(places)
+        self._early.clear()
+
+    def _commit(self, several: list[RowTables]) -> None:
+        """Write a part, and forget the rows."""
+        if _n_rows(several):
             name = f"part-{self._number():020d}-{uuid.uuid4().hex[:6]}.parquet"
             for table in WRITE_ORDER:
-                rows = pa.concat_tables([several.tables[table] for several in self._rows])
+                rows = pa.concat_tables([one.tables[table] for one in several])
                 if rows.num_rows:
                     write_table(self._directory / table / name, rows, TABLES[table], self._footer)
-        self._rows, self._n_rows = [], 0
+        several.clear()
         self._last_commit = time.monotonic()
 
     def _number(self) -> int:
         """The time, or one more than the last part has where the clock was set back: the later of two rows counts."""
         numbers = (re.match(r"part-(\d{20})-", name) for name in part_files(self._directory, "sectors"))
         return max([time.time_ns(), *(int(number[1]) + 1 for number in numbers if number)])
+
+
+def _n_rows(several: Iterable[RowTables]) -> int:
+    return sum(rows.tables["sectors"].num_rows for rows in several)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from functools import lru_cache
 from typing import Any
 
 from batchvet.catalog.candidate import Candidate
 from batchvet.errors import Problem
 from batchvet.pixels.cache import CacheEntry
+from batchvet.pixels.entry_table import EntryTable
 from batchvet.pixels.sources import Offer, Source, best_offers, cadence_rank
 from batchvet.runtime.hashes import short_hash
 from batchvet.runtime.sectors import wanted_sectors
@@ -21,7 +23,7 @@ class AvailablePixels:
 
     Parameters
     ----------
-    entries : iterable of CacheEntry
+    entries : EntryTable
     offers : mapping of (TIC, sector) to Offer
     not_asked : set of int
         Targets that an archive would have to be asked for.
@@ -31,7 +33,7 @@ class AvailablePixels:
 
     def __init__(
         self,
-        entries: Iterable[CacheEntry],
+        entries: EntryTable,
         offers: Mapping[tuple[int, int], Offer],
         not_asked: Set[int] = frozenset(),
         note: str = "",
@@ -39,20 +41,18 @@ class AvailablePixels:
         self._offers = offers
         self.not_asked = frozenset(not_asked)
         self.note = note
-        self._entries: dict[tuple[int, int], list[CacheEntry]] = {}
-        for entry in entries:
-            self._entries.setdefault((entry.tic, entry.sector), []).append(entry)
-        self._sectors: dict[int, set[int]] = {}
-        for tic, sector in (*self._entries, *self._offers):
-            self._sectors.setdefault(tic, set()).add(sector)
+        self._entries = entries
+        self._offered: dict[int, set[int]] = {}
+        for tic, sector in self._offers:
+            self._offered.setdefault(tic, set()).add(sector)
 
     def sectors(self, tic: int) -> tuple[int, ...]:
         """Sectors with pixels of a target, sorted."""
-        return tuple(sorted(self._sectors.get(tic, ())))
+        return tuple(sorted(self._entries.sectors(tic) | self._offered.get(tic, set())))
 
     def of(self, tic: int, sector: int) -> Pixels:
         """What to use for a target in a sector: the cached entry unless a source has another version."""
-        entries = sorted(self._entries.get((tic, sector), ()), key=lambda e: cadence_rank(e.cadence_s))
+        entries = sorted(self._entries.of(tic, sector), key=lambda e: cadence_rank(e.cadence_s))
         offer = self._offers.get((tic, sector))
         if entries and (offer is None or offer.error):
             return Cached.of(entries[0])
@@ -75,8 +75,8 @@ class AvailablePixels:
 
 
 def find_pixels(
-    entries: Sequence[CacheEntry],
-    sources: Iterable[Source],
+    entries: EntryTable,
+    sources: Sequence[Source],
     targets: Mapping[int, Sequence[Candidate]],
     listed_sectors: tuple[int, ...] | None,
 ) -> AvailablePixels:
@@ -86,9 +86,9 @@ def find_pixels(
 
     Parameters
     ----------
-    entries : sequence of CacheEntry
+    entries : EntryTable
         All of the cache.
-    sources : iterable of Source
+    sources : sequence of Source
         Asked in this order.
     targets : mapping of TIC number to candidates
     listed_sectors : tuple of int or None
@@ -99,8 +99,10 @@ def find_pixels(
     ArchiveError
         An archive did not answer.
     """
-    cached = {(entry.tic, entry.sector) for entry in entries}
+    if not sources:
+        return AvailablePixels(entries, {})
     wanted = {tic: wanted_sectors(group, listed_sectors) for tic, group in targets.items()}
+    cached = {(tic, sector) for tic in wanted for sector in entries.sectors(tic)}
     offers: dict[tuple[int, int], Offer] = {}
     not_asked: frozenset[int] = frozenset()
     note = ""
@@ -159,6 +161,7 @@ def _same_file(entry: CacheEntry, offer: Offer) -> bool:
     return _sha256(offer) == entry.source_sha256
 
 
+@lru_cache(maxsize=4096)
 def _sha256(offer: Offer) -> str:
     """Of a local file; empty when it cannot be read."""
     try:

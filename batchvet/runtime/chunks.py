@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from batchvet.results.candidate_rows import CandidateTables
 from batchvet.results.writer import ResultRow, RowTables
@@ -23,6 +24,7 @@ class Chunk:
 
     tasks: tuple[Task, ...]
     whole: frozenset[int] = frozenset()  #: targets all of whose rows are made here: they are judged at once
+    place: int | None = None  #: among all chunks, from 0
 
 
 @dataclass(frozen=True)
@@ -61,33 +63,35 @@ def killed_rows(chunk: Chunk) -> ChunkRows:
     return ChunkRows(RowTables.of([row for task in chunk.tasks for row in killed(task)]), None, in_doubt=False)
 
 
-def chunks(tasks: Sequence[Task], size: int, planned: Iterable[Task]) -> Iterator[Chunk]:
+def chunks(tasks: Iterable[Task], size: int, rows_of: Callable[[int], int]) -> Iterator[Chunk]:
     """Successive tasks, about `size` at a time; a target is not divided unless it alone has more.
 
     Parameters
     ----------
-    tasks : sequence of Task
+    tasks : iterable of Task
         Sorted by target.
     size : int
-    planned : iterable of Task
-        Those of the whole plan: a target is judged with its chunk when all of its rows are made there.
+    rows_of : callable
+        How many rows a target has in the whole plan: it is judged with its chunk when all of them are made there.
     """
-    wanted: Counter[int] = Counter()
-    for task in planned:
-        wanted[task.tic] += len(task.candidates)
-    start = 0
-    while start < len(tasks):
-        stop = min(start + size, len(tasks))
-        while start < stop < len(tasks) and tasks[stop].tic == tasks[stop - 1].tic:
-            stop -= 1
-        if stop == start:  # one target has more
-            stop = min(start + size, len(tasks))
-            if size < _MOST:  # but not so many that they must be divided
-                while stop < min(start + _MOST, len(tasks)) and tasks[stop].tic == tasks[start].tic:
-                    stop += 1
-        several = tuple(tasks[start:stop])
+    for place, several in enumerate(_several(tasks, size)):
         made: Counter[int] = Counter()
         for task in several:
             made[task.tic] += len(task.candidates)
-        yield Chunk(several, frozenset(tic for tic, n in made.items() if n == wanted[tic]))
-        start = stop
+        yield Chunk(several, frozenset(tic for tic, n in made.items() if n == rows_of(tic)), place)
+
+
+def _several(tasks: Iterable[Task], size: int) -> Iterator[tuple[Task, ...]]:
+    most = max(size, _MOST)
+    several: list[Task] = []
+    for _, group in groupby(tasks, key=lambda task: task.tic):
+        target = list(group)
+        if several and len(several) + len(target) > size:
+            yield tuple(several)
+            several = []
+        while len(target) > most:  # but not so many that they must be divided
+            yield tuple(target[:most])
+            target = target[most:]
+        several += target
+    if several:
+        yield tuple(several)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, PrivateAttr, ValidationError, model_validator
 
 from batchvet.errors import ConfigError
 from batchvet.network.asking import Politeness
+from batchvet.pixels.cache import FluxErr
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.storage_location import open_storage
 from batchvet.runtime.config_words import in_words, not_a_table, read_yaml, yaml_problem
@@ -62,6 +63,7 @@ class RunConfig(Settings):
     neighbours: Place | FetchedNeighbours | None = None  #: stars around the targets: a table, or where to ask
     #: directory or s3:// address of the pixel cache
     cache: Annotated[str, BeforeValidator(expanded), AfterValidator(_cache_location)] = "cache"
+    flux_err: FluxErr = "summary"  #: what new cache entries keep of FLUX_ERR; full keeps every cadence
     sources: tuple[SourceSettings, ...] = ()  #: asked in this order for what the cache lacks
     sectors: Literal["all"] | tuple[PositiveInt, ...] = "all"  #: all: the catalogue's, else every one with pixels
     only_with_pixels: bool = False  #: leave out what has no pixels anywhere, instead of rows that say so
@@ -86,6 +88,20 @@ class RunConfig(Settings):
     def file(self) -> Path | None:
         """The file that this was read from, if it was."""
         return self._file
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cache_with_its_keys(cls, keys: Any) -> Any:
+        """``cache: {location: cache, flux_err: full}`` is the two keys in one."""
+        if not isinstance(keys, Mapping) or not isinstance(keys.get("cache"), Mapping):
+            return keys
+        own = dict(keys["cache"])
+        if strange := set(own) - {"location", "flux_err"}:
+            raise ValueError(f"cache: {', '.join(sorted(map(str, strange)))} is not known, only location and flux_err")
+        if own.get("flux_err", "full") not in get_args(FluxErr):
+            raise ValueError(f"cache: flux_err is {own['flux_err']!r}, may be summary or full")
+        location = own.pop("location", "cache")
+        return {**keys, **own, "cache": location}
 
     @model_validator(mode="after")
     def _something_to_do(self) -> RunConfig:

@@ -1,15 +1,23 @@
-"""Rows that an earlier run left: which still hold, and why others do not."""
+"""Rows that an earlier run left, as columns: which still hold, and why others do not."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchvet.arrays import BoolArray, IntegerArray
 from batchvet.results.parts import undisturbed
-from batchvet.results.row_index import RowIndex, lost_rows, row_index
+from batchvet.results.row_index import RowIndex, RowName, lost_rows, names_of, places_of, row_index
 from batchvet.results.schema import HASH_NAMES
 from batchvet.runtime.tasks import RowKey
 from batchvet.vocabulary import PASSING_FAULTS, Status
@@ -22,20 +30,91 @@ _CHANGED = {
     "settings_hash": "settings",
     "software_version": "version",
 }
+#: Why a row may not hold: bits of a number, in this order.
+_REASONS = (*(_CHANGED[name] for name in HASH_NAMES), "lost images", "lost evidence", "a passing fault")
+_COLUMNS = (
+    "status", "error_kind", "seconds", "camera", "ccd", "source_file", "has_image", "has_evidence", *HASH_NAMES
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RowsBefore:
+    """What the table `sectors` of a run says of its rows' state."""
+
+    rows: pa.Table  #: sorted by target, candidate and sector
+    lost: Mapping[RowName, str]  #: those whose image or evidence is gone, with the table that lacks it
+
+    @cached_property
+    def _tics(self) -> array[int]:
+        return array("q", self.rows["tic"].to_numpy().tobytes())
+
+    def of(self, tic: int) -> dict[RowKey, Mapping[str, Any]]:
+        """The rows of one target."""
+        first = bisect_left(self._tics, tic)
+        last = bisect_right(self._tics, tic, lo=first)
+        rows = self.rows.slice(first, last - first).to_pylist() if last > first else []
+        return {(row["toi"], row["sector"]): row for row in rows}
+
+
+@dataclass(frozen=True)
+class WantedRows:
+    """Every row that the finished table has, in the order of the tasks."""
+
+    toi: pa.Array[Any]
+    sector: IntegerArray
+
+    def __len__(self) -> int:
+        return len(self.sector)
+
+    def names(self, chosen: BoolArray) -> list[RowKey]:
+        """Candidate and sector of the chosen ones."""
+        toi: list[Any] = self.toi.filter(pa.array(chosen, pa.bool_())).to_pylist()
+        return list(zip(toi, self.sector[chosen].tolist(), strict=True))
 
 
 @dataclass(frozen=True)
 class EarlierRows:
     """The rows of a run's table `sectors` against those that are wanted now."""
 
-    stale: Mapping[RowKey, tuple[str, ...]]  #: rows that no longer hold, with what has changed
-    done: frozenset[RowKey]  #: rows that hold
+    wanted: WantedRows
+    is_done: BoolArray  #: of each wanted row, whether it is there and holds
+    why_stale: IntegerArray  #: of each wanted row, bits of `_REASONS`; 0: it holds, or is not there
+    is_failed: BoolArray  #: of each wanted row, whether it ended in an error
     orphans: frozenset[RowKey]  #: rows of candidates or sectors that are no longer asked for
-    failed: frozenset[RowKey]  #: rows that ended in an error
     seconds_per_row: float  #: that rows took, on average; NaN when there are none
 
+    @property
+    def n_done(self) -> int:
+        return int(np.count_nonzero(self.is_done))
 
-def read_rows(output: Path) -> dict[RowKey, Mapping[str, Any]]:
+    @property
+    def n_stale(self) -> int:
+        return int(np.count_nonzero(self.why_stale))
+
+    @property
+    def done(self) -> frozenset[RowKey]:
+        """Rows that hold."""
+        return frozenset(self.wanted.names(self.is_done))
+
+    @property
+    def failed(self) -> frozenset[RowKey]:
+        """Rows that ended in an error."""
+        return frozenset(self.wanted.names(self.is_failed))
+
+    @property
+    def stale(self) -> dict[RowKey, tuple[str, ...]]:
+        """Rows that no longer hold, with what has changed."""
+        is_stale = self.why_stale != 0
+        words = {mask: _in_words(mask) for mask in np.unique(self.why_stale).tolist()}
+        names, masks = self.wanted.names(is_stale), self.why_stale[is_stale].tolist()
+        return {name: words[mask] for name, mask in zip(names, masks, strict=True)}
+
+
+def _in_words(mask: int) -> tuple[str, ...]:
+    return tuple(word for bit, word in enumerate(_REASONS) if mask >> bit & 1)
+
+
+def read_rows(output: Path) -> RowsBefore:
     """What the table `sectors` of a run, which need not be there, says of its rows' state.
 
     Raises
@@ -43,42 +122,64 @@ def read_rows(output: Path) -> dict[RowKey, Mapping[str, Any]]:
     RunError
         A part of the table is damaged.
     """
-    columns = (
-        "status", "error_kind", "seconds", "camera", "ccd", "source_file", "has_image", "has_evidence", *HASH_NAMES
-    )  # fmt: skip
 
-    def read() -> tuple[RowIndex, dict[RowKey, str]]:
-        index = row_index(output, columns)
+    def read() -> tuple[RowIndex, dict[RowName, str]]:
+        index = row_index(output, _COLUMNS)
         return index, lost_rows(output, index)
 
     index, lost = undisturbed(output, read)
-    rows = {(row["toi"], row["sector"]): row for row in index.rows.to_pylist()}
-    return {key: row | {"lost": lost.get(key, "")} for key, row in rows.items()}
+    return RowsBefore(index.rows, lost)
 
 
-def earlier_rows(rows: Mapping[RowKey, Mapping[str, Any]], wanted: Mapping[RowKey, Mapping[str, str]]) -> EarlierRows:
+def earlier_rows(before: RowsBefore, wanted: WantedRows, hashes: Callable[[str], pa.Array[Any]]) -> EarlierRows:
     """Hold what is there against what is wanted.
 
     Parameters
     ----------
-    rows : mapping
-        From :func:`read_rows`.
-    wanted : mapping
-        Every row to be, with its hashes by column.
+    before : RowsBefore
+    wanted : WantedRows
+    hashes : callable
+        Given a column of hashes, what it is to say of each wanted row.
     """
-    stale = {key: why for key in wanted.keys() & rows.keys() if (why := _changed(rows[key], wanted[key]))}
-    seconds = [row["seconds"] for row in rows.values() if row["status"] == Status.OK and row["seconds"] is not None]
+    place = places_of(wanted.toi, wanted.sector, before.rows)
+    there = np.flatnonzero(place >= 0)
+    rows = before.rows.take(place[there])
+    mask = np.zeros(len(there), dtype=np.uint8)
+    for bit, name in enumerate(HASH_NAMES):
+        column: Any = rows[name]
+        same: Any = pc.equal(column, hashes(name).take(there))
+        mask |= np.asarray(~_filled(same)).astype(np.uint8) << bit
+    if before.lost:
+        lost = [before.lost.get(name, "") for name in names_of(rows)]
+        for bit, table in ((5, "images"), (6, "evidence")):
+            mask |= np.array([one == table for one in lost], dtype=np.uint8) << bit
+    kinds = pa.array(sorted(PASSING_FAULTS), pa.string())
+    mask |= _filled(pc.is_in(rows["error_kind"], value_set=kinds)).astype(np.uint8) << 7
+    why_stale = np.zeros(len(wanted), dtype=np.int64)
+    why_stale[there] = mask
+    is_done, is_failed = np.zeros(len(wanted), dtype=bool), np.zeros(len(wanted), dtype=bool)
+    is_done[there] = mask == 0
+    is_failed[there] = _filled(pc.equal(rows["status"], pa.scalar(str(Status.ERROR))))
+    asked_for = np.zeros(before.rows.num_rows, dtype=bool)
+    asked_for[place[there]] = True
+    orphans = before.rows.select(["toi", "sector"]).filter(pa.array(~asked_for, pa.bool_()))
     return EarlierRows(
-        stale=stale,
-        done=frozenset((wanted.keys() & rows.keys()) - stale.keys()),
-        orphans=frozenset(rows.keys() - wanted.keys()),
-        failed=frozenset(key for key, row in rows.items() if row["status"] == Status.ERROR),
-        seconds_per_row=sum(seconds) / len(seconds) if seconds else math.nan,
+        wanted=wanted,
+        is_done=is_done,
+        why_stale=why_stale,
+        is_failed=is_failed,
+        orphans=frozenset(names_of(orphans)),
+        seconds_per_row=_seconds_per_row(before.rows),
     )
 
 
-def _changed(row: Mapping[str, Any], hashes: Mapping[str, str]) -> tuple[str, ...]:
-    """What has changed since the row was made, in words."""
-    changed = tuple(_CHANGED[name] for name in HASH_NAMES if row[name] != hashes[name])
-    changed = (*changed, f"lost {row['lost']}") if row["lost"] else changed
-    return (*changed, "a passing fault") if row["error_kind"] in PASSING_FAULTS else changed
+def _seconds_per_row(rows: pa.Table) -> float:
+    """Of rows that went well."""
+    well: Any = pc.equal(rows["status"], pa.scalar(str(Status.OK)))
+    mean = pc.mean(rows["seconds"].filter(well)).as_py()
+    return math.nan if mean is None else float(mean)
+
+
+def _filled(mask: Any) -> BoolArray:
+    """A column of truth values; null is false."""
+    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)

@@ -41,7 +41,7 @@ def ingest(config: RunConfig, options: RunOptions = RunOptions(), progress: Prog
     if waiting := plan.to_ingest():
         with open_executor(config.cluster, item_timeout_s=config.task_timeout_s) as workers:
             workers.ask(config.asked(waiting), progress.say)
-            work = IngestFile(config.worker_cache)
+            work = IngestFile(config.worker_cache, config.flux_err)
             arrived = list(ingested(waiting, work, config.downloads, workers, progress))
     Cache(config.cache).index()  # opens what is new once, and keeps it for the next plan
     bad = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchvet.errors import ArchiveError, BatchvetError, Problem
 from batchvet.network.asking import Politeness
-from batchvet.pixels.cache import Cache, CacheEntry
+from batchvet.pixels.cache import Cache, CacheEntry, FluxErr
 from batchvet.pixels.download import Downloader, Fetched, Wanted
 from batchvet.pixels.mast import Downloaded, to_download
 from batchvet.pixels.mast_search import download_url, file_name
@@ -36,12 +36,15 @@ class IngestFile:
     """Work of a worker: offered files into a cache."""
 
     cache: str  #: directory or address, as the worker sees it
+    flux_err: FluxErr = "summary"  #: what entries keep of FLUX_ERR
 
     def __call__(self, offer: Offer) -> CacheEntry | Problem:
         """Read the file and commit its stamp; a bad file gives the reason, nothing half done."""
         try:
             stamp = offer.source.read(offer) if offer.source else read_offered_file(offer)
-            return Cache(self.cache).write(stamp, source_size=offer.size, source_mtime_ns=offer.mtime_ns, replace=True)
+            return Cache(self.cache, self.flux_err).write(
+                stamp, source_size=offer.size, source_mtime_ns=offer.mtime_ns, replace=True
+            )
         except BatchvetError as error:
             return self._cached_by_another(offer) or Problem.of(error)
         except Exception as error:  # promise 1: a fault of ours is a row too, with what to report

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from batchvet.catalog.layouts import LAYOUTS
-from batchvet.catalog.neighbours import NEIGHBOURS, read_neighbours
+from batchvet.catalog.neighbours import read_neighbours
+from batchvet.catalog.plain_neighbours import NEIGHBOURS
 from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.catalog.table import open_table
 from batchvet.errors import BatchvetError, CatalogError, ConfigError, StampError

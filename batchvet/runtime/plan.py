@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from batchvet.catalog.candidate import Candidate
-from batchvet.catalog.neighbours import NeighbourTable
 from batchvet.catalog.reader import Catalog, read_catalog
-from batchvet.errors import Problem
 from batchvet.pixels.cache import Cache
-from batchvet.pixels.sources import Asking, Offer
-from batchvet.runtime.available import AvailablePixels, find_pixels, is_of_same_pixels
+from batchvet.pixels.sources import Asking
+from batchvet.runtime.available import find_pixels
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows, read_rows
-from batchvet.runtime.hashes import short_hash
+from batchvet.runtime.planned_tasks import CACHED, MISSING, NOWHERE, OFFERED, ColumnsOfTasks, Tasks, is_nowhere
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.progress import Progress, Silent
-from batchvet.runtime.sectors import NO_SECTOR, sectors_of
 from batchvet.runtime.star_fields import stars_around
-from batchvet.runtime.tasks import Cached, Missing, Offered, Pixels, RowKey, Task
-from batchvet.vetting.settings import Surroundings
-from batchvet.vocabulary import ErrorKind
+from batchvet.runtime.task_maker import TaskMaker, settings_hash
+from batchvet.runtime.tasks import RowKey, Task
 
 #: Where no run has measured it yet: seconds of one core for a task, by megabytes of flux, and to cache a file.
 _SECONDS_PER_TASK, _SECONDS_PER_MB = 0.06, 0.006
@@ -38,7 +36,7 @@ class Plan:
     """All tasks of a configuration, against what is in the cache and in the run's tables."""
 
     catalog: Catalog
-    tasks: tuple[Task, ...]  #: sorted by target and sector
+    tasks: Tasks  #: sorted by target and sector
     rows: EarlierRows
     output: Path  #: of the run
     n_workers: int  #: that are expected, for estimates
@@ -50,52 +48,53 @@ class Plan:
     @property
     def keys(self) -> set[RowKey]:
         """Every row that the finished table has."""
-        return {key for task in self.tasks for key in task.keys}
+        return self.tasks.names()
 
-    def to_do(self, *, retry_failed: bool = False) -> tuple[Task, ...]:
+    def to_do(self, *, retry_failed: bool = False) -> Tasks:
         """Tasks with the rows that are missing or stale, and on request those that failed."""
-        holds = self.rows.done - self.rows.failed if retry_failed else self.rows.done
-        remaining = []
-        for task in self.tasks:
-            open_rows = tuple(c for c in task.candidates if (c.toi, task.sector) not in holds)
-            if open_rows:
-                remaining.append(task if open_rows == task.candidates else replace(task, candidates=open_rows))
-        return tuple(remaining)
+        holds = self.rows.is_done & ~self.rows.is_failed if retry_failed else self.rows.is_done
+        return self.tasks.with_rows(~holds)
 
-    def to_ingest(self) -> tuple[Task, ...]:
+    def to_ingest(self) -> Tasks:
         """Tasks whose file is to be cached first."""
-        return tuple(task for task in self.tasks if isinstance(task.pixels, Offered))
+        return self.tasks.offered()
 
-    def estimated_seconds(self, tasks: Sequence[Task]) -> float:
+    def estimated_seconds(self, tasks: Tasks, *, with_ingest: bool = True) -> float:
         """Wall time for `tasks`, from this run's own rows when it has some."""
-        return sum(_seconds(task.pixels, self.rows.seconds_per_row) for task in tasks) / self.n_workers
+        measured, size, kind = self.rows.seconds_per_row, tasks.size, tasks.kind
+        each = _SECONDS_PER_TASK + _SECONDS_PER_MB * size / 1e6
+        if math.isfinite(measured):
+            each = np.full(len(tasks), measured)
+        if with_ingest:
+            each = each + np.where(kind == OFFERED, size / _INGEST_BYTES_PER_SECOND, 0.0)
+        each = np.where(np.isin(kind, (MISSING, NOWHERE)), _SECONDS_WITHOUT_PIXELS, each)
+        return float(each.sum()) / self.n_workers
 
     def summary(self) -> dict[str, Any]:
         """Counts for people and scripts."""
         to_do = self.to_do()
-        cached = [task.pixels for task in self.tasks if isinstance(task.pixels, Cached)]
-        offered = [task.pixels for task in self.tasks if isinstance(task.pixels, Offered)]
+        kind, size = self.tasks.kind, self.tasks.size
         return {
             "catalog": str(self.catalog.path),
             "layout": self.catalog.layout,
             "candidates": self.catalog.size,
             "unusable_candidates": len(self.catalog.unusable),
             "rejected_candidates": len(self.catalog.rejected),
-            "targets": len({task.tic for task in self.tasks}),
+            "targets": len(np.unique(self.tasks.tic)),
             "tasks": len(self.tasks),
-            "rows": len(self.keys),
-            "rows_done": len(self.rows.done),
-            "rows_stale": len(self.rows.stale),
+            "rows": self.tasks.n_rows,
+            "rows_done": self.rows.n_done,
+            "rows_stale": self.rows.n_stale,
             "rows_left_out": self.n_left_out,
-            "rows_to_do": sum(len(task.candidates) for task in to_do),
+            "rows_to_do": to_do.n_rows,
             "tasks_to_do": len(to_do),
-            "tasks_cached": len(cached),
-            "tasks_to_ingest": len(offered),
-            "tasks_missing": sum(isinstance(task.pixels, Missing) for task in self.tasks),
+            "tasks_cached": int((kind == CACHED).sum()),
+            "tasks_to_ingest": int((kind == OFFERED).sum()),
+            "tasks_missing": int(np.isin(kind, (MISSING, NOWHERE)).sum()),
             "targets_not_asked": len(self.not_asked),
             "neighbours_not_asked": len(self.neighbours_not_asked),
-            "bytes_cached": sum(pixels.size for pixels in cached),
-            "bytes_to_ingest": sum(pixels.size for pixels in offered),
+            "bytes_cached": int(size[kind == CACHED].sum()),
+            "bytes_to_ingest": int(size[kind == OFFERED].sum()),
             "estimated_seconds": round(self.estimated_seconds(to_do), 1),
             "output": str(self.output),
         }
@@ -138,22 +137,18 @@ def make_plan(
     progress.start("Looking at files", None)
     cache = Cache(config.cache)
     stars = stars_around(config.neighbours, targets, cache.storage, asking, keep_going=keep_going)
-    entries = list(cache.index().values())
+    entries = cache.entries()
     sources = [settings.open(cache.storage, asking) for settings in config.sources]
     pixels = find_pixels(entries, sources, targets, config.listed_sectors)
     prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=asking.ask)
     rows = read_rows(config.output)
-    maker = _TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows, catalog.all_by_target())
-    made = [*_told(targets, maker, progress), *map(maker.task_without_ephemeris, catalog.unusable)]
-    tasks = tuple(sorted(made, key=lambda task: (task.tic, task.sector)))
-    wanted = tuple(task for task in tasks if not (config.only_with_pixels and _is_nowhere(task.pixels)))
-    n_left_out = sum(len(task.keys) for task in tasks) - sum(len(task.keys) for task in wanted)
-    tasks = wanted
+    maker = TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows, catalog.all_by_target())
+    tasks, n_left_out = _planned(targets, catalog.unusable, maker, config.only_with_pixels, progress)
     notes = (catalog.note, stars.table.note if stars.table else "", pixels.note, prf_files.note)
     return Plan(
         catalog=catalog,
         tasks=tasks,
-        rows=earlier_rows(rows, {key: task.hashes for task in tasks for key in task.keys}),
+        rows=earlier_rows(rows, tasks.columns.wanted(), tasks.columns.hashes_of_rows),
         output=config.output,
         n_workers=config.cluster.expected_workers,
         not_asked=pixels.not_asked,
@@ -163,106 +158,36 @@ def make_plan(
     )
 
 
-def _told(targets: Mapping[int, Sequence[Candidate]], maker: _TaskMaker, progress: Progress) -> Iterator[Task]:
-    """Every target's tasks, while `progress` is told how many targets are planned."""
-    progress.start("Planning targets", len(targets))
-    for number, (tic, group) in enumerate(targets.items(), start=1):
-        yield from maker.tasks_of(tic, group)
-        if number % _TARGETS_AT_A_TIME == 0:
+def _planned(
+    targets: Mapping[int, Sequence[Candidate]],
+    unusable: Sequence[Candidate],
+    maker: TaskMaker,
+    only_with_pixels: bool,
+    progress: Progress,
+) -> tuple[Tasks, int]:
+    """All tasks, while `progress` is told how many targets are planned, and how many rows are left out."""
+    groups = list(targets.items())
+
+    def make(origin: int) -> Sequence[Task]:
+        if origin < len(groups):
+            return maker.tasks_of(*groups[origin])
+        return (maker.task_without_ephemeris(unusable[origin - len(groups)]),)
+
+    progress.start("Planning targets", len(groups))
+    collected, n_left_out = ColumnsOfTasks(), 0
+    for origin in range(len(groups) + len(unusable)):
+        for number, task in enumerate(make(origin)):
+            if only_with_pixels and is_nowhere(task.pixels):
+                n_left_out += len(task.candidates)
+            else:
+                collected.add(task, origin, number)
+        if origin % _TARGETS_AT_A_TIME == _TARGETS_AT_A_TIME - 1 and origin < len(groups):
             progress.advance(_TARGETS_AT_A_TIME)
-    progress.advance(len(targets) % _TARGETS_AT_A_TIME)
+    progress.advance(len(groups) % _TARGETS_AT_A_TIME)
+    return Tasks(collected.columns(), make), n_left_out
 
 
-def with_prf(tasks: Sequence[Task], files: PrfFiles) -> list[Task]:
-    """Tasks whose pixels were looked for, with the PRF files of their CCDs fetched and counted in their hashes."""
-    return [replace(task, settings_hash=_settings_hash(files, task.sector, task.pixels)) for task in tasks]
-
-
-@dataclass(frozen=True)
-class _TaskMaker:
-    """Makes a target's tasks of what is known of all targets."""
-
-    pixels: AvailablePixels
-    neighbours: NeighbourTable | None
-    prf_files: PrfFiles
-    listed_sectors: tuple[int, ...] | None
-    rows: Mapping[RowKey, Mapping[str, Any]]  #: of an earlier run
-    everybody: Mapping[int, tuple[Candidate, ...]]  #: candidates of each target, also those that are not vetted
-
-    def tasks_of(self, tic: int, group: Sequence[Candidate]) -> list[Task]:
-        """One task for each sector of a target."""
-        with_pixels = self.pixels.sectors(tic)
-        sectors = {candidate: sectors_of(candidate, with_pixels, self.listed_sectors) for candidate in group}
-        stars = self.neighbours.of(tic) if self.neighbours else None
-        everybody = self.everybody[tic]
-        hashes = {
-            "candidate_hash": short_hash([replace(candidate, sectors=None) for candidate in everybody]),
-            "neighbours_hash": (self.neighbours.sha256_of(tic) or "none")[:12] if self.neighbours else "none",
-        }
-        tasks = []
-        for sector in sorted({sector for several in sectors.values() for sector in several}):
-            pixels = self.pixels.of(tic, sector)
-            task = Task(
-                tic=tic,
-                sector=sector,
-                pixels=pixels,
-                candidates=tuple(candidate for candidate in group if sector in sectors[candidate]),
-                surroundings=Surroundings(everybody, stars),
-                settings_hash=_settings_hash(self.prf_files, sector, pixels),
-                **hashes,
-            )
-            tasks.append(self._without_need(task) or task)
-        return tasks
-
-    def task_without_ephemeris(self, candidate: Candidate) -> Task:
-        """The one task of a candidate that cannot be vetted: a row that says why."""
-        pixels = Missing(Problem(ErrorKind.BAD_CATALOGUE_ROW, candidate.problem), "not looked for")
-        return Task(
-            tic=candidate.tic,
-            sector=NO_SECTOR,
-            pixels=pixels,
-            candidates=(candidate,),
-            candidate_hash=short_hash([candidate]),
-            neighbours_hash="none",
-            settings_hash=_settings_hash(self.prf_files, NO_SECTOR, pixels),
-        )
-
-    def _without_need(self, task: Task) -> Task | None:
-        """The task with the hashes of its finished rows, when all of these hold but for pixels that are not in the
-        cache any more: a finished row needs none until something else asks for them."""
-        rows = [self.rows.get(key) for key in task.keys]
-        first = rows[0]
-        if isinstance(task.pixels, Cached) or first is None or not is_of_same_pixels(task.pixels, first):
-            return None
-        camera, ccd = first["camera"] or 0, first["ccd"] or 0
-        task = replace(
-            task,
-            pixels=replace(task.pixels, stamp_hash=first["stamp_hash"]),
-            settings_hash=self.prf_files.settings_hash(task.sector, camera, ccd),
-        )
-        finished = all(row and row["source_file"] and task.hashes.items() <= row.items() for row in rows)
-        return task if finished else None
-
-
-def _is_nowhere(pixels: Pixels) -> bool:
-    return isinstance(pixels, Missing) and pixels.problem.kind in (ErrorKind.MISSING_TPF, ErrorKind.NOT_ASKED)
-
-
-def _settings_hash(files: PrfFiles, sector: int, pixels: Pixels) -> str:
-    match pixels:
-        case Cached(camera=camera, ccd=ccd):
-            return files.settings_hash(sector, camera, ccd)
-        case Offered() | Missing():  # the CCD is not known before the file is read
-            return files.settings_hash(sector, 0, 0)
-
-
-def _seconds(pixels: Pixels, measured: float) -> float:
-    """Of one core for a task; what was measured on other rows counts where there are any."""
-    match pixels:
-        case Missing():
-            return _SECONDS_WITHOUT_PIXELS
-        case Cached(size=size):
-            ingest = 0.0
-        case Offered(offer=Offer(size=size)):
-            ingest = size / _INGEST_BYTES_PER_SECOND
-    return ingest + (measured if math.isfinite(measured) else _SECONDS_PER_TASK + _SECONDS_PER_MB * size / 1e6)
+def with_prf(tasks: Iterable[Task], files: PrfFiles) -> Iterator[Task]:
+    """Tasks whose pixels were looked for, with the PRF files of their CCDs counted in their hashes."""
+    for task in tasks:
+        yield replace(task, settings_hash=settings_hash(files, task.sector, task.pixels))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 import batchvet
 from batchvet.errors import ConfigError
@@ -17,26 +19,27 @@ from batchvet.results.directory import REJECTS, sole_writer, write_plan
 from batchvet.results.log import EventLog
 from batchvet.results.ours import refuse_other_directory
 from batchvet.results.reader import RunResults
-from batchvet.results.row_index import row_index
+from batchvet.results.row_index import RowIndex, places_of, row_index
 from batchvet.results.success import is_whole, refuse_altered, withdraw_success, write_success
 from batchvet.results.writer import ResultWriter
 from batchvet.runtime.chunks import Chunk, ChunkRows, VetChunk, chunks, killed_rows
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.executors import Executor
-from batchvet.runtime.hashes import short_hash
 from batchvet.runtime.ingest import IngestFile, ingested
 from batchvet.runtime.judging import COLUMNS, Standing, judge_all, open_judgements, standings
 from batchvet.runtime.plan import Plan, make_plan, with_prf
+from batchvet.runtime.planned_tasks import Tasks
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.settings import ClusterSettings
-from batchvet.runtime.tasks import Missing, Offered, Task, chosen
+from batchvet.runtime.tasks import Cached, Missing, Offered, Task
 from batchvet.runtime.worker import VetTask
 from batchvet.vetting.judge import Judge
 from batchvet.vocabulary import FINAL_FAULTS, Status
 
-_SECONDS_PER_BATCH = 0.5
+_SECONDS_PER_BATCH = (0.5, 2.0)  #: at least, and where there are many batches all the same
+_BATCHES_OF_A_WORKER = 100  #: that are many
 _MOST_PER_BATCH = 32
 _FEW_TO_JUDGE = 64  #: in this process: workers take longer to start
 _LOGGED = ("toi", "tic", "sector", "status", "error_kind", "error")  #: what the log says of a row
@@ -79,16 +82,24 @@ def run(config: RunConfig, options: RunOptions = RunOptions(), progress: Progres
         recover(directory)
         refuse_altered(directory)
         plan = planned(config, options, progress)
-        if options.only is not None and options.only not in {(task.tic, task.sector) for task in plan.tasks}:
-            tic, sector = options.only
-            raise ConfigError(f"--only: no task of this configuration is TIC {tic} in sector {sector}")
-        tasks = chosen(plan.to_do(retry_failed=options.retry_failed), options.limit, options.only)
+        tasks = _chosen(plan, options)
         if tasks or plan.rows.orphans or not is_whole(directory, judge.settings):
             footer = _write_plan(plan, config)
             _make_room(plan, tasks, footer)
             with EventLog(directory) as log:
                 _do(plan, tasks, config, judge, _Output(directory, footer, log, progress))
     return RunResults(directory)
+
+
+def _chosen(plan: Plan, options: RunOptions) -> Tasks:
+    """What is to be done this time."""
+    tasks = plan.to_do(retry_failed=options.retry_failed)
+    if options.only is not None:
+        if not plan.tasks.of(*options.only):
+            tic, sector = options.only
+            raise ConfigError(f"--only: no task of this configuration is TIC {tic} in sector {sector}")
+        return tasks.of(*options.only)
+    return tasks if options.limit is None else tasks.of_first_targets(options.limit)
 
 
 def planned(config: RunConfig, options: RunOptions, progress: Progress) -> Plan:
@@ -108,13 +119,15 @@ def planned(config: RunConfig, options: RunOptions, progress: Progress) -> Plan:
     return plan
 
 
-def batch_size(plan: Plan, tasks: Sequence[Task]) -> int:
-    """Tasks in a batch: half a second of work, and enough batches to keep all workers busy to the end."""
+def batch_size(plan: Plan, tasks: Tasks) -> int:
+    """Tasks in a batch: half a second of work, more where there are many, and enough batches to keep all workers busy
+    to the end."""
     if not tasks:
         return 1
-    each = plan.estimated_seconds(tasks) * plan.n_workers / len(tasks)
-    by_time = round(_SECONDS_PER_BATCH / max(each, 1e-3))
-    return max(1, min(by_time, _MOST_PER_BATCH, len(tasks) // (4 * plan.n_workers) or 1))
+    each = max(plan.estimated_seconds(tasks, with_ingest=False) * plan.n_workers / len(tasks), 1e-3)
+    shortest, longest = (round(seconds / each) for seconds in _SECONDS_PER_BATCH)
+    by_number = len(tasks) // (_BATCHES_OF_A_WORKER * plan.n_workers)
+    return max(1, min(max(shortest, min(longest, by_number)), _MOST_PER_BATCH, len(tasks) // (4 * plan.n_workers) or 1))
 
 
 def _write_plan(plan: Plan, config: RunConfig) -> dict[str, str]:
@@ -122,11 +135,11 @@ def _write_plan(plan: Plan, config: RunConfig) -> dict[str, str]:
     hashes = {
         "catalog_sha256": plan.catalog.sha256,
         "settings": plan.tasks[0].settings_hash if plan.tasks else "",
-        "tasks": short_hash([[*task.keys, task.hashes] for task in plan.tasks]),
+        "tasks": plan.tasks.identity(),
     }
     content = {
         "n_tasks": len(plan.tasks),
-        "n_rows": len(plan.keys),
+        "n_rows": plan.tasks.n_rows,
         "n_candidates": plan.catalog.size,
         "config_file": str(config.file) if config.file else None,
         "config": config.as_json(),
@@ -135,46 +148,58 @@ def _write_plan(plan: Plan, config: RunConfig) -> dict[str, str]:
     return write_plan(config.output, content, hashes["tasks"])
 
 
-def _make_room(plan: Plan, tasks: Sequence[Task], footer: dict[str, str]) -> None:
+def _make_room(plan: Plan, tasks: Tasks, footer: dict[str, str]) -> None:
     """Take away the rows that no longer hold or are done again."""
     withdraw_success(plan.output)
-    redone = {key for task in tasks for key in task.keys}
-    if plan.rows.stale or plan.rows.orphans or (redone & plan.rows.done):
-        holds = plan.rows.done - redone
-        compact(plan.output, footer, lambda toi, sector: (toi, sector) in holds)
+    rows = plan.rows
+    outdated = {*rows.wanted.names((rows.why_stale != 0) | (tasks.rows & rows.is_done)), *rows.orphans}
+    if outdated:
+        compact(plan.output, footer, lambda toi, sector: (toi, sector) not in outdated)
 
 
-def _do(plan: Plan, tasks: Sequence[Task], config: RunConfig, judge: Judge, output: _Output) -> None:
+def _do(plan: Plan, tasks: Tasks, config: RunConfig, judge: Judge, output: _Output) -> None:
     """Hand the parts of the configuration to those who need them."""
-    output.log.write("started", tasks=len(tasks), rows_done=len(plan.rows.done), version=batchvet.__version__)
+    output.log.write("started", tasks=len(tasks), rows_done=plan.rows.n_done, version=batchvet.__version__)
     cluster = config.cluster if tasks or _needs_workers(judge, output) else ClusterSettings(serial=True)
     if cluster.allow_insecure:
         output.log.write("note", text="cluster.allow_insecure: what goes to the workers is not encrypted")
     with open_executor(cluster, item_timeout_s=config.task_timeout_s) as workers:
         if tasks:
-            workers.ask(config.asked(tasks), output.tell)
+            workers.ask(config.asked(tasks.examples()), output.tell)
             output.progress.say(f"Working on {workers.description}")
-            fill = IngestFile(config.worker_cache)
-            arriving = ingested(tasks, fill, config.downloads, workers, output.progress)
-            ready = _all_there(tasks, arriving, Cache(config.cache), output.log)
+            arrived = _arrived(config, tasks, workers, output)
             prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=True)
-            ready = with_prf(ready, prf_files)
+            for where in {*tasks.ccds(), *map(_ccd, arrived.values())}:
+                prf_files.settings_hash(*where)  # fetches what is to be had
             if prf_files.note:
                 output.progress.say(prf_files.note)
-            workers.ask(config.asked(ready), output.tell)
+            examples = [task for task in tasks.examples() if not isinstance(task.pixels, Offered)]
+            workers.ask(config.asked([*examples, *arrived.values()]), output.tell)
+            ready = with_prf((arrived.get((task.tic, task.sector), task) for task in tasks), prf_files)
             work = VetChunk(VetTask(config.worker_cache, config.vet_settings()), judge)
-            _vet(plan, ready, work, config.batch_size or batch_size(plan, ready), workers, output)
+            batches = chunks(ready, config.batch_size or batch_size(plan, tasks), plan.tasks.rows_of_targets())
+            _vet(tasks.n_rows, batches, work, workers, output)
         _finish(plan, judge, workers, output)
     output.log.write("finished")
 
 
-def _all_there(tasks: Sequence[Task], arriving: Iterable[Task], cache: Cache, log: EventLog) -> list[Task]:
-    """The tasks, sorted, when those that were offered have arrived in the cache or are known not to come."""
-    ready = [task for task in tasks if not isinstance(task.pixels, Offered)]
-    arrived = list(_logged(arriving, log))
+def _arrived(config: RunConfig, tasks: Tasks, workers: Executor, output: _Output) -> dict[tuple[int, int], Task]:
+    """Those of the tasks that were offered, when they are in the cache or known not to come."""
+    waiting = tasks.offered()
+    fill = IngestFile(config.worker_cache, config.flux_err)
+    arriving = ingested(waiting, fill, config.downloads, workers, output.progress)
+    arrived = {(task.tic, task.sector): task for task in _logged(arriving, output.log)}
     if arrived:
-        cache.index()  # opens what is new once, and keeps it for the next plan
-    return sorted([*ready, *arrived], key=lambda task: (task.tic, task.sector))
+        Cache(config.cache).entries()  # opens what is new once, and keeps it for the next plan
+    return arrived
+
+
+def _ccd(task: Task) -> tuple[int, int, int]:
+    match task.pixels:
+        case Cached(camera=camera, ccd=ccd):
+            return task.sector, camera, ccd
+        case _:
+            return task.sector, 0, 0
 
 
 def _logged(arriving: Iterable[Task], log: EventLog) -> Iterator[Task]:
@@ -184,29 +209,30 @@ def _logged(arriving: Iterable[Task], log: EventLog) -> Iterator[Task]:
         yield task
 
 
-def _vet(plan: Plan, tasks: Sequence[Task], work: VetChunk, size: int, workers: Executor, output: _Output) -> None:
-    """Make the rows of `tasks`, and judge the candidates that are whole with them."""
-    output.progress.start("Vetting", sum(len(task.candidates) for task in tasks))
+def _vet(n_rows: int, batches: Iterable[Chunk], work: VetChunk, workers: Executor, output: _Output) -> None:
+    """Make rows, and judge the candidates that are whole with them."""
+    output.progress.start("Vetting", n_rows)
     candidates = CandidateRows(output.directory, output.footer)
     suspects: list[Task] = []
     with ResultWriter(output.directory, output.footer) as writer, _closing_with(candidates.flush):
 
-        def keep(made: ChunkRows) -> None:
-            writer.add(made.rows)
+        def keep(chunk: Chunk, made: ChunkRows) -> None:
+            writer.add(made.rows, chunk.place)
             if made.candidates is not None:
                 candidates.add(made.candidates)
             for row in made.rows.tables["sectors"].select([*_LOGGED, "seconds"]).to_pylist():
                 output.log.write("row", **{**row, "seconds": round(row["seconds"], 4)})
                 output.progress.advance(1, failed=int(row["status"] == Status.ERROR))
 
-        for chunk, made in workers.map(work, chunks(tasks, size, plan.tasks), lambda chunk: None, 1, _is_in_doubt):
+        for chunk, made in workers.map(work, batches, lambda chunk: None, 1, _is_in_doubt):
             if made is None:  # one of its tasks kills workers: which?
                 suspects += chunk.tasks
+                writer.add((), chunk.place)
             else:
-                keep(made)
+                keep(chunk, made)
         alone = (Chunk((task,)) for task in suspects)
-        for _, made in workers.map(work, alone, killed_rows, 1, _is_in_doubt):
-            keep(made)
+        for chunk, made in workers.map(work, alone, killed_rows, 1, _is_in_doubt):
+            keep(chunk, made)
 
 
 def _is_in_doubt(made: ChunkRows | None) -> bool:
@@ -227,10 +253,9 @@ def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> Non
     compact(output.directory, output.footer)
     rows = CandidateRows(output.directory, output.footer)
     index = row_index(output.directory, COLUMNS)
-    every, known = list(standings(index, judge)), rows.known()
-    waiting = _changed(every, known)
-    output.progress.start("Judging candidates", len(every))
-    if n_judged := len(every) - len(waiting):  # where their last sector was measured, or before
+    made_from, waiting = _standing(index, judge, rows)
+    output.progress.start("Judging candidates", len(made_from))
+    if n_judged := len(made_from) - len(waiting):  # where their last sector was measured, or before
         output.progress.advance(n_judged)
     candidates = (*plan.catalog.candidates, *plan.catalog.unusable)
     judgements = open_judgements(output.directory, index, waiting, candidates)
@@ -239,18 +264,25 @@ def _finish(plan: Plan, judge: Judge, workers: Executor, output: _Output) -> Non
         output.progress.advance(1, failed=int(failed))
         if failed:
             output.log.write("not judged", **{name: row[name] for name in ("toi", "tic", "error_kind", "error")})
-    n_not_judged = rows.write({one.toi: one.made_from for one in every})
-    if not n_not_judged and plan.keys <= set(index.names):
+    n_not_judged = rows.write(made_from)
+    wanted = plan.rows.wanted
+    if not n_not_judged and bool(np.all(places_of(wanted.toi, wanted.sector, index.rows) >= 0)):
         write_success(output.directory, index, judge.settings)
 
 
-def _changed(every: Sequence[Standing], known: Mapping[str, str]) -> list[Standing]:
-    """Candidates whose evidence is not what their rows were made from."""
-    return [one for one in every if known.get(one.toi) != one.made_from]
+def _standing(index: RowIndex, judge: Judge, rows: CandidateRows) -> tuple[dict[str, str], list[Standing]]:
+    """By candidate what its row is to be made from, and those whose rows were made from something else."""
+    known, made_from, waiting = rows.known(), {}, []
+    for one in standings(index, judge):
+        made_from[one.toi] = one.made_from
+        if known.get(one.toi) != one.made_from:
+            waiting.append(one)
+    return made_from, waiting
 
 
 def _needs_workers(judge: Judge, output: _Output) -> bool:
     """Whether judging alone is worth a cluster: many candidates, or one that may end its process."""
-    known = CandidateRows(output.directory, output.footer).known()
-    waiting = _changed(list(standings(row_index(output.directory, COLUMNS), judge)), known)
+    rows = CandidateRows(output.directory, output.footer)
+    known = rows.known()
+    _, waiting = _standing(row_index(output.directory, COLUMNS), judge, rows)
     return len(waiting) > _FEW_TO_JUDGE or any(known.get(one.toi) == "" for one in waiting)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from batchvet.catalog.candidate import Candidate, Neighbour
 from batchvet.catalog.neighbours import NeighbourTable, read_neighbours
 from batchvet.catalog.star_search import Reach, Search, gaia_stars, tic_stars
+from batchvet.catalog.star_store import StarStore
 from batchvet.errors import CacheError
 from batchvet.network.asking import CarefulSession, Host
 from batchvet.network.mast_client import MastClient, nothing_is_an_answer
@@ -179,7 +180,8 @@ def _read(kept_in: Storage, folder: str) -> _Kept:
     order = np.flatnonzero(stars)[np.argsort(tic[stars], kind="stable")]
     numbers = np.column_stack([rows[name].to_numpy() for name in _NUMBERS])[order]
     sha256 = hashlib.sha256("\n".join(names[order]).encode() + numbers.tobytes()).hexdigest()
-    table = NeighbourTable(Path(kept_in.location) / folder, sha256, tic[order], names[order], numbers)
+    store = StarStore([(tic[order], names[order].tolist(), numbers)], len(_NUMBERS))
+    table = NeighbourTable(Path(kept_in.location) / folder, sha256, store)
     return _Kept(frozenset(targets.tolist()), table)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Self
 
 import batchvet
@@ -84,6 +85,10 @@ class Task:
         """Keys of the rows that the task makes."""
         return tuple((candidate.toi, self.sector) for candidate in self.candidates)
 
+    def of_candidates(self, chosen: Sequence[bool]) -> Task:
+        """The task with the rows of the chosen candidates alone."""
+        return replace(self, candidates=tuple(compress(self.candidates, chosen)))
+
     @property
     def hashes(self) -> dict[str, str]:
         """What the rows stand on, by the table's columns: a row is stale when one of these has changed."""
@@ -94,13 +99,3 @@ class Task:
             "settings_hash": self.settings_hash,
             "software_version": batchvet.__version__,
         }
-
-
-def chosen(tasks: Sequence[Task], limit: int | None, only: tuple[int, int] | None) -> tuple[Task, ...]:
-    """Of `tasks` those of the first `limit` targets, or `only` one (tic, sector)."""
-    if only is not None:
-        return tuple(task for task in tasks if (task.tic, task.sector) == only)
-    if limit is not None:
-        targets = set(sorted({task.tic for task in tasks})[:limit])
-        return tuple(task for task in tasks if task.tic in targets)
-    return tuple(tasks)

@@ -14,8 +14,10 @@ import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.aperture_photometry import LEAST_BACKGROUND_PIXELS, RADII, has_finite_pixel, photometry
+from batchvet.science.aperture_photometry import LEAST_BACKGROUND_PIXELS, RADII
+from batchvet.science.frames import Frames
 from batchvet.science.metric import Metric
+from batchvet.science.robust import medians
 from batchvet.vocabulary import Flag, Status
 
 #: Half the length of the baseline about a transit, days.
@@ -134,18 +136,23 @@ def aperture_dependence(time: FloatArray, flux: Float32Array, ephemeris: Ephemer
     -----
     method: V08, V09, V10; Bryson et al. 2013, section 3.3.
     """
+    return aperture_dependence_of(Frames.of(time, flux), ephemeris)
+
+
+def aperture_dependence_of(frames: Frames, ephemeris: Ephemeris) -> ApertureDependence:
+    """As :func:`aperture_dependence`, of frames that the other checks share."""
     error = _ephemeris_error(ephemeris)
     if error is not None:
         return ApertureDependence(Status.ERROR, (f"ERROR:{error}",))
-    used = np.isfinite(time) & has_finite_pixel(flux)
+    used = np.isfinite(frames.time) & frames.seen
     dropped = not used.all()
-    if dropped:
-        time, flux = time[used], flux[used]
+    frames = frames.select(used)
+    time = frames.time
     in_transit = _in_transit(time, ephemeris)
     n_in = int(in_transit.sum())
     if time.size < 10 or n_in < 3 or time.size - n_in < 3:
         return _INSUFFICIENT
-    light = photometry(flux)
+    light = frames.photometry
     curves = _Curves(time, in_transit, light.raw, light.net)
     epochs = _epochs(in_transit)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -167,7 +174,7 @@ def aperture_dependence(time: FloatArray, flux: Float32Array, ephemeris: Ephemer
         drift_fraction_recommended=_drift(curves, recommended),
         depth_by_radius=tuple(depths.get(index, math.nan) for index in range(len(RADII))),
     )
-    return replace(found, flags=_flags(found, dropped=bool(dropped), fallback=fallback))
+    return replace(found, flags=_flags(found, dropped=dropped, fallback=fallback))
 
 
 def _flags(found: ApertureDependence, *, dropped: bool, fallback: bool) -> tuple[str, ...]:
@@ -286,7 +293,7 @@ def _nanmedian(values: FloatArray) -> FloatArray:
         return np.full(values.shape[:-1], np.nan)
     missing = np.isnan(values)
     if not missing.any():
-        return np.median(values, axis=-1)
+        return medians(values)
     if values.ndim == 1:
         return _nanmedian(values[~missing])
     return np.array([_nanmedian(row) for row in values])

@@ -23,21 +23,20 @@ class Photometry:
     n_background: int  #: pixels of the annulus
 
 
-def photometry(flux: Float32Array) -> Photometry:
-    """Light curves of the apertures of a stamp, e-/s, [cadence, row, col].
+def photometry(series: Float32Array, shape: tuple[int, int]) -> Photometry:
+    """Light curves of the apertures of a stamp of `shape` (rows, columns), whose pixels' are e-/s, [pixel, cadence].
 
     Each aperture is summed pixel by pixel, in tess-vetter's order, so that the last bit agrees.
     """
-    shape = (flux.shape[1], flux.shape[2])
     distance = _squared_distance(shape)
     annulus = _annulus(distance, shape)
     n_background = int(annulus.sum())
     enough = n_background >= LEAST_BACKGROUND_PIXELS
-    background = _medians(_pixels(flux, annulus)) if enough else np.zeros(len(flux))
+    background = _medians(series[annulus.ravel()]) if enough else np.zeros(series.shape[1])
     widest = distance <= max(RADII) ** 2
-    light = _pixels(flux, widest).astype(np.float64)
+    light = series[widest.ravel()].astype(np.float64)
     light[np.isnan(light)] = 0.0
-    raw = np.zeros((len(RADII), len(flux)))
+    raw = np.zeros((len(RADII), series.shape[1]))
     net = np.empty_like(raw)
     with np.errstate(invalid="ignore"):
         for index, radius in enumerate(RADII):
@@ -46,15 +45,6 @@ def photometry(flux: Float32Array) -> Photometry:
                 raw[index] += light[pixel]
             net[index] = raw[index] - background * members.size
     return Photometry(raw, net, n_background)
-
-
-def has_finite_pixel(flux: Float32Array) -> BoolArray:
-    """Which frames have a pixel that is a number, [cadence]."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        finite = np.isfinite(flux.sum(axis=(1, 2)))
-    doubtful = np.flatnonzero(~finite)
-    finite[doubtful] = np.isfinite(flux[doubtful]).any(axis=(1, 2))
-    return np.asarray(finite)
 
 
 def _squared_distance(shape: tuple[int, int]) -> FloatArray:
@@ -74,17 +64,15 @@ def _annulus(distance: FloatArray, shape: tuple[int, int]) -> BoolArray:
     return (distance > inner**2) & (distance <= outer**2)
 
 
-def _pixels(flux: Float32Array, mask: BoolArray) -> Float32Array:
-    """The light curves of the pixels of `mask`, contiguous, [pixel, cadence]."""
-    return np.ascontiguousarray(flux.transpose(1, 2, 0)[mask])
-
-
 def _medians(pixels: Float32Array) -> FloatArray:
     """Median over the pixels [pixel, cadence] of each cadence without NaN; NaN where there is nothing else."""
     ordered = np.sort(np.ascontiguousarray(pixels.T), axis=1)  # NaN last; faster than a partition of so few
-    n_finite = ordered.shape[1] - np.isnan(ordered).sum(axis=1)
-    cadence = np.arange(ordered.shape[0])
-    lower = ordered[cadence, np.maximum(n_finite - 1, 0) // 2].astype(np.float64)
-    upper = ordered[cadence, np.minimum(n_finite // 2, ordered.shape[1] - 1)].astype(np.float64)
+    n = ordered.shape[1]
+    lower, upper = ordered[:, (n - 1) // 2].astype(np.float64), ordered[:, n // 2].astype(np.float64)
+    short = np.flatnonzero(np.isnan(ordered[:, -1]))
+    if short.size:
+        n_finite = n - np.isnan(ordered[short]).sum(axis=1)
+        lower[short] = ordered[short, np.maximum(n_finite - 1, 0) // 2]
+        upper[short] = ordered[short, np.minimum(n_finite // 2, n - 1)]
     with np.errstate(invalid="ignore"):
         return np.asarray((lower + upper) / 2.0)

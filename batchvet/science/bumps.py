@@ -41,7 +41,7 @@ def filled(flux: FloatArray, bump: Bump, window: Window, pointing: FloatArray | 
     if pointing is not None:
         design += list((pointing[:, :2] - pointing[:, :2].mean(axis=0)).T)
     columns = np.column_stack(design)
-    result = flux.copy()
+    result = flux.copy(order="K")
     for pixel in np.flatnonzero(bump.spoilt.any(axis=0)):
         kept = ~bump.spoilt[:, pixel]
         if tells(bump, window)[pixel]:

@@ -8,16 +8,16 @@ that light moved, not where the dip is: with a bright neighbour a transit on the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from batchvet.arrays import BoolArray, Float32Array, FloatArray
+from batchvet.arrays import Float32Array, FloatArray
 from batchvet.catalog.candidate import Ephemeris
+from batchvet.science.frames import Frames
 from batchvet.science.median_bootstrap import median_shift_draws
 from batchvet.science.metric import Metric
-from batchvet.science.robust import TESS_VETTER_SIGMA
+from batchvet.science.robust import TESS_VETTER_SIGMA, medians
 from batchvet.vocabulary import Flag, Status
 
 METRICS: dict[str, Metric] = {
@@ -41,9 +41,6 @@ METRICS: dict[str, Metric] = {
     "out_of_transit_centroid_x": Metric("float", "pixel", "Column of the centroid out of transit."),
     "out_of_transit_centroid_y": Metric("float", "pixel", "Row of the centroid out of transit."),
 }
-
-#: Cadences that are centred at a time: 0.5 MB of pixels, which stays in the processor's cache.
-_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -112,10 +109,17 @@ def centroid_shift(
     -----
     method: V08, V09, V10; Bryson et al. 2013, section 3. Coordinates are (x, y) = (column, row).
     """
+    return centroid_shift_of(Frames.of(time, flux), ephemeris, settings)
+
+
+def centroid_shift_of(
+    frames: Frames, ephemeris: Ephemeris, settings: CentroidShiftSettings = CentroidShiftSettings()
+) -> CentroidShift:
+    """As :func:`centroid_shift`, of frames that the other checks share."""
     if not ephemeris.duration_hours > 0:
         return CentroidShift(Status.ERROR, ("ERROR:ValidationError",))
-    centroids, seen, brightest = _frame_centroids(flux)
-    used = seen & np.isfinite(time)
+    time, centroids = frames.time, frames.centroids.place
+    used = frames.seen & np.isfinite(time)
     n_dropped = used.size - int(used.sum())
     flags = [Flag.DROPPED_INVALID_CADENCES] if n_dropped else []
     if used.sum() < 3:
@@ -126,7 +130,7 @@ def centroid_shift(
     duration = ephemeris.duration_hours / 24.0
     inside, outside = since <= duration / 2.0, since > duration / 2.0 + 0.5 * duration
     n_in, n_out = int(inside.sum()), int(outside.sum())
-    max_fraction = float(brightest[used].max()) / settings.saturation_flux
+    max_fraction = float(frames.centroids.brightest[used].max()) / settings.saturation_flux
     flags += _quality_flags(n_in, n_out, max_fraction > 1.0)
 
     kept_in, rejected_in = _without_outliers(centroids[:, used][:, inside], settings.outlier_sigma)
@@ -145,38 +149,6 @@ def centroid_shift(
         max_flux_fraction=max_fraction,
         n_outliers_rejected=rejected_in + rejected_out,
     )
-
-
-def _frame_centroids(flux: Float32Array) -> tuple[FloatArray, BoolArray, FloatArray]:
-    """Centroid (x, y) of every frame [2, cadence], which have a finite pixel, and their brightest pixel.
-
-    NaN where the frame's flux is not positive or holds an infinity.
-    """
-    n_cadences, n_rows, n_cols = flux.shape
-    row, col = np.divmod(np.arange(n_rows * n_cols, dtype=np.float64), n_cols)
-    centroids = np.empty((2, n_cadences))
-    seen = np.empty(n_cadences, dtype=bool)
-    brightest = np.empty(n_cadences)
-    for block in _blocks(n_cadences):
-        pixels = flux[block].astype(np.float64, order="C").reshape(-1, n_rows * n_cols)
-        brightest[block] = np.fmax.reduce(pixels, axis=1, initial=-np.inf)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            total = pixels.sum(axis=1)
-            seen[block] = np.isfinite(total)
-            if not seen[block].all():
-                seen[block] = np.isfinite(pixels).any(axis=1)
-                total = np.nansum(pixels, axis=1)
-            weights = np.fmax(pixels, 0.0, out=pixels)  # NaN becomes 0
-            weight = weights.sum(axis=1)
-            centroids[0, block] = (weights * col).sum(axis=1) / weight
-            centroids[1, block] = (weights * row).sum(axis=1) / weight
-        unusable = ~((total > 0) & np.isfinite(total))
-        centroids[:, block][:, unusable] = np.nan
-    return centroids, seen, brightest
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    return (slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
 
 
 def _quality_flags(n_in: int, n_out: int, saturated: bool) -> list[Flag]:
@@ -202,8 +174,8 @@ def _without_outliers(centroids: FloatArray, sigma: float) -> tuple[FloatArray, 
         return centroids, 0
     kept = np.ones(centroids.shape[1], dtype=bool)
     for values in centroids:
-        distance = np.abs(values - np.median(values))
-        spread = TESS_VETTER_SIGMA * np.median(distance)
+        distance = np.abs(values - medians(values))
+        spread = TESS_VETTER_SIGMA * float(medians(distance))
         kept &= distance <= sigma * (spread if spread > 0 else np.std(values))
     return centroids[:, kept], int((~kept).sum())
 
@@ -212,7 +184,7 @@ def _shift(inside: FloatArray, outside: FloatArray, settings: CentroidShiftSetti
     """Median centroids [2, n], their distance and its bootstrap error, by name."""
     figures: dict[str, float] = {}
     for name, points in (("in_transit", inside), ("out_of_transit", outside)):
-        x, y = np.median(points, axis=1) if points.shape[1] >= 3 else (math.nan, math.nan)
+        x, y = medians(points) if points.shape[1] >= 3 else (math.nan, math.nan)
         figures |= {f"{name}_centroid_x": float(x), f"{name}_centroid_y": float(y)}
     shift = float(
         np.sqrt(

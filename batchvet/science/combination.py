@@ -12,6 +12,7 @@ from batchvet.arrays import FloatArray
 from batchvet.science.bumps import pattern_noise, pixel_variance
 from batchvet.science.floors import LEAST_WEIGHT
 from batchvet.science.null_epochs import NoiseModel, orthonormal
+from batchvet.science.robust import medians
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.transit_images import DipFits
 from batchvet.science.windows import Window
@@ -37,7 +38,7 @@ def combine(fits: DipFits, noise: NoiseModel) -> Combination:
     or in the shapes that they share, exceeds what noise gives in the 5 sigma tail, the worst one has its factor raised
     by its reduced chi²: it alone, as it has pulled the mean away from the others too.
     """
-    factors = fits.leverage * np.maximum(np.median(fits.scatter / noise.scatter, axis=1), fits.unrest)
+    factors = fits.leverage * np.maximum(medians(fits.scatter / noise.scatter), fits.unrest)
     n = len(fits)
     white, shapes = _whitened(fits.flux, noise)
     degrees = np.array([[white.shape[1]], [max(shapes.shape[1], 1)]], dtype=np.float64)

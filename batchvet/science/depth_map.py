@@ -13,6 +13,8 @@ import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
 from batchvet.catalog.candidate import Ephemeris
+from batchvet.pixels.series import series_of
+from batchvet.science.frames import Frames
 from batchvet.science.metric import Metric
 from batchvet.vocabulary import Flag, Status
 
@@ -100,22 +102,26 @@ def depth_map(time: FloatArray, flux: Float32Array, ephemeris: Ephemeris) -> Dep
     DepthMap
         Status ``skipped`` with the flag ``INSUFFICIENT_DATA`` without a cadence in or out of transit.
     """
-    in_transit, out_of_transit = transit_masks(time, ephemeris)
-    has_pixel = np.isfinite(flux).reshape(len(flux), -1).any(axis=1)
-    in_transit &= has_pixel
-    out_of_transit &= has_pixel
+    return depth_map_of(Frames.of(time, flux), ephemeris)
+
+
+def depth_map_of(frames: Frames, ephemeris: Ephemeris) -> DepthMap:
+    """As :func:`depth_map`, of frames that the other checks share."""
+    in_transit, out_of_transit = transit_masks(frames.time, ephemeris)
+    in_transit &= frames.seen
+    out_of_transit &= frames.seen
     counted = DepthMap(
         status=Status.SKIPPED,
         flags=(Flag.INSUFFICIENT_DATA,),
-        n_cadences=len(time),
-        shape=(flux.shape[1], flux.shape[2]),
+        n_cadences=len(frames),
+        shape=frames.shape,
         n_in_transit=int(in_transit.sum()),
         n_out_of_transit=int(out_of_transit.sum()),
     )
     if not (counted.n_in_transit and counted.n_out_of_transit):
         return counted
-    out_median = pixel_medians(flux[out_of_transit])
-    in_median = pixel_medians(flux[in_transit])
+    out_median = pixel_medians(frames, out_of_transit)
+    in_median = pixel_medians(frames, in_transit)
     with np.errstate(invalid="ignore", divide="ignore"):
         depth_ppm = (out_median - in_median) / out_median * 1e6
     depth_ppm[~np.isfinite(depth_ppm)] = np.nan
@@ -152,34 +158,48 @@ def transit_masks(time: FloatArray, ephemeris: Ephemeris) -> tuple[BoolArray, Bo
     return distance < half, distance >= OUT_OF_TRANSIT * half
 
 
-def pixel_medians(flux: Float32Array) -> FloatArray:
+def pixel_medians(frames: Frames, cadences: BoolArray) -> FloatArray:
     """Median over cadences of every pixel, NaN ignored, in float64; NaN where a pixel has no value.
 
     Parameters
     ----------
-    flux : array, [cadence, row, col]
+    frames : Frames
+    cadences : bool array, [cadence]
+        Those that count.
+
+    Returns
+    -------
+    array, e-/s, [row, col]
 
     Notes
     -----
     A partition of each pixel's float32 series instead of a sort; the mean of the two middle values is taken in
     float64, as numpy's nanmedian of float64 values does.
     """
-    n_cadences, rows, cols = flux.shape
-    series = np.ascontiguousarray(flux.reshape(n_cadences, rows * cols).T)
-    n_valid = n_cadences - np.isnan(series).sum(axis=1)
-    medians = np.full(rows * cols, np.nan)
-    for n in np.unique(n_valid[n_valid > 0]):  # partition puts NaN last, so pixels alike in their count go together
-        pixels = n_valid == n
-        # one partition point is several times as fast as two: the lower of two middle values is the left part's largest
-        parted = np.partition(series[pixels], n // 2, axis=1)
-        upper = parted[:, n // 2].astype(np.float64)
-        if n % 2:
-            medians[pixels] = upper
-            continue
-        lower = parted[:, : n // 2].max(axis=1).astype(np.float64)
-        with np.errstate(invalid="ignore"):  # inf - inf
-            medians[pixels] = (lower + upper) / 2.0
-    return medians.reshape(rows, cols)
+    series = series_of(frames.series, cadences)
+    if series is frames.series:
+        series = series.copy()
+    if frames.all_finite:
+        return _medians(series).reshape(frames.shape)
+    n_valid = series.shape[1] - np.isnan(series).sum(axis=1)
+    medians = np.full(len(series), np.nan)
+    for n in np.unique(n_valid[n_valid > 0]):  # NaN are put last, so pixels alike in their count go together
+        alike = n_valid == n
+        medians[alike] = _medians(np.sort(series[alike], axis=1)[:, :n])
+    return medians.reshape(frames.shape)
+
+
+def _medians(series: Float32Array) -> FloatArray:
+    """Medians of series [pixel, n] without NaN, which are left in another order."""
+    n = series.shape[1]
+    # one partition point is several times as fast as two: the lower of two middle values is the left part's largest
+    series.partition(n // 2, axis=1)
+    upper = series[:, n // 2].astype(np.float64)
+    if n % 2:
+        return upper
+    lower = series[:, : n // 2].max(axis=1).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        return np.asarray((lower + upper) / 2.0)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -15,7 +15,9 @@ from batchvet.pixels.stamp import Stamp
 from batchvet.science.combination import DipImage, combine
 from batchvet.science.dip_parts import PartImage, odd_and_even, secondary_dips
 from batchvet.science.first_fit import FirstFit
-from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, NoiseSettings, measure_noise
+from batchvet.science.localization_settings import DifferenceSettings
+from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, measure_noise
+from batchvet.science.robust import medians
 from batchvet.science.sector_fits import SectorFits, best_baseline, with_best_template
 from batchvet.science.sector_look import SectorLook, first_look
 from batchvet.science.sector_pixels import SectorPixels
@@ -27,18 +29,10 @@ from batchvet.science.transit_images import (
     TransitImage,
     as_images,
 )
-from batchvet.science.windows import Window, WindowSettings, transit_windows
+from batchvet.science.windows import Window, transit_windows
 from batchvet.vocabulary import ErrorKind, Flag
 
 _DISAGREEMENT = 1e-4  # probability of the transits' chi² below which they are said to disagree
-
-
-@dataclass(frozen=True)
-class DifferenceSettings:
-    """What may be chosen about the difference image."""
-
-    windows: WindowSettings = field(default_factory=WindowSettings)
-    noise: NoiseSettings = field(default_factory=NoiseSettings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +142,7 @@ def _fit_all(
 ) -> tuple[SectorFits, NoiseModel]:
     """Dips of all transits, with the baseline and the template that suit them, and the noise."""
     found, star = best_baseline(pixels, first.transits, first.epochs)
-    scatter = np.median(found.fits.scatter, axis=0)
+    scatter = medians(found.fits.scatter.T)
     noise = measure_noise(pixels, found.nulls, found.shapes, scatter, settings.noise)
     if star is not None and not all(window.bump is not None for window in windows):
         trust = combine(found.fits, noise).weights * found.fits.leverage

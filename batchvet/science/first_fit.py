@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchvet.arrays import BoolArray
-from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseSettings, null_windows
+from batchvet.science.localization_settings import NoiseSettings
+from batchvet.science.null_epochs import LEAST_EPOCHS, null_windows
 from batchvet.science.sector_fits import SectorFits, fit_with_baseline
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.timeline import Transits

@@ -13,7 +13,7 @@ from scipy.interpolate import Akima1DInterpolator
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.robust import spread
+from batchvet.science.robust import medians, spread
 
 N_BINS = 31  #: of a window about mid-transit
 N_PHASES = 100  #: of a whole period
@@ -40,7 +40,7 @@ class FoldedLightCurve:
 
 def folded_light_curve(
     time: FloatArray,
-    flux: Float32Array,
+    series: Float32Array,
     aperture: BoolArray,
     ephemeris: Ephemeris,
     others: Sequence[Ephemeris] = (),
@@ -51,7 +51,7 @@ def folded_light_curve(
     Parameters
     ----------
     time : BTJD days, [cadence]
-    flux : e-/s, [cadence, row, col]
+    series : e-/s, of the pixels row by row, [row * col, cadence]
     aperture : pixels that are summed, [row, col]; the middle of the stamp where there are none
     ephemeris : of the candidate
     others : of the target's other candidates, whose transits are left out
@@ -59,7 +59,7 @@ def folded_light_curve(
     """
     if not aperture.any():
         aperture = _middle(aperture.shape)
-    light = flux[:, aperture].sum(axis=1, dtype=np.float64)
+    light = series[aperture.ravel()].sum(axis=0, dtype=np.float64)
     known = np.isfinite(light) & np.isfinite(time)
     for other in others:
         known &= np.abs(other.time_from_transit(time)) > 0.5 * other.duration_days
@@ -103,7 +103,7 @@ def _relative(time: FloatArray, light: FloatArray, out: BoolArray, duration: flo
     knot = np.floor((time[out] - time.min()) / max(_KNOT_DURATIONS * duration, _SHORTEST_KNOT))
     starts = np.flatnonzero(np.diff(knot, prepend=-1.0))
     middles = [
-        (np.mean(t), np.median(f))
+        (np.mean(t), medians(f))
         for t, f in zip(np.split(time[out], starts[1:]), np.split(light[out], starts[1:]), strict=True)
     ]
     at, level = np.array(middles).T
@@ -115,7 +115,7 @@ def _relative(time: FloatArray, light: FloatArray, out: BoolArray, duration: flo
 def _noise(values: FloatArray) -> float:
     """1 sigma of a cadence about the median; NaN where nothing is known."""
     values = values[np.isfinite(values)]
-    return float(spread(values - np.median(values))) if values.size else np.nan
+    return float(spread(values - medians(values))) if values.size else np.nan
 
 
 def _is_odd(time: FloatArray, ephemeris: Ephemeris) -> BoolArray:
@@ -140,7 +140,7 @@ def _binned(x: FloatArray, ppm: FloatArray, edges: FloatArray, noise: float) -> 
     numbers, starts = np.unique(place[order], return_index=True)
     values, errors = np.full((2, len(edges) - 1), np.nan)
     for number, mine in zip(numbers, np.split(ppm[use][order], starts[1:]), strict=bool(len(numbers))):
-        values[number] = np.median(mine)
+        values[number] = medians(mine)
         errors[number] = noise * (_MEDIAN_ERROR if mine.size > 2 else 1.0) / np.sqrt(mine.size)
     return values, errors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,10 +12,11 @@ from batchvet.arrays import Float32Array, FloatArray
 from batchvet.catalog.candidate import Neighbour
 from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
+from batchvet.science.difference_image import DifferenceImage, difference_image
 from batchvet.science.dip_parts import measure_part
 from batchvet.science.evidence import EVERY, DipMaps, DipPosition, SectorEvidence, symmetric
 from batchvet.science.hosts import host_evidence
+from batchvet.science.localization_settings import LocalizationSettings
 from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.position import PointSource, SignificanceMap, fit_point_source
 from batchvet.science.prf import EMPIRICAL, SPOC, Prf
@@ -38,17 +39,6 @@ MISFIT_ERROR, _MOST_MISFIT = 0.5, 1.0
 SATURATED_ERROR = 0.1
 
 _BUMP_RADIUS = 2.5  # pixels: a bump farther from the dip does not look like it
-
-
-@dataclass(frozen=True)
-class LocalizationSettings:
-    """What may be chosen about the localisation; the defaults are what the calibration was made with."""
-
-    difference: DifferenceSettings = field(default_factory=DifferenceSettings)  #: windows, noise
-    grid_step: float = 0.5  #: pixels, search for the dip and stored likelihood; around the dip it is finer
-    wcs_error_arcsec: float = 0.1  #: 1 sigma per axis, of star positions relative to each other on the stamp
-    artefact_spread: float = 5.0  #: an artefact's shapes are this many times those of transit-free epochs
-    max_stars: int = 150  #: stars kept as possible hosts
 
 
 @dataclass(frozen=True, eq=False)

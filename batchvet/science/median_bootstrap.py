@@ -13,7 +13,6 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from scipy.special import betaincinv, ndtr, ndtri
 
 from batchvet.arrays import FloatArray
 
@@ -49,6 +48,8 @@ def _median_draws(points: FloatArray, uniform: FloatArray) -> tuple[FloatArray, 
         rows = np.random.default_rng(x.size).integers(0, x.size, (N_DRAWS, x.size))
         return np.median(x[rows], axis=1), np.median(y[rows], axis=1)
     rho = float(np.mean(np.sign(x - np.median(x)) * np.sign(y - np.median(y))))
+    from scipy.special import ndtri
+
     z_x, z_y = ndtri(uniform[:, 0]), ndtri(uniform[:, 1])
     z_y = rho * z_x + np.sqrt(max(0.0, 1.0 - rho * rho)) * z_y
     return _median_at(np.sort(x), z_x, uniform[:, 2]), _median_at(np.sort(y), z_y, uniform[:, 3])
@@ -59,6 +60,8 @@ def _median_at(ordered: FloatArray, z: FloatArray, gap: FloatArray) -> FloatArra
 
     An even number of points has two in the middle; `gap`, uniform, says how far the upper lies above the lower.
     """
+    from scipy.special import betaincinv, ndtr
+
     n = ordered.size
     k = (n + 1) // 2
     scores = np.linspace(-6.0, 6.0, 241)

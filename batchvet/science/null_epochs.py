@@ -10,11 +10,12 @@ from scipy.special import chdtri
 
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.floors import LEAST_SPREAD
-from batchvet.science.robust import clipped_variance, winsorised
+from batchvet.science.localization_settings import NoiseSettings
+from batchvet.science.robust import clipped_variance, medians, winsorised
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.timeline import SectorTimeline, Transits
 from batchvet.science.transit_images import DipFits
-from batchvet.science.windows import Window, WindowLayout, WindowSettings, window_at
+from batchvet.science.windows import Window, WindowLayout, WindowSettings, windows_at
 
 _KAPPA_ITERATIONS = 5
 #: Fewer epochs: a covariance is not measured but assumed, a baseline not chosen.
@@ -27,17 +28,6 @@ _LEAST_UNSHARED = 0.01  # share of a pixel's scatter that is its own, when the f
 _LEAST_PIXEL_KAPPA = 0.8  # of a single pixel, over the stamp's typical one: below is chance
 _LEAST_FREEDOM = 0.05  # share of a pixel's scatter that common shapes leave it at least
 _INDEPENDENT = 1e-6  # of the largest singular value: a direction with less is rounding
-
-
-@dataclass(frozen=True)
-class NoiseSettings:
-    """How the noise is measured."""
-
-    most_epochs: int = 100  #: transit-free epochs used
-    few_epochs: int = 30  #: fewer of them: the dips are filled in and epochs anywhere are used
-    grid_per_duration: float = 6.0  #: candidate epochs per duration
-    full_coverage: float = 0.8  #: cadences of a window, over those of an unbroken one
-    most_components: int = 5  #: further common shapes found in the epochs themselves
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +83,7 @@ def null_windows(
     mids = mids[good]
     if len(mids) > settings.most_epochs:
         mids = mids[np.linspace(0, len(mids) - 1, settings.most_epochs).round().astype(int)]
-    found = [window_at(mid, layout, free, window_settings) for mid in mids]
+    found = windows_at(mids, layout, free, window_settings)
     return [window for window in found if isinstance(window, Window)]
 
 
@@ -122,7 +112,7 @@ def measure_noise(
         return NoiseModel(variance, scatter, shapes, np.zeros((shapes.shape[1],) * 2), len(fits))
     # What pixels share, jitter first of all, must not hide in the variance of single pixels: start from the
     # pipeline's error, which does not know of it, or let the pixels shrink to what is not shared.
-    scatter = np.median(fits.scatter, axis=0)
+    scatter = medians(fits.scatter.T)
     known = bool(np.all(pixels.error_variance > 0))
     white_variance = pixels.error_variance if known else scatter
     least = _LEAST_PIXEL_KAPPA if known else _LEAST_UNSHARED

@@ -45,7 +45,8 @@ class DipSeries:
 def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
     """Mean of the light beside less that within, around every bin; baselines on both sides."""
     time = curves.time
-    weighted = np.vstack([np.zeros(curves.flux.shape[1]), np.cumsum(curves.flux * curves.count[:, None], axis=0)])
+    weighted = np.zeros((len(time) + 1, curves.flux.shape[1]))  # rows are gathered below: each in one piece
+    np.cumsum(np.multiply(curves.flux, curves.count[:, None], order="C"), axis=0, out=weighted[1:])
     counted = np.concatenate([[0.0], np.cumsum(curves.count)])
     ends = [-layout.outer, -layout.inner, -0.5 * layout.duration, 0.5 * layout.duration, layout.inner, layout.outer]
     edges = [np.searchsorted(time, time + end) for end in ends]

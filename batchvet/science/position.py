@@ -33,13 +33,17 @@ class SignificanceMap(LikelihoodMap):
         """On a grid of `size` nodes from `start` (row, col) in steps of `step` (pixels)."""
         start, step = np.asarray(start, dtype=float), np.asarray(step, dtype=float)
         rows, cols = (start[axis] + step[axis] * np.arange(size[axis]) for axis in (0, 1))
-        return cls(start, step, *image.significance(prf.grid_images(rows, cols, image.shape)))
+        return cls.of_images(image, prf.grid_images(rows, cols, image.shape), start, step)
+
+    @classmethod
+    def of_images(cls, image: NoisyImage, images: FloatArray, start: FloatArray, step: FloatArray) -> SignificanceMap:
+        """With the images [node row, node col, row, col] of stars at the nodes."""
+        return cls(start, step, *image.significance(images))
 
     @classmethod
     def of_stamp(cls, image: NoisyImage, prf: Prf, step: float) -> SignificanceMap:
         """Over the stamp and one pixel around it."""
-        rows, cols = (round((n + 1) / step) + 1 for n in image.shape)
-        return cls.build(image, prf, (-1.0, -1.0), (step, step), (rows, cols))
+        return cls.of_images(image, prf.stamp_images(image.shape, step), np.full(2, -1.0), np.full(2, step))
 
     @classmethod
     def around(cls, image: NoisyImage, prf: Prf, centre: FloatArray, half: FloatArray) -> SignificanceMap:

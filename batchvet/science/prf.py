@@ -60,6 +60,9 @@ class Prf(Protocol):
     def grid_images(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
         """Images [i, j, row, col] of stars at (rows[i], cols[j]), every pair: much faster than `images`."""
 
+    def stamp_images(self, shape: tuple[int, int], step: float) -> FloatArray:
+        """`grid_images` of a grid of that step (pixels) over a stamp and one pixel around it; the last one is kept."""
+
 
 @dataclass(frozen=True, eq=False)
 class TabulatedPrf:
@@ -127,6 +130,20 @@ class TabulatedPrf:
         for b in range(4):
             image += col_weights[:, b, None, None] * columns[col_taps[:, :, b]]
         return image.reshape(*col_taps.shape[:2], *row_taps.shape[:2]).transpose(2, 0, 3, 1)
+
+    def stamp_images(self, shape: tuple[int, int], step: float) -> FloatArray:
+        """`grid_images` of a grid of that step (pixels) over a stamp and one pixel around it; the last one is kept."""
+        kept = self._on_stamp.get((shape, step))
+        if kept is None:
+            rows, cols = (-1.0 + step * np.arange(round((n + 1) / step) + 1) for n in shape)
+            kept = self.grid_images(rows, cols, shape)
+            self._on_stamp.clear()
+            self._on_stamp[shape, step] = kept
+        return kept
+
+    @cached_property
+    def _on_stamp(self) -> dict[tuple[tuple[int, int], float], FloatArray]:
+        return {}
 
     def _taps(self, position: FloatArray, size: int, axis: int) -> tuple[IndexArray, FloatArray, FloatArray]:
         """Coefficients [star, pixel, 4] under the pixels along one axis, weights and slopes [star, 4]."""

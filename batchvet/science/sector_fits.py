@@ -10,7 +10,7 @@ import numpy as np
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.floors import LEAST_NOISE, LEAST_WEIGHT
 from batchvet.science.null_epochs import LEAST_EPOCHS, orthonormal
-from batchvet.science.robust import spread
+from batchvet.science.robust import medians, spread
 from batchvet.science.sector_pixels import POINTING_COL, POINTING_ROW, SectorPixels
 from batchvet.science.transit_images import (
     BASELINES,
@@ -19,7 +19,7 @@ from batchvet.science.transit_images import (
     fit_dips,
     pointing_response,
     unrest,
-    window_baseline,
+    window_baselines,
     window_flux,
     window_products,
 )
@@ -57,7 +57,7 @@ def fit_with_baseline(
     shapes = np.column_stack([pixels.background, motion])
     nulls = fit_dips(free, response)
     if len(nulls) >= LEAST_EPOCHS:
-        usual = np.median(nulls.scatter, axis=0)
+        usual = medians(nulls.scatter.T)
         fits, nulls = (replace(some, unrest=unrest(some, motion, usual)) for some in (fits, nulls))
     return SectorFits(degree, response, fits, nulls, shapes)
 
@@ -110,7 +110,7 @@ def _star_noise(stars: FloatArray, scatter: FloatArray, found: SectorFits) -> tu
     And the transits' own dip over that noise, [image]. Background and pointing are projected out: what is left of
     the noise is the photons' and the stars' own.
     """
-    variance = np.median(scatter, axis=0)
+    variance = medians(scatter.T)
     white = np.sqrt(variance)
     shared = orthonormal(found.shapes / white[:, None])
     stars = stars / white
@@ -170,11 +170,11 @@ def _template_scores(
     """Score and information of a dip of every template in the star's light, each [window, template]."""
     score, information = np.zeros((2, len(windows), templates.shape[1]))
     ends = np.cumsum([len(window.u) for window in windows])
-    for i, window in enumerate(windows):
-        light = window_flux(pixels, window) @ star
+    for i, (window, baseline) in enumerate(zip(windows, window_baselines(windows), strict=True)):
+        light = star @ window_flux(pixels, window)
         if pixels.pointing is not None:
             light = light - pixels.pointing[window.cadences] @ (found.response @ star)
-        baseline = window_baseline(window)[:, : found.degree + 1]
+        baseline = baseline[:, : found.degree + 1]
         columns = templates[ends[i] - len(window.u) : ends[i]]
         columns = columns - baseline @ (baseline.T @ columns)
         score[i], information[i] = -(light @ columns), np.sum(columns**2, axis=0)

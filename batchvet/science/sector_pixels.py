@@ -11,6 +11,7 @@ from batchvet.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.image_motion import image_motion
+from batchvet.science.robust import medians
 from batchvet.science.timeline import SectorTimeline
 from batchvet.vocabulary import ErrorKind
 
@@ -21,7 +22,7 @@ POINTING_COL, POINTING_ROW = POINTING_TERMS.index("col"), POINTING_TERMS.index("
 _LEAST_PIXELS = 9  # a source and what surrounds it
 _LEAST_FINITE = 0.9  # a pixel that is NaN more often is left out; else the cadences where it is NaN are
 _MOST_STEPS = 8192  # from cadence to cadence, to see how the image moves: more tell nothing new
-_SAMPLED_CADENCES = 256  # enough for the mean of FLUX_ERR², which hardly changes within a sector
+_SAMPLED_CADENCES = 256  # enough to see whether a pixel changes at all, and what the image looks like
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class SectorPixels:
     shape: tuple[int, int]  #: rows, columns of the stamp
     live: IndexArray  #: flat indices of the pixels with data
     timeline: SectorTimeline
-    flux: Float32Array  #: e-/s, all pixels, [cadence, row * col]
+    series: Float32Array  #: light curves of all pixels, e-/s, each contiguous, [row * col, cadence]
     error_variance: FloatArray  #: mean FLUX_ERR², (e-/s)², zero when unknown, [live pixel]
     pointing: FloatArray | None  #: `POINTING_TERMS` of POS_CORR, pixels and pixels², [cadence, 5]; None without it
 
@@ -44,11 +45,11 @@ class SectorPixels:
         InsufficientData
             No good cadence or no pixel with data.
         """
-        flux = stamp.flux.reshape(len(stamp.time), -1)
+        series = stamp.series
         good = stamp.good(bitmask)
         if not good.any():
             raise InsufficientData("no cadence has a time and a good quality flag", kind=ErrorKind.NO_CADENCES)
-        live, finite = _finite_part(flux, good)
+        live, finite = _finite_part(series, good)
         if live.size < _LEAST_PIXELS or min(stamp.shape) < 2:
             size = f"{stamp.shape[0]} x {stamp.shape[1]}"
             raise InsufficientData(f"only {live.size} pixels of the {size} stamp have data", kind=ErrorKind.NO_PIXELS)
@@ -58,7 +59,7 @@ class SectorPixels:
             usable &= np.isfinite(pointing).all(axis=1)
         variance = _error_variance(stamp, usable)[live]
         timeline = SectorTimeline(stamp.time, usable, stamp.quality, stamp.exposure_days)
-        return cls(stamp.shape, live, timeline, flux, variance, pointing)
+        return cls(stamp.shape, live, timeline, series, variance, pointing)
 
     @cached_property
     def background(self) -> FloatArray:
@@ -74,11 +75,11 @@ class SectorPixels:
         first = np.flatnonzero(usable[:-1] & usable[1:])
         first = first[:: max(1, -(-len(first) // _MOST_STEPS))]
         chosen = np.flatnonzero(usable)
-        image = self.image(np.median(self.values(chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]), axis=0))
+        image = self.image(medians(self.values(chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)])))
         image = np.where(np.isfinite(image), image, np.nanmedian(image))
         differences = np.column_stack([slope.ravel()[self.live] for slope in np.gradient(image)])
-        steps = self.values(first + 1) - self.values(first) if len(first) else np.empty((0, self.live.size))
-        return image_motion(steps, differences, self.background)
+        steps = self.values(first + 1) - self.values(first) if len(first) else np.empty((self.live.size, 0))
+        return image_motion(steps.T, differences, self.background)
 
     def image(self, values: FloatArray) -> FloatArray:
         """Values of the live pixels as an image [row, col], NaN elsewhere."""
@@ -87,28 +88,28 @@ class SectorPixels:
         return image.reshape(self.shape)
 
     def values(self, cadences: IndexArray) -> FloatArray:
-        """Flux of the live pixels in those cadences, [cadence, live pixel]."""
+        """Flux of the live pixels in those cadences, contiguous, [live pixel, cadence]."""
         first, last = cadences[0], cadences[-1]
         unbroken = last - first + 1 == len(cadences)  # a slice is read much faster than a list of cadences
-        chosen = self.flux[first : last + 1] if unbroken else self.flux[cadences]
-        if self.live.size < self.flux.shape[1]:
-            chosen = chosen[:, self.live]
-        return chosen.astype(np.float64)
+        chosen = self.series[:, first : last + 1] if unbroken else self.series[:, cadences]
+        if self.live.size < len(self.series):
+            chosen = chosen[self.live]
+        return chosen.astype(np.float64, order="C")
 
 
-def _finite_part(flux: Float32Array, good: BoolArray) -> tuple[IndexArray, BoolArray]:
+def _finite_part(series: Float32Array, good: BoolArray) -> tuple[IndexArray, BoolArray]:
     """Pixels with data, and the cadences in which all of those are finite."""
     with np.errstate(invalid="ignore"):
-        finite = np.isfinite(flux @ np.ones(flux.shape[1], dtype=np.float32))
-    kept: BoolArray = np.ones(flux.shape[1], dtype=bool)
+        finite = np.isfinite(np.ones(len(series), dtype=np.float32) @ series)
+    kept: BoolArray = np.ones(len(series), dtype=bool)
     if np.count_nonzero(good & ~finite) > 0.001 * np.count_nonzero(good):
-        known = np.isfinite(flux)
-        kept = np.asarray(known[good].mean(axis=0) >= _LEAST_FINITE)
-        finite = np.asarray(known[:, kept].all(axis=1))
+        known = np.isfinite(series)
+        kept = np.asarray(known[:, good].mean(axis=1) >= _LEAST_FINITE)
+        finite = np.asarray(known[kept].all(axis=0))
     chosen = np.flatnonzero(good & finite)
-    sample = flux[chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]]
-    if len(sample):  # beyond the edge of the CCD all cadences hold the same number
-        kept &= np.ptp(np.where(kept, sample, 0.0), axis=0) > 0
+    sample = series[:, chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]]
+    if sample.size:  # beyond the edge of the CCD all cadences hold the same number
+        kept &= np.ptp(np.where(kept[:, None], sample, 0.0), axis=1) > 0
     return np.flatnonzero(kept), finite
 
 
@@ -125,13 +126,7 @@ def _pointing(stamp: Stamp, usable: BoolArray) -> FloatArray | None:
 
 
 def _error_variance(stamp: Stamp, usable: BoolArray) -> FloatArray:
-    """Mean FLUX_ERR² of every pixel from a sample of cadences; zero where the file has none."""
-    n_pixels = stamp.shape[0] * stamp.shape[1]
-    chosen = np.flatnonzero(usable)
-    if stamp.flux_err is None or chosen.size == 0:
-        return np.zeros(n_pixels)
-    chosen = chosen[:: max(1, len(chosen) // _SAMPLED_CADENCES)]
-    error = stamp.flux_err[chosen].reshape(len(chosen), -1).astype(np.float64)
-    known = np.isfinite(error) & (error > 0)
-    mean: FloatArray = np.where(known, error**2, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return mean
+    """Mean FLUX_ERR² of every pixel over the usable cadences; zero where the file has none."""
+    if stamp.errors is None:
+        return np.zeros(stamp.shape[0] * stamp.shape[1])
+    return stamp.errors.variance(usable).ravel()

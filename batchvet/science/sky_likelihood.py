@@ -100,7 +100,10 @@ class SectorSky:
         # By as much as a Gaussian peak of this width; far from it the likelihood of no dip ends that.
         mean, own = self._peak
         away = pixels - mean
-        squares = np.einsum("...i,ij,...j->...", away, np.linalg.inv(own + found.dip.systematic), away)
+        (row_row, row_col), (_, col_col) = np.linalg.inv(own + found.dip.systematic)
+        squares = (
+            row_row * away[..., 0] ** 2 + 2.0 * row_col * away[..., 0] * away[..., 1] + col_col * away[..., 1] ** 2
+        )
         below = np.maximum(best**2 - snr**2, 0.0)
         below = np.maximum(factor * below, np.minimum(below, squares))
         widened = np.sqrt(np.maximum(best**2 - below, 0.0))
@@ -118,11 +121,11 @@ class SectorSky:
             return log_likelihood
         return np.asarray(np.logaddexp(self._log_right + log_likelihood, self._otherwise))
 
-    def trust(self, log_likelihood: FloatArray) -> FloatArray:
-        """Probability that this sector sees the dip where the dip has that likelihood."""
+    def trust(self, log_likelihood: FloatArray, mixed: FloatArray) -> FloatArray:
+        """Probability that this sector sees the dip where the dip has that likelihood, and `mixed` with the others."""
         if self.alone:
             return np.ones_like(log_likelihood)
-        return np.asarray(np.exp(self._log_right + log_likelihood - self.mixed(log_likelihood)))
+        return np.asarray(np.exp(self._log_right + log_likelihood - mixed))
 
     @cached_property
     def _log_right(self) -> float:
@@ -195,10 +198,11 @@ def _profiled(
         information = sum(r * weight**2 for r, (_, weight) in zip(trust, dips, strict=True))
         flux = np.maximum(score, 0.0) / np.maximum(information, LEAST_INFORMATION)
         each = [sector.log_likelihood(*dip, flux) for sector, dip in zip(sectors, dips, strict=True)]
-        best = np.maximum(best, sum(s.mixed(value) for s, value in zip(sectors, each, strict=True)))
+        mixed = [sector.mixed(value) for sector, value in zip(sectors, each, strict=True)]
+        best = np.maximum(best, sum(mixed))
         if len(sectors) == 1:
             break
-        trust = [sector.trust(value) for sector, value in zip(sectors, each, strict=True)]
+        trust = [sector.trust(*pair) for sector, *pair in zip(sectors, each, mixed, strict=True)]
     return best
 
 
@@ -273,8 +277,9 @@ def _joint_snr(sectors: Sequence[SectorSky], offset: FloatArray) -> float:
         for _ in range(3):
             flux = np.array([max(trust @ (snr * weight), 0.0) / max(trust @ weight**2, LEAST_INFORMATION)])
             each = [s.log_likelihood(*dip, flux) for s, dip in zip(sectors, dips, strict=True)]
-            trust = np.array([float(s.trust(value)[0]) for s, value in zip(sectors, each, strict=True)])
-            total = sum(float(s.mixed(value)[0]) for s, value in zip(sectors, each, strict=True))
+            mixed = [s.mixed(value) for s, value in zip(sectors, each, strict=True)]
+            trust = np.array([float(s.trust(*pair)[0]) for s, *pair in zip(sectors, each, mixed, strict=True)])
+            total = sum(float(value[0]) for value in mixed)
         found = max(found, (total, trust), key=lambda one: one[0])
     prices = np.array([sector.evidence.timing_price for sector in sectors])
 

@@ -61,27 +61,33 @@ class StarCurves:
         size = max(round(duration / _PER_DURATION / spacing), 1)
         breaks = np.flatnonzero((np.diff(time) > _GAP * size * spacing) | (np.diff(names) != 0)) + 1
         runs = np.split(chosen, breaks)
-        reference = pixels.values(chosen[:1])[0]
-        binned = np.concatenate([_means(pixels.flux, run, size) for run in runs])[:, pixels.live] - reference
+        reference = pixels.values(chosen[:1])
+        series = pixels.series if pixels.live.size == len(pixels.series) else pixels.series[pixels.live]
+        light = np.concatenate([_means(series, run, size) for run in runs], axis=1) - reference
         middle = np.concatenate([_means(free.time, run, size) for run in runs])
         count = np.concatenate([_counts(len(run), size) for run in runs])
         names = np.concatenate([np.full(-(-len(run) // size), free.stretches[run[0]]) for run in runs])
         if pixels.pointing is not None:
-            binned -= np.concatenate([_means(pixels.pointing, run, size) for run in runs]) @ response
-        flux = binned @ weights.T
+            motion = pixels.pointing.T
+            light -= response.T @ np.concatenate([_means(motion, run, size) for run in runs], axis=1)
+        binned = light.T
+        flux = (weights @ light).T
         white = _noise(flux, count)
         return cls(middle, count, names, flux, white, white, binned, _noise(binned, count))
 
 
 def _means(values: NDArray[Any], run: IndexArray, size: int) -> FloatArray:
-    """Means of `size` values each [..., :] of a run of cadences, the last of what is left."""
+    """Means of `size` values each [..., cadence] of a run of cadences, the last of what is left."""
     unbroken = run[-1] - run[0] + 1 == len(run)
-    chosen = values[run[0] : run[-1] + 1] if unbroken else values[run]
+    chosen = values[..., run[0] : run[-1] + 1] if unbroken else values[..., run]
     whole = len(run) // size * size
-    means = chosen[:whole].reshape(-1, size, *chosen.shape[1:]).mean(axis=1)
+    means = np.zeros((*values.shape[:-1], -(-len(run) // size)))
+    for first in range(size):  # a few long sums are faster than many short ones
+        means[..., : whole // size] += chosen[..., first:whole:size]
+    means[..., : whole // size] /= size
     if whole < len(run):
-        means = np.concatenate([means, chosen[whole:].mean(axis=0, keepdims=True)])
-    return np.asarray(means, dtype=np.float64)
+        means[..., -1] = chosen[..., whole:].mean(axis=-1, dtype=np.float64)
+    return means
 
 
 def _counts(n: int, size: int) -> FloatArray:

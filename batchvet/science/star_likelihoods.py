@@ -126,10 +126,10 @@ class StarLikelihoods:
     def _at(self, depth: FloatArray, of_shift: tuple[FloatArray, ...], shift: FloatArray) -> FloatArray:
         """Log likelihood of those depths [star] at shifts [star, node, 2], [star, node, sector]."""
         constant, slope, curvature = of_shift
-        linear = np.einsum("isa,ina->ins", slope, shift)
-        value = np.asarray(
-            constant[:, None] + linear - 0.5 * np.einsum("ina,isab,inb->ins", shift, curvature, shift, optimize=True)
-        )
+        east, north = shift[..., 0], shift[..., 1]
+        squares = np.stack([east, north, -0.5 * east**2, -east * north, -0.5 * north**2], axis=-1)
+        factors = np.concatenate([slope, curvature[..., *np.triu_indices(2)]], axis=-1)
+        value = np.asarray(constant[:, None] + squares @ np.swapaxes(factors, -1, -2))
         for j in map(int, np.flatnonzero(self._by_map)):
             snr, weight = self.sectors[j].dip(self.offset[:, None, j] + shift)
             value[..., j] = self.sectors[j].log_likelihood(snr, weight, (depth * self.light[:, j])[:, None])
@@ -144,7 +144,8 @@ class StarLikelihoods:
         for j, sector in enumerate(self.sectors):
             present = self.present[:, j].reshape(-1, *[1] * (value.ndim - 2))
             one = np.where(present, value[..., j], 0.0)
-            mixed[..., j], trust[..., j] = sector.mixed(one), sector.trust(one)
+            mixed[..., j] = sector.mixed(one)
+            trust[..., j] = sector.trust(one, mixed[..., j])
         return mixed, trust
 
 

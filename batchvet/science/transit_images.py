@@ -148,42 +148,61 @@ def window_products(
         level=np.zeros(shape),
         mean_template=np.array([window.m.mean() for window in windows]),
     )
-    for i, window in enumerate(windows):
+    for i, (window, baseline) in enumerate(zip(windows, window_baselines(windows), strict=True)):
         flux = window_flux(pixels, window)
         if restore is not None:
-            flux += restore[0][window.cadences, None] * restore[1]
-        reference = flux[0].copy()
+            flux += restore[0][window.cadences] * restore[1][:, None]
+        reference = flux[:, :1].copy()
         flux -= reference  # the sums of squares below would lose the noise of a bright pixel otherwise
-        columns = np.empty((len(window.u), n_columns))
-        columns[:, 0] = window.m
+        terms = baseline.shape[1]
+        design = np.empty((len(window.u), terms + n_columns))
+        design[:, :terms] = baseline
+        design[:, terms] = window.m
         if pixels.pointing is not None:
             pointing = pixels.pointing[window.cadences]
-            columns[:, 1:] = pointing - pointing.mean(axis=0)  # or rounding would pass for motion
-        baseline = window_baseline(window)
-        terms = baseline.shape[1]
+            design[:, terms + 1 :] = pointing - pointing.mean(axis=0)  # or rounding would pass for motion
+        own, light = design.T @ design[:, terms:], (flux @ design).T
         products.terms[i] = terms
-        products.baseline[i, :terms] = baseline.T @ columns
-        products.baseline_flux[i, :terms] = baseline.T @ flux
-        products.inner[i] = columns.T @ columns
-        products.flux[i] = columns.T @ flux
-        products.power[i] = np.einsum("np,np->p", flux, flux)
-        products.level[i] = reference + baseline[0, 0] * products.baseline_flux[i, 0]  # the mean
+        products.baseline[i, :terms], products.inner[i] = own[:terms], own[terms:]
+        products.baseline_flux[i, :terms], products.flux[i] = light[:terms], light[terms:]
+        products.power[i] = np.einsum("pn,pn->p", flux, flux)
+        products.level[i] = reference[:, 0] + baseline[0, 0] * light[0]  # the mean
     return products
 
 
 def window_flux(pixels: SectorPixels, window: Window) -> FloatArray:
-    """Flux of a window without its bumps, e-/s, [cadence, live pixel]."""
+    """Flux of a window without its bumps, e-/s, [live pixel, cadence]."""
     flux = pixels.values(window.cadences)
     if window.bump is None:
         return flux
-    return filled(flux, window.bump, window, None if pixels.pointing is None else pixels.pointing[window.cadences])
+    pointing = None if pixels.pointing is None else pixels.pointing[window.cadences]
+    return filled(flux.T, window.bump, window, pointing).T
 
 
-def window_baseline(window: Window) -> FloatArray:
-    """Orthonormal polynomials in time, as many as the window's baseline can bear, the lowest first, [cadence, term]."""
-    terms = int(np.clip(window.n_out // _CADENCES_PER_TERM, 2, BASELINES[-1] + 1))
-    time = window.u - window.u.mean()
-    return np.linalg.qr(np.vander(time / np.abs(time).max(), terms, increasing=True))[0]
+def window_baselines(windows: Sequence[Window]) -> list[FloatArray]:
+    """Orthonormal polynomials in time, as many as a window's baseline can bear, the lowest first, [cadence, term] each.
+
+    All windows at once: each power of time is the last polynomial times time, less what the lower ones have of it,
+    twice, as the first time leaves a rounding error.
+    """
+    if not windows:
+        return []
+    lengths = np.array([len(window.u) for window in windows])
+    inside = np.arange(lengths.max()) < lengths[:, None]
+    time = np.zeros(inside.shape)
+    time[inside] = np.concatenate([window.u for window in windows])
+    time = np.where(inside, time - (time.sum(axis=1) / lengths)[:, None], 0.0)
+    time /= np.abs(time).max(axis=1)[:, None]
+    terms = np.clip([window.n_out // _CADENCES_PER_TERM for window in windows], 2, BASELINES[-1] + 1)
+    found = [inside / np.sqrt(lengths)[:, None]]
+    for _ in range(1, terms.max()):
+        new = time * found[-1]
+        for lower in (*found, *found):
+            new -= np.einsum("wn,wn->w", new, lower)[:, None] * lower
+        size = np.sqrt(np.einsum("wn,wn->w", new, new))
+        found.append(new / np.maximum(size, LEAST_WEIGHT)[:, None])
+    together = np.stack(found, axis=-1)
+    return [each[:n, :k] for each, n, k in zip(together, lengths, terms, strict=True)]
 
 
 def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:

@@ -153,15 +153,42 @@ def transit_windows(
     return windows, left_out
 
 
+def windows_at(
+    mid_times: FloatArray, layout: WindowLayout, free: FreeCadences, settings: WindowSettings
+) -> list[Window | str]:
+    """The windows around some mid-times out of the free cadences; a phrase that says why there is none."""
+    low = np.searchsorted(free.times, mid_times - layout.outer)
+    high = np.minimum(np.searchsorted(free.times, mid_times + layout.outer) + 1, free.index.size)
+    near = [free.index[start:stop] for start, stop in zip(low, high, strict=True)]
+    if not near:
+        return []
+    ends = np.cumsum([len(cadences) for cadences in near])
+    u = free.time[np.concatenate(near)] - np.repeat(mid_times, np.diff(ends, prepend=0))
+    m = layout.template(u)
+    times, templates = np.split(u, ends[:-1]), np.split(m, ends[:-1])
+    return [
+        _window(float(mid_times[i]), near[i], times[i], templates[i], layout, free, settings) for i in range(len(near))
+    ]
+
+
 def window_at(mid_time: float, layout: WindowLayout, free: FreeCadences, settings: WindowSettings) -> Window | str:
-    """The window around one mid-time out of the free cadences; a phrase that says why there is none.
+    """As :func:`windows_at`, around one mid-time."""
+    return windows_at(np.array([mid_time]), layout, free, settings)[0]
+
+
+def _window(  # house: what a window is made of
+    mid_time: float,
+    cadences: IndexArray,
+    u: FloatArray,
+    m: FloatArray,
+    layout: WindowLayout,
+    free: FreeCadences,
+    settings: WindowSettings,
+) -> Window | str:
+    """A window out of the cadences near it, with their times and templates.
 
     Of the stretches of pointing that the transit touches, the one that sees most of it is used.
     """
-    low, high = np.searchsorted(free.times, [mid_time - layout.outer, mid_time + layout.outer])
-    cadences = free.index[low : high + 1]
-    u = free.time[cadences] - mid_time
-    m = layout.template(u)
     in_stretch = np.bincount(free.stretches[cadences], weights=m) if len(m) else np.zeros(1)
     needed = min(settings.least_in_transit, 0.5 * layout.expected_in_transit)
     if in_stretch.max() < needed:
@@ -173,4 +200,4 @@ def window_at(mid_time: float, layout: WindowLayout, free: FreeCadences, setting
     after = np.count_nonzero((m == 0) & (u > 0))
     if max(before, after) < settings.least_baseline:
         return f"only {before} and {after} cadences of baseline beside it"
-    return Window(float(mid_time), cadences, u, m, bool(min(before, after) < settings.least_baseline))
+    return Window(mid_time, cadences, u, m, bool(min(before, after) < settings.least_baseline))

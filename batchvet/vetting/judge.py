@@ -101,7 +101,7 @@ def _declared(judgement: Judgement) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(judgement, name) for name in ("toi", "tic", "n_sectors", "made_from")}
     if judgement.declared is not None:
         names = ("depth_ppm", "tmag", "ra", "dec", "pmra", "pmdec")
-        row |= asdict(judgement.declared.ephemeris) | {name: getattr(judgement.declared, name) for name in names}
+        row |= vars(judgement.declared.ephemeris) | {name: getattr(judgement.declared, name) for name in names}
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
@@ -125,7 +125,7 @@ def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
     declared = judgement.declared
     east, north = star.east_arcsec, star.north_arcsec
     ra, dec = _on_sky(judgement, _sectors(judgement)[:1], east, north)
-    figures = asdict(star)
+    figures = vars(star)
     row = {
         **{name: getattr(judgement, name) for name in ("toi", "tic", "made_from")},
         **{name: value for name, value in figures.items() if name not in ("east_arcsec", "north_arcsec")},

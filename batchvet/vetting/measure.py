@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
-from batchvet.arrays import Float32Array, FloatArray
 from batchvet.catalog.candidate import Candidate, Ephemeris
 from batchvet.errors import InsufficientData, PositionError, Problem, StampError
 from batchvet.pixels.prf_files import find_prf
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.aperture_dependence import aperture_dependence
-from batchvet.science.centroid_shift import centroid_shift
-from batchvet.science.depth_map import DepthMap, depth_map
+from batchvet.science.aperture_dependence import aperture_dependence_of
+from batchvet.science.centroid_shift import centroid_shift_of
+from batchvet.science.depth_map import DepthMap, depth_map_of
 from batchvet.science.evidence import Part
 from batchvet.science.folded_light_curve import FoldedLightCurve, folded_light_curve
+from batchvet.science.frames import Frames
 from batchvet.science.localization import SectorLocalization, localize
 from batchvet.science.prf import Prf, spoc_prf
 from batchvet.science.stars import StarField
@@ -42,9 +43,9 @@ class CheckResult(Protocol):
 
 
 #: Checks on the cadences alone, in the order of their flags in a row, which begins with V09's.
-OTHER_CHECKS: dict[Check, Callable[[FloatArray, Float32Array, Ephemeris], CheckResult]] = {
-    "V08": centroid_shift,
-    "V10": aperture_dependence,
+OTHER_CHECKS: dict[Check, Callable[[Frames, Ephemeris], CheckResult]] = {
+    "V08": centroid_shift_of,
+    "V10": aperture_dependence_of,
 }
 
 
@@ -55,6 +56,11 @@ class Observation:
     stamp: Stamp  #: all cadences
     cadences: Stamp  #: those without an excluded quality flag
     prf: Prf | None  #: the official one in the middle of the stamp; None: it is fitted to the stamp
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The cadences as V08, V09 and V10 share them."""
+        return Frames(self.cadences.time, self.cadences.series, self.cadences.shape)
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class Measured:
         phase = next((part.phase for part in parts if part.part == Part.SECONDARY), 0.5)
         aperture = (cadences.aperture & OPTIMAL_APERTURE).astype(bool)
         ephemeris = self.candidate.ephemeris
-        return folded_light_curve(cadences.time, cadences.flux, aperture, ephemeris, self.companions, phase)
+        return folded_light_curve(cadences.time, cadences.series, aperture, ephemeris, self.companions, phase)
 
     @property
     def in_transit(self) -> bool:
@@ -140,11 +146,11 @@ def measure(
     checks' results stand.
     """
     cadences, ephemeris = observation.cadences, candidate.ephemeris
-    depth = depth_map(cadences.time, cadences.flux, ephemeris)
+    depth = depth_map_of(observation.frames, ephemeris)
     checks: dict[Check, CheckResult] = {"V09": depth} if "V09" in settings.checks else {}
     for name, check in OTHER_CHECKS.items():
         if name in settings.checks:
-            checks[name] = check(cadences.time, cadences.flux, ephemeris)
+            checks[name] = check(observation.frames, ephemeris)
     localization: SectorLocalization | NotLocalized | None = None
     if "localization" in settings.checks:
         try:

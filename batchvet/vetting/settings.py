@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from batchvet.catalog.candidate import Candidate, Neighbour
-from batchvet.science.localization import LocalizationSettings
+from batchvet.science.localization_settings import LocalizationSettings
 
 Check = Literal["V08", "V09", "V10", "localization"]
 ALL_CHECKS: tuple[Check, ...] = get_args(Check)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from batchvet.catalog import plain_neighbours, star_store
 from batchvet.catalog.candidate import Neighbour
 from batchvet.catalog.neighbours import read_neighbours
 from batchvet.errors import CatalogError
@@ -209,3 +210,37 @@ def test_what_is_not_a_neighbour_table_is_refused_by_name(tmp_path, content, sai
     with pytest.raises(CatalogError) as error:
         read_neighbours(path)
     assert said in str(error.value) and f"neighbour table {path}" in str(error.value)
+
+
+def test_a_plain_table_is_read_in_passing_and_says_the_same(tmp_path, monkeypatch):
+    frame = field(np.random.default_rng(8), targets=30, stars=10).sort_values("tic", kind="stable")
+    frame.to_parquet(tmp_path / "sorted.parquet", index=False)
+    frame[::-1].to_parquet(tmp_path / "reversed.parquet", index=False)
+    monkeypatch.setattr(plain_neighbours, "_ROWS_AT_ONCE", 7)  # most targets lie in two blocks
+    monkeypatch.setattr(star_store, "_IN_MEMORY", 100)  # a file, as for large tables
+    assert plain_neighbours.plain_stars(tmp_path / "sorted.parquet") is not None
+    assert plain_neighbours.plain_stars(tmp_path / "reversed.parquet") is None
+    plain, careful = read_neighbours(tmp_path / "sorted.parquet"), read_neighbours(tmp_path / "reversed.parquet")
+    for tic in np.unique(frame["tic"]).tolist():
+        assert plain.of(tic) == careful.of(tic) and len(plain.of(tic)) == 10
+        assert plain.sha256_of(tic) == careful.sha256_of(tic)
+    assert plain.of(3) is None and plain.sha256_of(3) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("ra", 361.0, "outside 0 to 360"),
+        ("dec", np.nan, "dec is missing"),
+        ("tic", 0, "outside 1 to"),
+        ("source_id", "", "source_id is missing"),
+        ("source_id", "twice", "is already on row 1"),
+    ],
+)
+def test_a_bad_row_of_a_plain_table_is_still_named(tmp_path, column, value, words):
+    frame = field(np.random.default_rng(8), targets=3, stars=3).sort_values("tic", kind="stable", ignore_index=True)
+    frame.loc[0, "source_id"] = "twice"
+    frame.loc[1, column] = value
+    frame.to_parquet(tmp_path / "bad.parquet", index=False)
+    with pytest.raises(CatalogError, match=f"row 2: .*{words}"):
+        read_neighbours(tmp_path / "bad.parquet")

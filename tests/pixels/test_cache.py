@@ -33,8 +33,8 @@ ARRAYS = ("time", "flux", "flux_err", "quality", "cadenceno", "pos_corr", "apert
 def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Cache:
     """An empty cache on disk, or in a bucket."""
     if request.param == "disk":
-        return Cache(tmp_path / "cache")
-    return Cache(f"{request.getfixturevalue('s3').url}/some/prefix")
+        return Cache(tmp_path / "cache", flux_err="full")
+    return Cache(f"{request.getfixturevalue('s3').url}/some/prefix", flux_err="full")
 
 
 def put(cache: Cache, name: str, content: bytes) -> None:
@@ -45,6 +45,8 @@ def put(cache: Cache, name: str, content: bytes) -> None:
 def same(a: Stamp, b: Stamp) -> bool:
     """Every field alike, arrays to the last bit."""
     for f in fields(Stamp):
+        if f.name == "summary":  # test_error_summary.py
+            continue
         one, other = getattr(a, f.name), getattr(b, f.name)
         if isinstance(one, np.ndarray):
             if (one.dtype, one.shape, one.tobytes()) != (other.dtype, other.shape, other.tobytes()):
@@ -78,7 +80,7 @@ def test_errors_are_left_unread_on_request(cache: Cache, small_stamp: Stamp) -> 
 
 def test_the_same_stamp_gives_the_same_bytes(small_stamp: Stamp) -> None:
     content = encode(small_stamp, 1, 2)
-    assert content == encode(replace(small_stamp, flux=small_stamp.flux.copy()), 1, 2)
+    assert content == encode(replace(small_stamp, flux=np.asfortranarray(small_stamp.flux)), 1, 2)
     with zipfile.ZipFile(BytesIO(content)) as archive:  # no time of writing, which would tell later bytes from these
         assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
@@ -207,7 +209,7 @@ def test_what_is_not_there_is_an_error_that_says_what_to_do(cache: Cache) -> Non
     assert cache.index() == {}
 
 
-CONTENT = encode(SMALL)
+CONTENT = encode(SMALL, whole_errors=True)
 
 
 @settings(max_examples=300, deadline=None)
@@ -280,7 +282,7 @@ from batchvet.pixels.bucket import Bucket
 from batchvet.pixels.cache import Cache
 sys.path.insert(0, sys.argv[3])
 from small_stamp import SMALL
-cache = Cache(sys.argv[1])
+cache = Cache(sys.argv[1], flux_err="full")
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(10):
@@ -345,7 +347,7 @@ def test_a_kill_in_the_middle_of_a_write_leaves_no_entry(
     directory = killed_while(call)
     left = [path.name for path in directory.rglob("*") if path.is_file()]
     assert len(left) == 1 and left[0].startswith(".")
-    cache = Cache(directory)
+    cache = Cache(directory, flux_err="full")
     assert cache.index() == {}
     assert cache.verify() == (0, [])
     cache.write(small_stamp)

@@ -16,9 +16,10 @@ import pytest
 
 from batchvet.errors import CacheError, ConfigError, StorageError
 from batchvet.pixels.bucket import Bucket, Patience
-from batchvet.pixels.cache import Cache
+from batchvet.pixels.cache import Cache, CacheEntry
 from batchvet.pixels.directory import DirectorySource
 from batchvet.pixels.entry import StampKey, encode
+from batchvet.pixels.index_file import schema_of
 from batchvet.pixels.stamp import Stamp
 from batchvet.pixels.storage_s3 import S3Storage
 from batchvet.runtime.config import RunConfig, read_config
@@ -224,7 +225,7 @@ def test_a_fault_of_the_store_is_not_taken_for_damage(s3, small_stamp: Stamp, mo
     s3.monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with refused_soon(s3, "network is up"):
         cache.verify()
-    monkeypatch.setattr(Cache, "_read_index", lambda self: [])
+    monkeypatch.setattr(Cache, "_read_index", lambda self: schema_of(CacheEntry).empty_table())
     with refused_soon(s3, "network is up"):
         cache.index()
 

@@ -13,6 +13,7 @@ from stopping import Stopping
 
 from batchvet.errors import RunError
 from batchvet.results import compaction
+from batchvet.results import writer as writer_module
 from batchvet.results.compaction import compact, recover
 from batchvet.results.parts import read_part
 from batchvet.results.row_index import gathered, row_index
@@ -83,10 +84,12 @@ def made(tmp_path, monkeypatch) -> Path:
     """Merged parts, of which some stay, and new ones: a row done again and one whose evidence is no more."""
     monkeypatch.setattr(compaction, "ROWS_PER_FILE", 4)
     place = tmp_path / "made"
-    write(place, *(row(f"{n}.01", sector, 1) for n in (3, 1, 2, 9) for sector in (2, 1)))
+    for sector in (2, 1):
+        write(place, *(row(f"{n}.01", sector, 1) for n in (3, 1, 2, 9)))
     compact(place, {})
     assert len(list((place / "sectors").glob("part-*"))) == 2
     write(place, row("1.01", 2, 2), row("2.01", 2, 2, evidence=False), row("1.02", 5, 2))
+    write(place, *(row(f"{n}.01", 1, 1) for n in (12, 13)))  # sorted and whole: it stays, under another name
     return place
 
 
@@ -109,6 +112,52 @@ def test_compaction_stopped_at_any_step_leaves_the_old_tables_or_the_new(made, t
     while one_stop(made, tmp_path / "stopped", Stopping(n, error, once=once), (before, after_it)):
         n += 1
     assert n > 20
+
+
+def test_parts_that_follow_each_other_are_not_written_again(tmp_path, monkeypatch):
+    written = []
+    usual = compaction.write_table
+    monkeypatch.setattr(compaction, "write_table", lambda path, *more: (written.append(path), usual(path, *more)))
+    monkeypatch.setattr(compaction, "ROWS_PER_FILE", 8)
+    tics = [1, 2, 3, 20, 21, 22, 100, 101, 102]
+    with ResultWriter(tmp_path, {}, rows_per_part=3) as writer:
+        for place in (1, 2, 0, 3, 5, 4, 6, 8, 7):  # as they come from several workers; a few are late
+            tic = tics[place]
+            writer.add([row(f"{tic}.0{n}", sector, 1) for sector in (1, 2) for n in (1, 2)], place)
+    parts = {path.stat().st_ino for path in (tmp_path / "evidence").glob("part-*")}
+    compact(tmp_path, {})
+    assert written == []
+    assert {path.stat().st_ino for path in (tmp_path / "evidence").glob("part-*")} == parts
+    assert in_files(tmp_path, "sectors") == [(f"{t}.0{n}", s) for t in tics for n in (1, 2) for s in (1, 2)]
+    compact(tmp_path, {})
+    assert {path.stat().st_ino for path in (tmp_path / "evidence").glob("part-*")} == parts
+
+
+def test_a_late_place_holds_the_others_up_only_until_they_are_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "_MOST_EARLY", 4)
+    writer = ResultWriter(tmp_path, {}, rows_per_part=2)
+    for place in (1, 2, 3):
+        writer.add([row(f"{place}.01", 1, 1)], place)
+    assert not (tmp_path / "sectors").exists()
+    writer.add([row("4.01", 1, 1)], 4)
+    assert len(in_files(tmp_path, "sectors")) == 4
+    writer.add([], 0)  # it has no rows after all
+    writer.add([row("5.01", 1, 1), row("5.02", 1, 1)], 5)
+    assert len(list((tmp_path / "sectors").glob("part-*"))) == 2
+    writer.flush()
+    assert [toi for toi, _ in in_files(tmp_path, "sectors")] == [f"{n}.01" for n in range(1, 6)] + ["5.02"]
+
+
+def test_small_parts_are_merged_and_one_that_stands_alone_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction, "ROWS_PER_FILE", 8)
+    for tics in ([1], [2], range(3, 11), [11], range(12, 20)):
+        write(tmp_path, *(row(f"{tic}.01", 1, 1) for tic in tics))
+    before = {path.stat().st_ino for path in (tmp_path / "sectors").glob("part-*")}
+    compact(tmp_path, {})
+    after = {path.stat().st_ino for path in (tmp_path / "sectors").glob("part-*")}
+    assert (len(before), len(after), len(before & after)) == (5, 4, 3)
+    compact(tmp_path, {})
+    assert {path.stat().st_ino for path in (tmp_path / "sectors").glob("part-*")} == after
 
 
 def test_recovery_stopped_at_any_step_is_taken_up_again(made, tmp_path):

@@ -36,6 +36,9 @@ WRONG = {
     "Output: x": "line 2: Output: unknown key; did you mean output?",
     "output: 2024-01-01": "line 2: output: is 2024-01-01, may be a path",
     "neighbours: [a, b]": "line 2: neighbours: may be a path or a table of keys, such as neighbours.csv",
+    "flux_err: some": "line 2: flux_err: is 'some', may be one of summary, full",
+    "cache: {location: c, flux_err: some}": "cache: flux_err is 'some', may be summary or full",
+    "cache: {directory: c}": "cache: directory is not known, only location and flux_err",
     "\tcache: x": "c.yaml: line 2: starts with a tab; YAML takes blanks only",
     "cache x": "c.yaml: line 2: a key without a colon and a blank behind it",
     "cluster: {workers: 2\noutput: x": "c.yaml: line 2: a bracket is opened and not closed",
@@ -110,3 +113,20 @@ def test_home_and_variables_are_what_they_stand_for(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("written", "mask"), [("default", 17087), ("0", 0), ("'128'", 128), ("2147483647", 2**31 - 1)])
 def test_quality_bitmask_is_a_word_or_a_whole_number(tmp_path, written, mask):
     assert read(tmp_path, f"quality_bitmask: {written}").quality_bitmask == mask
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("cache: c", ("c", "summary")),
+        ("cache: c\nflux_err: full", ("c", "full")),
+        ("cache: {location: c, flux_err: full}", ("c", "full")),
+        ("cache: {flux_err: full}", ("cache", "full")),
+    ],
+)
+def test_what_the_cache_keeps_of_the_errors_is_said_beside_its_place(tmp_path, written, meant):
+    (tmp_path / "c.yaml").write_text(f"catalog: toi.csv\n{written}\n")
+    config = read_config(tmp_path / "c.yaml")
+    assert (config.cache, config.flux_err) == (str(tmp_path / meant[0]), meant[1])
+    again = RunConfig(**config.as_json())  # as a run's plan keeps it
+    assert (again.cache, again.flux_err) == (config.cache, config.flux_err)

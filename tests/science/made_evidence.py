@@ -7,7 +7,8 @@ from scipy.special import erf
 
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hosts import host_evidence
-from batchvet.science.localization import LocalizationSettings, dip_maps, dip_position
+from batchvet.science.localization import dip_maps, dip_position
+from batchvet.science.localization_settings import LocalizationSettings
 from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.position import SignificanceMap, fit_point_source
 from batchvet.science.prf import TabulatedPrf

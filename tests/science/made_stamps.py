@@ -6,7 +6,8 @@ import numpy as np
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.difference_image import DifferenceImage, DifferenceSettings, difference_image
+from batchvet.science.difference_image import DifferenceImage, difference_image
+from batchvet.science.localization_settings import DifferenceSettings
 from batchvet.science.timeline import Transits
 
 EPHEMERIS = Ephemeris(4.0, 1002.0, 3.0)

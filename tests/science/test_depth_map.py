@@ -13,6 +13,7 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.tpf import read_tpf
 from batchvet.science.depth_map import METRICS, depth_map, pixel_medians, transit_masks
+from batchvet.science.frames import Frames
 
 TOI_5807 = Ephemeris(14.2423724, 3540.26317, 4.046)
 WASP_126 = Ephemeris(3.28878, 1327.5205, 3.49)
@@ -139,4 +140,5 @@ def test_memory_order_of_the_pixels_does_not_matter():
 
 def test_medians_ignore_nan_pixel_by_pixel():
     flux = np.array([[[1, np.nan]], [[3, 5]], [[2, np.nan]], [[np.nan, 7]]], dtype=np.float32)
-    np.testing.assert_array_equal(pixel_medians(flux), [[2.0, 6.0]])
+    frames = Frames.of(np.arange(float(len(flux))), flux)
+    np.testing.assert_array_equal(pixel_medians(frames, np.ones(len(flux), dtype=bool)), [[2.0, 6.0]])

@@ -24,9 +24,9 @@ def light(dips, noise=200.0, drift=0.0, minutes=10.0):
         epoch = np.round(cycles - phase)
         inside = np.abs(cycles - phase - epoch) * EPHEMERIS.period_days < EPHEMERIS.duration_days / 2.0
         relative[inside] -= 1e-6 * np.where(epoch % 2 == 1, odd, even)[inside]
-    flux = np.zeros((len(time), 5, 5), dtype=np.float32)
-    flux[:, APERTURE] = (1000.0 * relative)[:, None]
-    return time, flux
+    series = np.zeros((25, len(time)), dtype=np.float32)
+    series[APERTURE.ravel()] = 1000.0 * relative
+    return time, series
 
 
 def test_odd_and_even_transits_have_their_own_depths_whatever_the_star_does_slowly():
@@ -47,8 +47,8 @@ def test_errors_are_those_of_the_noise():
 
 
 def test_a_secondary_is_seen_where_it_is_and_in_the_whole_period():
-    time, flux = light([(0.0, 4000.0, 4000.0), (0.37, 1500.0, 1500.0)])
-    folded = folded_light_curve(time, flux, APERTURE, EPHEMERIS, secondary_phase=0.37)
+    time, series = light([(0.0, 4000.0, 4000.0), (0.37, 1500.0, 1500.0)])
+    folded = folded_light_curve(time, series, APERTURE, EPHEMERIS, secondary_phase=0.37)
     inside = np.abs(folded.hours) < 1.2
     assert np.median(folded.secondary_ppm[inside]) == pytest.approx(-1500.0, abs=200.0)
     phases = FIRST_PHASE + (np.arange(100) + 0.5) / 100.0
@@ -58,29 +58,29 @@ def test_a_secondary_is_seen_where_it_is_and_in_the_whole_period():
 
 def test_other_candidates_transits_are_left_out():
     other = Ephemeris(period_days=3.0, t0_btjd=1001.25, duration_hours=3.2)
-    time, flux = light([(0.25 / 3.0, 9000.0, 9000.0)])
-    folded = folded_light_curve(time, flux, APERTURE, EPHEMERIS, (other,))
+    time, series = light([(0.25 / 3.0, 9000.0, 9000.0)])
+    folded = folded_light_curve(time, series, APERTURE, EPHEMERIS, (other,))
     assert np.nanmin(folded.even_ppm) > -1000.0
-    assert np.nanmin(folded_light_curve(time, flux, APERTURE, EPHEMERIS).even_ppm) < -5000.0
+    assert np.nanmin(folded_light_curve(time, series, APERTURE, EPHEMERIS).even_ppm) < -5000.0
 
 
 def test_a_single_transit_has_one_window_and_no_period():
     single = Ephemeris(period_days=0.0, t0_btjd=1010.0, duration_hours=6.0)
-    time, flux = light([])
-    flux[np.abs(time - 1010.0) < 0.125] *= 0.99
-    folded = folded_light_curve(time, flux, APERTURE, single)
+    time, series = light([])
+    series[:, np.abs(time - 1010.0) < 0.125] *= 0.99
+    folded = folded_light_curve(time, series, APERTURE, single)
     assert np.median(folded.even_ppm[np.abs(folded.hours) < 2.5]) == pytest.approx(-10000.0, abs=400.0)
     assert np.isnan(folded.odd_ppm).all() and np.isnan(folded.secondary_ppm).all()
     assert folded.phase_ppm.size == 0 and np.isnan(folded.secondary_phase)
 
 
 def test_what_is_missing_is_no_number_and_no_error():
-    time, flux = light([(0.0, 5000.0, 5000.0)])
-    flux[::2] = np.nan
+    time, series = light([(0.0, 5000.0, 5000.0)])
+    series[:, ::2] = np.nan
     time[1::10] = np.nan
-    folded = folded_light_curve(time, flux, np.zeros((5, 5), dtype=bool), EPHEMERIS)
+    folded = folded_light_curve(time, series, np.zeros((5, 5), dtype=bool), EPHEMERIS)
     assert np.isfinite(folded.even_ppm).any()
-    nothing = folded_light_curve(time[:3], flux[:3] * np.nan, APERTURE, EPHEMERIS)
+    nothing = folded_light_curve(time[:3], series[:, :3] * np.nan, APERTURE, EPHEMERIS)
     assert np.isnan(nothing.even_ppm).all() and np.isnan(nothing.phase_ppm).all()
 
 

@@ -8,7 +8,8 @@ import pytest
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.pixels.prf_files import find_prf
 from batchvet.pixels.tpf import read_tpf
-from batchvet.science.difference_image import DifferenceSettings, difference_image
+from batchvet.science.difference_image import difference_image
+from batchvet.science.localization_settings import DifferenceSettings
 from batchvet.science.prf import TabulatedPrf, spoc_prf
 from batchvet.science.scene import fit_scene
 from batchvet.science.stars import StarField, TargetPosition, find_target, place_stars

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_stamps import BITMASK, DEPTH, EPHEMERIS, FLUX, SIGMA, dip_image, made_stamp, star, vetted
+from made_stamps import BITMASK, DEPTH, EPHEMERIS, FLUX, SIGMA, made_stamp, star, vetted
 from scipy.special import chdtri
 
 from batchvet.catalog.candidate import Ephemeris

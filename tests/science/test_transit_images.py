@@ -10,7 +10,8 @@ from made_stamps import BITMASK, EPHEMERIS, dip_image, made_stamp, vetted
 
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.errors import InsufficientData
-from batchvet.science.difference_image import DifferenceSettings, difference_image
+from batchvet.science.difference_image import difference_image
+from batchvet.science.localization_settings import DifferenceSettings
 from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.timeline import Transits
 from batchvet.science.transit_images import transit_image

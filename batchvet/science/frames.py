@@ -1,0 +1,98 @@
+"""The cadences of a stamp as V08, V09 and V10 see them: what depends on no ephemeris is worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from batchvet.arrays import BoolArray, Float32Array, FloatArray
+from batchvet.pixels.series import by_pixel, series_of
+from batchvet.science.aperture_photometry import Photometry, photometry
+
+#: Cadences that are centred at a time: 1 MB of pixels, which stays in the processor's cache.
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Centroids:
+    """Where the light of each frame is."""
+
+    place: FloatArray  #: column and row, pixels; NaN where the flux is not positive or not finite, [2, cadence]
+    brightest: Float32Array  #: largest flux of any pixel, e-/s, -inf where there is none, [cadence]
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Cadences without an excluded quality flag, and what the checks of every candidate take of them."""
+
+    time: FloatArray  #: BTJD days, [cadence]
+    series: Float32Array  #: e-/s, contiguous, [row * col, cadence]
+    shape: tuple[int, int]  #: rows, columns
+
+    @classmethod
+    def of(cls, time: FloatArray, flux: Float32Array) -> Frames:
+        """Of flux [cadence, row, col], e-/s, in either order of memory."""
+        return cls(time, by_pixel(flux).reshape(-1, len(flux)), (flux.shape[1], flux.shape[2]))
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def select(self, cadences: BoolArray) -> Frames:
+        """Only those cadences, [cadence]; itself where these are all."""
+        if cadences.all():
+            return self
+        return Frames(self.time[cadences], series_of(self.series, cadences), self.shape)
+
+    @cached_property
+    def _sum(self) -> Float32Array:
+        """Sum of each frame: finite only if every pixel is, [cadence]."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            total: Float32Array = np.ones(len(self.series), dtype=np.float32) @ self.series
+        return total
+
+    @cached_property
+    def all_finite(self) -> bool:
+        """Whether every pixel of every frame is a number."""
+        return bool(np.isfinite(self._sum).all())
+
+    @cached_property
+    def seen(self) -> BoolArray:
+        """Which frames have a pixel that is a number, [cadence]."""
+        finite = np.isfinite(self._sum)
+        doubtful = np.flatnonzero(~finite)
+        finite[doubtful] = np.isfinite(self.series[:, doubtful]).any(axis=0)
+        return finite
+
+    @cached_property
+    def photometry(self) -> Photometry:
+        """Light in V10's apertures."""
+        return photometry(self.series, self.shape)
+
+    @cached_property
+    def centroids(self) -> Centroids:
+        """V08's centroids, weighted by the positive flux."""
+        n_cadences = len(self)
+        rows, cols = np.divmod(np.arange(len(self.series), dtype=np.float64), self.shape[1])
+        moments = np.stack([np.ones_like(rows), cols, rows])
+        place = np.empty((2, n_cadences))
+        brightest = np.empty(n_cadences, dtype=np.float32)
+        for block in _blocks(n_cadences):
+            chosen = self.series[:, block]
+            pixels = chosen.astype(np.float64)
+            brightest[block] = np.fmax.reduce(chosen, axis=0, initial=-np.inf)
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                total = moments[0] @ pixels
+                if not np.isfinite(total).all():
+                    total = np.nansum(pixels, axis=0)
+                weights = np.fmax(pixels, 0.0, out=pixels)  # NaN becomes 0
+                light, along_x, along_y = moments @ weights
+                place[0, block], place[1, block] = along_x / light, along_y / light
+            place[:, block][:, ~((total > 0) & np.isfinite(total))] = np.nan
+        return Centroids(place, brightest)
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    return (slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
