@@ -6,20 +6,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from batchvet.catalog.candidate import Ephemeris, Neighbour
 from batchvet.pixels.quality import parse_bitmask
-from batchvet.report.glance import glance
-from batchvet.report.plot import plot
-from batchvet.report.run_figure import run_figure
+from batchvet.report.opened_run import Run
 from batchvet.report.vetted import Vetted
-from batchvet.results.matches import match_run
-from batchvet.results.reader import RunResults
-from batchvet.results.views import overview
 from batchvet.runtime.bars import Bars
 from batchvet.runtime.config import RunConfig, configured
 from batchvet.runtime.notebook_progress import NotebookProgress, in_notebook
@@ -27,102 +19,17 @@ from batchvet.runtime.progress import Progress
 from batchvet.runtime.run import RunOptions
 from batchvet.runtime.run import run as run_configuration
 from batchvet.runtime.script import not_imported
-from batchvet.vetting.arguments import companion, declared, neighbours_of, prf_directory
+from batchvet.vetting.arguments import checks_of, companions_of, declared, neighbours_of, prf_directory
 from batchvet.vetting.notebook import vet_sectors
-from batchvet.vetting.settings import ALL_CHECKS, Check, Surroundings, VetSettings
+from batchvet.vetting.settings import ALL_CHECKS, Surroundings, VetSettings
 
 if TYPE_CHECKING:
-    import pandas as pd
     from astropy.time import Time
     from astropy.units import Quantity
-    from matplotlib.axes import Axes
 
     from batchvet.vetting.given_pixels import Pixels
 
 __all__ = ["Run", "RunConfig", "Vetted", "open_run", "run", "vet"]
-
-_SHOWN = 20  #: candidates of a run that a notebook shows by itself
-
-
-class Run(RunResults):
-    """A run directory, read only. Tables are read when first asked for.
-
-    Parameters
-    ----------
-    directory : path
-
-    Raises
-    ------
-    RunError
-        It is not a run, or one of another format version.
-    """
-
-    def __repr__(self) -> str:
-        return f"<batchvet run {self.directory}: {self._told()}>"
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the first candidates, and where all dips are."""
-        n = len(self.candidates)
-        more = f"The first {_SHOWN} of {n} candidates; run.candidates has all." if n > _SHOWN else ""
-        lines = overview(self, _SHOWN)
-        return glance(f"batchvet run {self.directory}", self._told(), lines, run_figure(self.candidates), more)
-
-    def _told(self) -> str:
-        """Candidates by verdict in a line."""
-        verdicts = self.candidates["verdict"].value_counts().sort_index().items()
-        told = f"{self.plan['n_candidates']} candidates in {self.plan['n_rows']} rows"
-        counted = ", ".join(f"{n} {verdict}" for verdict, n in verdicts) or "not judged yet"
-        return f"{told}; {counted}" + ("" if self.is_finished else "; not finished")
-
-    def match(self, variables: str | Path | None = None) -> pd.DataFrame:
-        """Hold the candidates' ephemerides against each other and against known variables.
-
-        Parameters
-        ----------
-        variables : path, optional
-            Table with ``name, ra, dec, period_days, t0_btjd`` and, where known, ``tmag, period_err, t0_err``; or the
-            TESS eclipsing binary catalogue, or VSX.
-
-        Returns
-        -------
-        DataFrame
-            What `matches` is from now on: a row for each candidate and other with the same ephemeris, and the chance
-            that this is luck.
-
-        Raises
-        ------
-        RunError
-            No candidate is judged yet.
-        CatalogError
-            The table cannot be used.
-        """
-        return match_run(self, variables)
-
-    def plot(
-        self, toi: str, sector: int | None = None, *, ax: Axes | None = None, panel: str = "difference"
-    ) -> Axes | NDArray[np.object_]:
-        """Draw one sector of a candidate, or all of them and the joint position on the sky.
-
-        Parameters
-        ----------
-        toi : str
-        sector : int, optional
-            Without it: all sectors.
-        ax : Axes, optional
-            Draw one panel there: with `sector` the image named by `panel`, without it the sky.
-        panel : {"difference", "snr", "out_of_transit", "depth_ppm"}
-
-        Returns
-        -------
-        Axes, or an array of all axes of a new figure
-            Nothing is shown; a notebook does that by itself.
-
-        Raises
-        ------
-        RunError
-            The run has no such candidate, sector or image.
-        """
-        return plot(self, toi, sector, ax=ax, panel=panel)
 
 
 def open_run(directory: str | Path) -> Run:
@@ -257,10 +164,11 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
     t0_err, period_err : float or Quantity
         One sigma, days; 0 when unknown.
     neighbours : sequence of Neighbour, or a table's rows, optional
-        With ``source_id, ra, dec, tmag`` and optionally ``pmra, pmdec, epoch``; a DataFrame will do. Without them
-        the verdict weighs only the target and "a star that is not in the table".
+        With ``source_id, ra, dec, tmag`` and optionally ``pmra, pmdec, epoch``; a DataFrame or a Table will do. Without
+        them, or with none in it, the verdict weighs only the target and "a star that is not in the table".
     others : sequence of Ephemeris or mapping
-        Of the target's other planets, whose transits are left out; with ``period_days, t0_btjd, duration_hours``.
+        Of the target's other planets, whose transits are left out; with ``period_days, t0_btjd, duration_hours``. One
+        that has the candidate's own transits is not left out, and the rows have the flag ``SAME_EPHEMERIS``.
     ra, dec : float or Quantity
         Position of the target (deg, ICRS, epoch 2000.0), where a better one is known than the file's.
     checks : sequence of str
@@ -280,6 +188,7 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
         An argument makes no sense; the same is refused as in a catalogue.
     PositionError
         The target cannot be where `ra` and `dec` say: off the stamp, or farther from the file's position than it moves.
+        Or all neighbours are half a degree and more away.
     StampError
         A file cannot be read or has no usable cadence, or two are of the same sector or of different targets.
     """
@@ -295,11 +204,11 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
         }
     )
     surroundings = Surroundings(
-        companions=tuple(companion(other, number) for number, other in enumerate(others)),
-        neighbours=None if neighbours is None else neighbours_of(neighbours),
+        companions=companions_of(others),
+        neighbours=None if neighbours is None else neighbours_of(neighbours) or None,
     )
     settings = VetSettings(
-        checks=cast("tuple[Check, ...]", tuple(checks)),  # held against the list of them in `vet_sectors`
+        checks=checks_of(checks),
         quality_bitmask=parse_bitmask(quality_bitmask),
         prf_directory=prf_directory(prf),
     )

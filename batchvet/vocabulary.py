@@ -102,6 +102,11 @@ class Flag(_Word):
         Layer.ROW,
         "There are too few cadences in transit, or too few out of it.",
     )
+    SAME_EPHEMERIS = (
+        "SAME_EPHEMERIS",
+        Layer.ROW,
+        "Another candidate of the target has the same dips, by another name or at a fraction of the period.",
+    )
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH", Layer.FILE, "The file was changed after its checksum was written."
     BACKGROUND_INCLUDED = (
         "BACKGROUND_INCLUDED",

@@ -41,6 +41,7 @@ class Outcome:
     in_table: bool  #: whether the host can be named: it is the target or the neighbour table has it
     separation: float  #: host from target, arcsec
     delta_mag: float  #: host minus target
+    depth: float  #: of the host's eclipse, fraction of its light; NaN without a dip
     snr: float  #: expected, all sectors
     delta_chi2: float  #: expected, between the host and the star of the table that imitates it best
     ideal: float  #: how often an observer who knows PRF and noise names the host; NaN where it cannot be named
@@ -103,6 +104,7 @@ def judge(scene: Scene, stamps: Iterable[tuple[int, Stamp]], prf: str) -> Outcom
         in_table=in_table,
         separation=float(np.hypot(*truth)),
         delta_mag=math.nan if host is None else float(scene.stars.tmag[host] - scene.stars.tmag[0]),
+        depth=math.nan if host is None else float(dip.depth),
         snr=scene.joint_snr(dip.toi),
         delta_chi2=math.nan if information is None else distance_to_imitator(scene, information, host),
         ideal=ideal_accuracy(scene, information, host) if in_table and information is not None else math.nan,

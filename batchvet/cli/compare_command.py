@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from batchvet.cli.console import Json, print_json, print_table
+from batchvet.cli.console import Json, Quiet, Verbose, print_json, print_table, working
+from batchvet.errors import RunError
+from batchvet.runtime.bars import counted
 
 _ROWS_SHOWN = 40
 
@@ -16,15 +19,25 @@ def compare(
     run: Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)],
     truth: Annotated[
         Path,
-        typer.Argument(help="Table with dispositions or hosts, or another run.", metavar="TRUTH", show_default=False),
+        typer.Argument(
+            help="Table with dispositions or hosts, another run, or known_hosts.", metavar="TRUTH", show_default=False
+        ),
     ],
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Hold verdicts and hosts against a table of dispositions or hosts, or against another run."""
-    from batchvet.results.comparison import compare_run
+    """Hold verdicts and hosts against a table of dispositions or hosts, or another run; the report has it too."""
+    from batchvet.results.comparison import compare_run, keep_comparison
     from batchvet.results.reader import RunResults
 
-    found = compare_run(RunResults(run), truth)
+    results = RunResults(run)
+    with working("Comparing", quiet, verbose):
+        found = compare_run(results, truth)
+    try:
+        keep_comparison(results, found)
+    except RunError as error:  # somebody else's run
+        print(f"not kept for the report: {error}", file=sys.stderr)
     if as_json:
         print_json(found)
         return
@@ -45,4 +58,4 @@ def compare(
         print_table(found["disagreements"][:_ROWS_SHOWN])
         print()
     n = len(found["disagreements"])
-    print(f"{found['compared']} of {found['candidates']} candidates compared, {n} disagreements")
+    print(f"{found['compared']} of {counted(found['candidates'], 'candidate')} compared, {counted(n, 'disagreement')}")

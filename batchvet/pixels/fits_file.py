@@ -11,10 +11,11 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,16 +26,17 @@ from batchvet.vocabulary import ErrorKind
 if TYPE_CHECKING:
     from astropy.io import fits
 
-_zlib: Any = zlib
-with suppress(ImportError):  # half the time of zlib, and checks the same; there is no wheel of it for every machine
-    from isal import isal_zlib as _zlib
+gzip_library: ModuleType
+try:  # half the time of zlib, and checks the same; there is no wheel of it for every machine
+    from isal import isal_zlib as gzip_library
+except ImportError:
+    gzip_library = zlib
 
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 2880  #: bytes in a FITS block
 HEAD_BYTES = 64 * BLOCK  #: enough for the primary and the pixel table's header
 
-#: What headers and tables that contradict themselves raise besides, at once or when a value is asked for.
-_NOT_UNDERSTOOD = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError)
+_GZIP_WBITS = 31  # of zlib's streams: with the header and the checksum of gzip
 
 #: SPOC 120 s and 20 s, TESS-SPOC (HLSP): sector and TIC stand in the name.
 _NAMES = (
@@ -140,7 +142,9 @@ def unpack(packed: bytes, path: str | Path) -> bytes:
             content = _unpacked(packed, path)
         except EOFError as error:
             raise StampError(f"{path}: the gzip stream ends early; fetch it again", kind=ErrorKind.TRUNCATED) from error
-        except (_zlib.error, zlib.error) as error:
+        except (OSError, zlib.error, gzip_library.error) as error:
+            if isinstance(error, StampError):
+                raise
             raise StampError(
                 f"{path}: damaged gzip stream ({error}); fetch it again", kind=ErrorKind.CORRUPT
             ) from error
@@ -152,15 +156,12 @@ def unpack(packed: bytes, path: str | Path) -> bytes:
 
 
 def _unpacked(packed: bytes, path: str | Path) -> bytes:
-    """All members of a gzip file, no more than a stamp may have of bytes. Raises EOFError, zlib.error, StampError."""
-    pieces: list[bytes] = []
-    room = MOST_BYTES
-    while packed:
-        if not packed.startswith(GZIP_MAGIC):
-            raise zlib.error("something else follows it")
-        stream = _zlib.decompressobj(wbits=31)
-        pieces.append(stream.decompress(packed, room + 1))
-        room -= len(pieces[-1])
+    """All members of a gzip file, one after the other; raises EOFError where the last ends early."""
+    members, room, rest = [], MOST_BYTES, packed
+    while rest:
+        stream = gzip_library.decompressobj(wbits=_GZIP_WBITS)
+        member = stream.decompress(rest, room + 1)
+        room -= len(member)
         if room < 0:
             raise StampError(
                 f"{path}: unpacks to more than {MOST_BYTES / 1e9:g} GB, which no stamp does; fetch it again",
@@ -168,14 +169,14 @@ def _unpacked(packed: bytes, path: str | Path) -> bytes:
             )
         if not stream.eof:
             raise EOFError
-        packed = stream.unused_data.lstrip(b"\0")
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        members.append(member)
+        rest = stream.unused_data.lstrip(b"\0")
+    return members[0] if len(members) == 1 else b"".join(members)
 
 
 @contextmanager
 def understood(path: str | Path) -> Iterator[None]:
     """Turns what comes of headers that contradict themselves into a StampError of the kind ``layout``."""
-    from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
 
     try:
@@ -184,11 +185,20 @@ def understood(path: str | Path) -> Iterator[None]:
             yield
     except StampError:
         raise
-    except (fits.VerifyError, AstropyWarning, *_NOT_UNDERSTOOD) as error:
+    except _not_understood() as error:
         raise StampError(
             f"{path}: its headers or tables contradict themselves ({_first_line(error)[:200]}); fetch it again",
             kind=ErrorKind.LAYOUT,
         ) from error
+
+
+def _not_understood() -> tuple[type[Exception], ...]:
+    """What astropy raises at headers and tables that contradict themselves, at once or when a value is asked for."""
+    from astropy.io import fits
+    from astropy.utils.exceptions import AstropyUserWarning
+
+    own = (fits.VerifyError, AstropyUserWarning)
+    return (*own, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError)
 
 
 def read_head(path: str | Path) -> tuple[fits.Header, fits.Header | None]:
@@ -226,7 +236,7 @@ def read_head(path: str | Path) -> tuple[fits.Header, fits.Header | None]:
             table = fits.Header.fromfile(stream)
         except (OSError, ValueError, EOFError):
             table = None
-    return primary, table
+        return primary, table
 
 
 def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
@@ -259,7 +269,7 @@ def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
         try:
             hdus = fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False)
-        except (fits.VerifyError, AstropyUserWarning, *_NOT_UNDERSTOOD) as error:
+        except _not_understood() as error:
             raise StampError(f"{path}: {_first_line(error)}; fetch it again", kind=ErrorKind.TRUNCATED) from error
     checksums_match = True
     with understood(path):

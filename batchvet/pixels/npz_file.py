@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
 from batchvet.pixels.stamp import MOST_BYTES, Stamp
+from batchvet.pixels.times import check_times
 from batchvet.pixels.tpf import cadence_seconds
 from batchvet.vocabulary import ErrorKind
 
@@ -100,6 +101,7 @@ def _stamp(arrays: dict[str, NDArray[Any]], path: str | Path, sha256: str) -> St
     if aperture is None:
         aperture = np.zeros(image, np.int32) if mask is None else np.where(mask, 3, 1).astype(np.int32)
     time[time == 0] = np.nan
+    check_times(time, str(path))
     numbers: dict[str, Any] = {name: int(_number(arrays, name, path, 0)) for name in _WHOLE_NUMBERS}
     numbers |= {name: _number(arrays, name, path, math.nan) for name in _NUMBERS}
     return Stamp(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,14 +14,14 @@ from batchvet.report.candidate_facts import facts
 from batchvet.report.drawing import sector_drawings, sky_drawing
 from batchvet.report.light_drawing import light_drawings, timing_drawing
 from batchvet.report.light_view import light_view, timed_transits
+from batchvet.report.star_table import stars_context
 from batchvet.report.view import Row, SectorView, SkyView, names, number, sector_view, sky_view, text
-from batchvet.report.words import depth_in_words, display_name, magnitude, plain, probability, sector_caption, shown
+from batchvet.report.words import display_name, sector_caption, shown
 from batchvet.results.schema import CHECKS, HOST_NAMES, hosts_of
 from batchvet.vocabulary import ErrorKind, explain
 
 #: Columns that are told elsewhere on the page, or that lead to it.
 _NOT_IN_TABLES = {"toi", "tic", "sector", "error", "host_candidates", *(f"host_{name}" for name in HOST_NAMES)}
-_HOSTS_SHOWN = 6
 #: Columns about where a row comes from.
 _PROVENANCE = ("seconds", "software_version", "source_file")
 
@@ -36,6 +36,7 @@ class CandidateRows:
     images: list[Row]
     units: Mapping[str, str]  #: column -> unit
     text: Mapping[str, str]  #: column -> sentence
+    stars: list[Row] = field(default_factory=list)  #: of the table `hosts`
 
     @property
     def tic(self) -> int:
@@ -94,8 +95,7 @@ def candidate_context(rows: CandidateRows, command: str) -> dict[str, Any]:
         "sky": None if rows.sky.is_empty else sky_drawing(rows.sky),
         "facts": facts(_with_magnitude(rows)),
         "lights": _lights(rows),
-        "hosts": _hosts(rows)[:_HOSTS_SHOWN],
-        "more_hosts": max(0, len(_hosts(rows)) - _HOSTS_SHOWN),
+        **stars_context(rows.stars or _likely_stars(rows), display_name(rows.toi)),
         "flags": [_flag(flag, where) for flag, where in rows.flags().items()],
         "check_flags": [_flag(flag, where) for flag, where in rows.check_flags().items()],
         "sectors": [_sector(row, view, command) for row, view in zip(rows.sectors, rows.views, strict=True)],
@@ -125,19 +125,12 @@ def _lights(rows: CandidateRows) -> list[Markup]:
     return [*drawn, timing_drawing(transits, name)] if transits else drawn
 
 
-def _hosts(rows: CandidateRows) -> list[dict[str, str]]:
-    """The likely hosts with their magnitudes, as the neighbour table or the stamp's scene has them."""
+def _likely_stars(rows: CandidateRows) -> list[Row]:
+    """The likely hosts of a run without a table of hosts, with the magnitudes of the stamp's scene."""
     tmag = {star.source_id: star.tmag for view in reversed(rows.views) for star in view.stars}
     target = _target_tmag(rows)
     return [
-        {
-            "source_id": host["source_id"],
-            "probability": probability(host["probability"]),
-            "tmag": magnitude(tmag.get(host["source_id"], math.nan)),
-            "delta_tmag": magnitude(tmag.get(host["source_id"], math.nan) - target, signed=True),
-            "separation": plain(host["separation_arcsec"]),
-            "depth": depth_in_words(host["depth_required"]),
-        }
+        {**host, "tmag": (of_it := tmag.get(host["source_id"], math.nan)), "delta_tmag": of_it - target}
         for host in hosts_of(rows.candidate or {})
     ]
 

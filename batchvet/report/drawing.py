@@ -61,14 +61,14 @@ def sky_drawing(sky: SkyView) -> Markup:
     circles = [(to_x(s.col), to_y(s.row), star_radius(s.tmag) * middle / 9.0, s) for s in near if not s.is_target]
     frame = f'<rect x="{_LEFT:g}" y="{_TOP:g}" width="{2 * middle:g}" height="{2 * middle:g}"/>'
     parts.append(f'<clipPath id="clip-sky">{frame}</clipPath><g clip-path="url(#clip-sky)">')
-    parts.append(_stars(circles))
+    parts.append(circles_at(circles))
     for (sector, ellipse), colour in zip(sky.sectors.items(), _colours(len(sky.sectors)), strict=True):
         shape = _ellipse(ellipse, 1.0, to_x(ellipse.x), to_y(ellipse.y), -unit, -unit)
         name = f"<title>sector {sector}, 1σ</title>"
         parts.append(f'<ellipse class="one" {shape} stroke="{colour}">{name}</ellipse>')
     if sky.joint is not None:
         parts.append(_position(sky.joint, to_x(sky.joint.x), to_y(sky.joint.y), -unit, -unit))
-    parts.append(_reticle(to_x(0), to_y(0), 20.0))
+    parts.append(reticle(to_x(0), to_y(0), 20.0))
     parts.append("</g>")
     parts += _host_labels(sky, [(to_x(star.col), to_y(star.row), star) for star in near])
     parts += _sector_names(sky, _TOP + 2 * middle)
@@ -183,8 +183,8 @@ def _marks(view: SectorView) -> str:
         parts.append(f'<path class="aperture" d="{"".join(edges)}"><title>pipeline aperture</title></path>')
     on_stamp = [s for s in view.stars if -1 < s.col < cols and -1 < s.row < rows]
     neighbours = [(to_x(s.col), to_y(s.row), star_radius(s.tmag) * size, s) for s in on_stamp if not s.is_target]
-    parts.append(_stars(neighbours))
-    parts += [_reticle(to_x(s.col), to_y(s.row), 0.9 * size) for s in on_stamp if s.is_target]
+    parts.append(circles_at(neighbours))
+    parts += [reticle(to_x(s.col), to_y(s.row), 0.9 * size) for s in on_stamp if s.is_target]
     if view.peak is not None:
         x, y, side = to_x(view.peak[0] - 0.42), to_y(view.peak[1] + 0.42), 0.84 * size
         for look in ("halo", "peak"):
@@ -221,7 +221,7 @@ def _arrow_head(x: float, y: float, dx: float, dy: float) -> str:
     return "M" + "L".join(f"{cx:.1f} {cy:.1f}" for cx, cy in corners) + "z"
 
 
-def _stars(circles: list[tuple[float, float, float, Star]]) -> str:
+def circles_at(circles: list[tuple[float, float, float, Star]]) -> str:
     """Circles (x, y, radius) for stars, with name and magnitude to point at."""
     halos = "".join(
         f"M{x - r:.1f} {y:.1f}a{r:.1f} {r:.1f} 0 1 0 {2 * r:.1f} 0a{r:.1f} {r:.1f} 0 1 0 -{2 * r:.1f} 0"
@@ -234,7 +234,8 @@ def _stars(circles: list[tuple[float, float, float, Star]]) -> str:
     return "".join(parts)
 
 
-def _reticle(x: float, y: float, size: float) -> str:
+def reticle(x: float, y: float, size: float) -> str:
+    """The target: a cross with an open middle."""
     near, far = 0.4 * size, 0.6 * size
     arms = "".join(
         f"M{x + near * dx:.1f} {y + near * dy:.1f}l{far * dx:.1f} {far * dy:.1f}"

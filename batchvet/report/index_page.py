@@ -11,7 +11,7 @@ from typing import Any
 from batchvet.report.candidate_page import CandidateRows
 from batchvet.report.raster import data_url, png
 from batchvet.report.style import SIGNED_MAP, scale
-from batchvet.report.view import number, text
+from batchvet.report.view import SectorView, number, text
 from batchvet.report.words import plain, probability
 from batchvet.vocabulary import Flag, Status, Verdict, explain
 
@@ -132,10 +132,18 @@ def _cell(value: float, form: Any) -> dict[str, Any]:
     }
 
 
+def thumbnail_png(rows: CandidateRows) -> bytes | None:
+    """The difference image of the sector that shows the dip best; None where there is none."""
+    best = _best_view(rows)
+    return None if best is None else png(best.images["difference"], scale(best, "difference"), SIGNED_MAP)
+
+
 def _thumbnail(rows: CandidateRows) -> tuple[str, int]:
-    """The difference image of the sector that shows the dip best, as an address, and its sector."""
+    """The same as an address, and its sector."""
+    best, image = _best_view(rows), thumbnail_png(rows)
+    return ("", 0) if best is None or image is None else (data_url(image), best.sector)
+
+
+def _best_view(rows: CandidateRows) -> SectorView | None:
     views = [view for view in rows.views if "difference" in view.images]
-    if not views:
-        return "", 0
-    best = max(views, key=lambda view: view.figures.get("difference_snr") or 0.0)
-    return data_url(png(best.images["difference"], scale(best, "difference"), SIGNED_MAP)), best.sector
+    return max(views, key=lambda view: view.figures.get("difference_snr") or 0.0, default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from batchvet.errors import CatalogError
+from batchvet.results.directory import COMPARISON, now, write_json
 from batchvet.results.reader import RunResults
+from batchvet.sample import KNOWN_HOSTS
 from batchvet.vocabulary import Verdict
 
 _TOI = ("toi", "full toi id")
@@ -27,7 +30,7 @@ def compare_run(run: RunResults, truth: str | Path) -> dict[str, Any]:
     truth : path
         A directory of another run; or a CSV table (may be gzipped) with `toi` and a disposition (``TFOPWG
         Disposition``, ``tfopwg_disp``, ``disposition``), or a host (``host_tic``, ``host_id``: as the neighbour table
-        names it), or both.
+        names it), or both; or ``known_hosts``, the packaged list of TOIs whose host is published.
 
     Returns
     -------
@@ -43,7 +46,8 @@ def compare_run(run: RunResults, truth: str | Path) -> dict[str, Any]:
     RunError
         The other run cannot be read.
     """
-    known = _of_run(Path(truth)) if Path(truth).is_dir() else _of_table(Path(truth))
+    place = KNOWN_HOSTS if str(truth) == KNOWN_HOSTS.stem and not Path(truth).exists() else Path(truth)
+    known = _of_run(place) if place.is_dir() else _of_table(place)
     mine = run.candidates[["toi", "tic", "verdict", "p_target", "best_host_id", "p_best_host"]]
     both = mine.merge(known, on="toi")
     confusion = pd.crosstab(both["known"].fillna("none"), both["verdict"]).to_dict("index") if "known" in both else {}
@@ -63,6 +67,20 @@ def compare_run(run: RunResults, truth: str | Path) -> dict[str, Any]:
         "hosts": {"right": right, "wrong": wrong, "wrong_with_p_above_0.95": sure_wrong},
         "disagreements": sorted(rows, key=lambda row: -row["sureness"]),
     }
+
+
+def keep_comparison(run: RunResults, found: dict[str, Any]) -> None:
+    """Keep what a run was held against as ``RUN/comparison.json``, for its report. Raises RunError if it cannot."""
+    write_json(run.directory / COMPARISON, {**found, "written": now()})
+
+
+def kept_comparison(directory: Path) -> dict[str, Any] | None:
+    """What a run was last held against; None where it was held against nothing, or what was kept cannot be read."""
+    try:
+        found: dict[str, Any] = json.loads((directory / COMPARISON).read_text(encoding="utf-8"))
+        return found if {"truth", "confusion", "hosts", "disagreements"} <= set(found) else None
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _disagreement(row: dict[Any, Any]) -> dict[str, Any] | None:

@@ -27,6 +27,8 @@ LOG = "log.jsonl"
 CANDIDATES = "candidates.parquet"
 HOSTS = "hosts"  #: directory of the stars that could make the dips
 MATCHES = "matches.parquet"  #: whose ephemeris is whose; `batchvet match` writes it
+COMPARISON = "comparison.json"  #: what it was last held against; `batchvet compare` writes it
+CALIBRATION = "calibration.json"  #: what its candidates are judged with, where its own check said so
 REJECTS = "rejects.csv"  #: rows of the catalogue that were left out
 _LOCK = ".lock"
 
@@ -145,6 +147,15 @@ def write_plan(directory: Path, plan: Mapping[str, Any], identity: str) -> dict[
     versions = {"format_version": FORMAT_VERSION, "software_version": batchvet.__version__, "written": now()}
     write_json(directory / PLAN, {**versions, **plan})
     return {"plan": identity, "version": batchvet.__version__, "format_version": str(FORMAT_VERSION)}
+
+
+def has_plan(directory: Path) -> bool:
+    """Whether there is a plan that can be read: a run writes it anew where there is none."""
+    try:
+        read_plan(directory)
+    except RunError:
+        return False
+    return True
 
 
 def read_plan(directory: Path) -> dict[str, Any]:

@@ -67,6 +67,9 @@ COLUMNS = """
     star_flux | floats | e-/s | stars, flux out of transit
     star_score | floats | | derivatives of the log likelihood at no dip, [star, 3]
     star_information | floats | | Fisher information of dip, row, column: of each star the upper triangle, [star, 6]
+    star_shared | floats | | score of each star of a dip of S/N 1 at the sector's place, and by row, column, [star, 3]
+    shape_gain | floats | | chi2 that a dip of each of thirty shapes takes
+    shape_deepest | floats | | depth at its deepest of a dip of each shape, over the depth that was measured
     part | strings | | which were measured by themselves: odd, even, secondary
     part_n_dips | ints | | parts, dips in each
     part_mid_time | doubles | d | parts, mid-time of the first dip, BTJD

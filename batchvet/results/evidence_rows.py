@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
+from batchvet.science.dip_shape import DipShapes
 from batchvet.science.evidence import EVERY, DipMaps, DipPosition, HostEvidence, Part, PartDip, SectorEvidence
 from batchvet.science.likelihood_map import LikelihoodMap
 from batchvet.science.priors import TableDepth
@@ -47,6 +48,8 @@ def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
         "flag_names": list(evidence.flags),
         **_map_columns(evidence.maps),
         **_host_columns(evidence.hosts),
+        "shape_gain": _flat(evidence.shapes.gain),
+        "shape_deepest": _flat(evidence.shapes.deepest),
         **_part_columns(evidence.parts),
     }
 
@@ -91,6 +94,7 @@ def evidence_of_row(row: Mapping[str, Any]) -> SectorEvidence:
         has_neighbours=bool(row["has_neighbours"]),
         flags=tuple(str(flag) for flag in row["flag_names"]),
         parts=_parts_of(row),
+        shapes=DipShapes(_floats(row["shape_gain"]), _floats(row["shape_deepest"])),
     )
 
 
@@ -167,6 +171,7 @@ def _host_columns(hosts: HostEvidence) -> dict[str, Any]:
         "star_flux": _flat(hosts.flux),
         "star_score": _flat(hosts.score),
         "star_information": _flat(hosts.information[:, *_UPPER]),
+        "star_shared": _flat(hosts.shared),
     }
 
 
@@ -182,6 +187,7 @@ def _hosts_of(row: Mapping[str, Any]) -> HostEvidence:
         flux=_floats(row["star_flux"]),
         score=_floats(row["star_score"]).reshape(len(source_id), 3),
         information=_full(_floats(row["star_information"]).reshape(len(source_id), 6)),
+        shared=_floats(row["star_shared"]).reshape(len(source_id), 3),
     )
 
 

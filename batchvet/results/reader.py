@@ -137,15 +137,20 @@ class RunResults:
         hint = f"; it has {', '.join(found or alike)}" if found or alike else ""
         raise RunError(f"{self.directory}: no candidate {name!r} in this run{hint}")
 
-    def _rows(self, column: str, value: str | int) -> pd.DataFrame:
-        """Rows of `sectors` with that name or target; read alone, unless the table has been read already."""
-        if "sectors" in self.__dict__:
-            return self.sectors[self.sectors[column] == value]
+    def images_of(self, toi: str) -> pd.DataFrame:
+        """Images of one candidate, by its name as the tables have it; read alone, unless the table has been read."""
+        return self._rows("toi", toi, "images")
+
+    def _rows(self, column: str, value: str | int, table: str = "sectors") -> pd.DataFrame:
+        """Rows of a table with that name or target; read alone, unless the table has been read already."""
+        if table in self.__dict__:
+            frame = self.table(table)
+            return frame[frame[column] == value]
 
         def read() -> pa.Table:
             index = row_index(self.directory)
             chosen = np.asarray(index.rows[column].to_numpy() == value, dtype=bool)
-            return gathered(self.directory, "sectors", index.only(chosen))
+            return gathered(self.directory, table, index.only(chosen))
 
         return _described(undisturbed(self.directory, read))
 

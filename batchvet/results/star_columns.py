@@ -14,11 +14,11 @@ tmag | float | mag | TESS magnitude.
 delta_tmag | float | mag | TESS magnitude minus the target's, as the catalogue has that.
 separation_arcsec | float | arcsec | From the target.
 position_angle_deg | float | deg | From the target, north through east.
-depth_required | float | | Of the eclipse that it would need, as a fraction of its light; more than 1 cannot be.
-depth_required_error | float | | Its error, 1 sigma, from the noise; null where it cannot make the dip.
+depth_required | float | | Of the eclipse that it would need, at its deepest, over its light; more than 1 cannot be.
+depth_required_error | float | | Its error, 1 sigma: noise, the dip's shape, the star's light; null if not able.
 depth_required_ppm | float | ppm | The same depth.
 depth_measured | float | | Of the eclipse that is seen there, all able stars fitted together; null if not able.
-depth_measured_error | float | | Its error, 1 sigma, from the noise and what the others leave open.
+depth_measured_error | float | | Its error, 1 sigma: the same, what the others leave open, and what the dip sheds on it.
 log_likelihood | float | | Log likelihood that it has the dip, against no dip.
 prior | float | | Its prior probability.
 delta_chi2 | float | | Twice the difference of log likelihood to the likeliest star.

@@ -62,6 +62,12 @@ def is_whole(directory: Path, judged_with: Mapping[str, Any]) -> bool:
     return bool(names) and success["judged_with"] == judged_with and all((directory / name).exists() for name in names)
 
 
+def judged_otherwise(directory: Path, judged_with: Mapping[str, Any]) -> bool:
+    """Whether the run was finished with its candidates judged with other settings."""
+    success = _read(directory)
+    return bool(success) and success["judged_with"] != judged_with
+
+
 def refuse_altered(directory: Path) -> None:
     """See that the files of a finished run that are there are as they were written.
 

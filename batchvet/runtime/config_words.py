@@ -99,6 +99,8 @@ def yaml_problem(error: yaml.YAMLError | UnicodeDecodeError) -> str:
     """Why a text is not YAML, in words and with the line."""
     if isinstance(error, UnicodeDecodeError):
         return "not a text in UTF-8"
+    if isinstance(error, yaml.reader.ReaderError):
+        return "not a text: there are characters in it that no text has"
     if not isinstance(error, yaml.MarkedYAMLError):
         return str(error)
     mark = error.context_mark if "flow" in str(error.context) else error.problem_mark

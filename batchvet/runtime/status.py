@@ -13,10 +13,13 @@ from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.sources import Asking
 from batchvet.results.directory import PLAN, REJECTS
 from batchvet.results.reader import RunResults
+from batchvet.results.run_calibration import calibration_of
+from batchvet.results.success import judged_otherwise
 from batchvet.runtime.at_work import at_work
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.plan import make_plan
 from batchvet.runtime.progress import Progress, Silent
+from batchvet.vetting.judge import Judge
 from batchvet.vocabulary import Status
 
 _SILENCE_S = 120.0  #: after which a run at work is told to be silent
@@ -47,14 +50,17 @@ def run_status(directory: str | Path, progress: Progress = Silent()) -> dict[str
     sectors = run.sectors
     failed = sectors[sectors["status"] != Status.OK].sort_values("status", kind="stable")  # errors first
     summary = plan.summary()
+    judge = Judge(config.priors(), calibration_of(directory))
+    to_judge = len(run.candidates) if judged_otherwise(directory, judge.settings) else 0
     return {
         "run": str(directory),
         "at_work": False,
         "config": run.plan.get("config_file"),
-        "finished": run.is_finished and not summary["rows_to_do"],
+        "finished": run.is_finished and not summary["rows_to_do"] and not to_judge,
         **{name: summary[name] for name in ("rows", "rows_done", "rows_stale", "rows_to_do", "estimated_seconds")},
         "stale": dict(Counter(" and ".join(why) for why in plan.rows.stale.values())),
         "status": {name: int(n) for name, n in sectors["status"].value_counts().sort_index().items()},
+        "judged_otherwise": to_judge,
         "not_judged": run.not_judged[["toi", "tic", "error_kind", "error"]].to_dict("records"),
         "failures": failed[["toi", "tic", "sector", "status", "error_kind", "error"]].to_dict("records"),
     }

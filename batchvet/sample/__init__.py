@@ -8,6 +8,8 @@ from pathlib import Path
 from batchvet.errors import ConfigError
 
 DIRECTORY = Path(__file__).parent
+#: TOIs whose host is published, with their ephemerides: a catalogue, and a truth to compare with.
+KNOWN_HOSTS = DIRECTORY / "known_hosts.csv"
 
 _CONFIG = """\
 # The embedded sample of real TESS pixels, made by 'batchvet demo'.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
@@ -29,6 +29,7 @@ class Calibration:
     sharpness: Mapping[str, tuple[float, ...]]  #: prf_source -> one a node
     confusion: Mapping[str, tuple[float, ...]]  #: prf_source -> one a node
     domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)  #: least and most of `Circumstances`
+    error_scale: float = 1.0  #: what errors of places are multiplied by: 1, but where a run's own check said otherwise
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
@@ -40,6 +41,32 @@ class Calibration:
             {name: tuple(nodes) for name, nodes in values["confusion"].items()},
             {name: (least, most) for name, (least, most) in values.get("domain", {}).items()},
         )
+
+    def with_error_scale(self, scale: float) -> Calibration:
+        """The same with errors of places multiplied by `scale`, in the version too; to a thousandth."""
+        scale = round(scale, 3)
+        if scale == 1.0:
+            return replace(self, error_scale=1.0)
+        return replace(self, version=f"{self.version}+errors*{scale:.3f}", error_scale=scale)
+
+    def stretched(self, log_likelihood: Hypotheses, best: float) -> Hypotheses:
+        """Log likelihoods as they are where errors of places are `error_scale` times what was thought.
+
+        Parameters
+        ----------
+        log_likelihood : Hypotheses
+        best : float
+            Of the dip at the place that explains it best. What a star lacks of it is chi² between its place and that,
+            over two, which falls by the scale's square; a star anywhere gains the area that is now within the errors;
+            whether there is a dip is no matter of places.
+        """
+        if self.error_scale == 1.0:
+            return log_likelihood
+        lacking = np.minimum(log_likelihood.hosts - best, 0.0)
+        hosts = log_likelihood.hosts - lacking + lacking / self.error_scale**2
+        anywhere = log_likelihood.not_in_table
+        wider = min(anywhere + 2.0 * float(np.log(self.error_scale)), max(best, anywhere))
+        return Hypotheses.of(hosts, wider, log_likelihood.artefact)
 
     def holds(self, circumstances: Circumstances) -> bool:
         """Whether the scenes it was made from have such candidates."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -14,6 +14,7 @@ from batchvet.errors import InsufficientData
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.combination import DipImage, combine
 from batchvet.science.dip_parts import PartImage, odd_and_even, secondary_dips
+from batchvet.science.dip_shape import DipShapes
 from batchvet.science.first_fit import FirstFit
 from batchvet.science.localization_settings import DifferenceSettings
 from batchvet.science.null_epochs import LEAST_EPOCHS, NoiseModel, measure_noise
@@ -50,6 +51,7 @@ class DifferenceImage(DipImage):
     timing: Timing  #: how far the transits are off the ephemeris
     n_outlier_cadences: int  #: in whose windows a flare or an asteroid was left out of some pixels
     transits: tuple[TransitImage, ...]  #: one by one
+    dip_shapes: DipShapes  #: what they say of their shape
     parts: tuple[PartImage, ...]  #: the odd transits, the even ones and the secondary eclipses, where there are any
     left_out: tuple[str, ...]  #: why other transits of the sector are not used
     flags: tuple[str, ...]  #: what to know about it, in the vocabulary's words
@@ -115,6 +117,7 @@ def difference_image(  # house: one result of many parts
         timing=Timing.none() if look is None else look.timing,
         n_outlier_cadences=sum(window.n_spoilt for window in windows),
         transits=as_images(pixels, windows, fits, combined.weights),
+        dip_shapes=found.dip_shapes,
         parts=parts,
         left_out=tuple(left_out),
         flags=tuple(flag for flag, present in raised.items() if present),
@@ -146,8 +149,10 @@ def _fit_all(
     noise = measure_noise(pixels, found.nulls, found.shapes, scatter, settings.noise)
     if star is not None and not all(window.bump is not None for window in windows):
         trust = combine(found.fits, noise).weights * found.fits.leverage
-        found = with_best_template(found, pixels, windows, transits.ephemeris.duration_days, star, trust)
-    return found, noise
+        return with_best_template(found, pixels, windows, transits.ephemeris.duration_days, star, trust), noise
+    duration, exposure = transits.ephemeris.duration_days, pixels.timeline.exposure_days
+    shapes = DipShapes.of(windows, duration, exposure, found.degree, np.ones(len(windows)))
+    return replace(found, dip_shapes=shapes), noise
 
 
 def _baseline_error(fits: DipFits, windows: Sequence[Window]) -> FloatArray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray
+from batchvet.science.dip_shape import DipShapes
 from batchvet.science.likelihood_map import LikelihoodMap, noise_scale
 from batchvet.science.priors import TableDepth
 from batchvet.science.sky import SkyFrame
@@ -64,6 +65,9 @@ class HostEvidence:
     flux: FloatArray  #: out of transit, e-/s, [star]
     score: FloatArray  #: of a dip of flux `DipPosition.flux`, derivatives by flux, row and column at no dip, [star, 3]
     information: FloatArray  #: Fisher information of the same, [star, 3, 3]
+    #: Score of each star, in the same unit, of a dip of signal to noise 1 at the sector's place, and its derivatives by
+    #: that place's row and column, [star, 3].
+    shared: FloatArray
 
 
 @unique
@@ -120,6 +124,7 @@ class SectorEvidence:
     has_neighbours: bool  #: whether a neighbour table was given
     flags: tuple[str, ...]  #: what to know about this sector
     parts: tuple[PartDip, ...] = ()  #: odd, even and secondary, where they were seen
+    shapes: DipShapes = field(default_factory=DipShapes)  #: what the dip says of its shape
 
     @property
     def offset(self) -> FloatArray:

@@ -48,7 +48,17 @@ def host_evidence(scene: Scene, image: NoisyImage, dip: DipPosition, most: int) 
         flux=flux[kept],
         score=score[kept] * dip.flux,
         information=information[kept] * dip.flux**2,
+        shared=_shared(scene, image, dip, (rows[kept], cols[kept])) * dip.flux,
     )
+
+
+def _shared(scene: Scene, image: NoisyImage, dip: DipPosition, places: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """Score of unit dips on stars where a dip of signal to noise 1 is, and its derivatives by row, col, [star, 3]."""
+    there = scene.prf.images_and_gradients(dip.place[:1], dip.place[1:], image.shape)[:, 0]
+    stars = scene.prf.images(*places, image.shape)
+    together = np.concatenate([stars[:, None], np.broadcast_to(there, (len(stars), *there.shape))], axis=1)
+    information = image.information(together)
+    return np.asarray(information[:, 0, 1:] / np.sqrt(np.maximum(information[:, 1, 1], LEAST_INFORMATION))[:, None])
 
 
 def star_fluxes(scene: Scene) -> FloatArray:

@@ -18,8 +18,14 @@ from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint_parts import JointParts
 from batchvet.science.prf import EMPIRICAL
 from batchvet.science.priors import Priors
-from batchvet.science.sky_likelihood import JointPosition, SectorSky, all_sectors, locate_jointly
-from batchvet.science.star_verdicts import StarVerdict, star_verdicts
+from batchvet.science.sky_likelihood import (
+    JointPosition,
+    SectorSky,
+    all_sectors,
+    joint_log_likelihood,
+    locate_jointly,
+)
+from batchvet.science.star_verdicts import StarVerdict, dip_depth, star_verdicts
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 from batchvet.vocabulary import Flag, Verdict
 
@@ -48,7 +54,7 @@ class HostCandidate:
     source_id: str
     probability: float  #: calibrated
     separation_arcsec: float  #: from the target
-    depth_required: float  #: eclipse depth that the star would need, fraction of its flux
+    depth_required: float  #: eclipse that the star would need, at its deepest, fraction of its flux
     log_likelihood: float  #: that it has the dip, against no dip
     prior: float  #: before the pixels were asked
 
@@ -104,10 +110,11 @@ def vet_candidate(  # house: one row of many columns
         return CandidateVerdict(0, verdict, flags=flags, calibration_version=calibration.version)
     sectors = all_sectors(evidence)
     position, attribution = _weighed(sectors, priors)
-    covariance = position.covariance + np.eye(2) * shared_error(evidence) ** 2
+    scale = calibration.error_scale
+    covariance = scale**2 * (position.covariance + np.eye(2) * shared_error(evidence) ** 2)
     sigma = math.sqrt(position.offset @ np.linalg.solve(covariance, position.offset))
-    raw = attribution.log_weight.normalised()
-    p = calibration.probabilities(attribution.log_weight, position.snr, _prf_source(evidence))
+    raw, source = attribution.log_weight.normalised(), _prf_source(evidence)
+    p = calibration.probabilities(_log_weight(sectors, position, attribution, calibration), position.snr, source)
     hosts, target = attribution.hosts, attribution.target
     has_table = any(found.has_neighbours for found in evidence)
     confined = _confined(evidence, position.offset, covariance)
@@ -118,7 +125,7 @@ def vet_candidate(  # house: one row of many columns
         kept = 1.0 - _SPOILT
         p = Hypotheses.of(kept * p.hosts, kept * p.not_in_table, kept * p.artefact + _SPOILT)
     group = _unresolved(hosts, hosts[target])
-    consistency = sector_consistency(evidence)
+    consistency = sector_consistency(evidence, scale)
     outside = position.snr >= LEAST_SNR and not calibration.holds(Circumstances.of(evidence, position.snr))
     verdict, flags = decide(
         VerdictInput(
@@ -137,7 +144,7 @@ def vet_candidate(  # house: one row of many columns
         )
     )
     best = p.best_star
-    parts = JointParts.of(evidence, position.offset, position.covariance, shared_error(evidence))
+    parts = JointParts.of(evidence, position.offset, scale**2 * position.covariance, scale * shared_error(evidence))
     dv_offset, dv_sigma = classical_offset(evidence)
     return CandidateVerdict(
         n_sectors_used=len(evidence),
@@ -152,7 +159,7 @@ def vet_candidate(  # house: one row of many columns
         log_likelihood_artefact=attribution.log_likelihood.artefact,
         prior_target=float(np.exp(attribution.log_prior.hosts[target])),
         prior_not_in_table=float(np.exp(attribution.log_prior.not_in_table)),
-        host_candidates=_likely(attribution, p.hosts),
+        host_candidates=_likely(attribution, p.hosts, dip_depth(evidence)[0]),
         offset_arcsec=float(np.hypot(*position.offset)),
         offset_ra_arcsec=float(position.offset[0]),
         offset_dec_arcsec=float(position.offset[1]),
@@ -176,6 +183,18 @@ def weigh(evidence: Sequence[SectorEvidence], priors: Priors = Priors()) -> tupl
     From at least one sector.
     """
     return _weighed(all_sectors(evidence), priors)
+
+
+def _log_weight(
+    sectors: Sequence[SectorSky], position: JointPosition, attribution: Attribution, calibration: Calibration
+) -> Hypotheses:
+    """Of every hypothesis, with errors of places as large as the calibration says."""
+    if calibration.error_scale == 1.0:
+        return attribution.log_weight
+    there = float(joint_log_likelihood(sectors, position.offset[None])[0])
+    best = max(there, float(attribution.log_likelihood.hosts.max()))
+    stretched = calibration.stretched(attribution.log_likelihood, best)
+    return Hypotheses(stretched.values + attribution.log_prior.values)
 
 
 def _weighed(sectors: Sequence[SectorSky], priors: Priors) -> tuple[JointPosition, Attribution]:
@@ -218,10 +237,11 @@ def classical_offset(evidence: Sequence[SectorEvidence]) -> tuple[float, float]:
     return length, length / math.sqrt(direction**2 @ mean_variance + CLASSICAL_FLOOR_ARCSEC**2)
 
 
-def sector_consistency(evidence: Sequence[SectorEvidence]) -> float:
+def sector_consistency(evidence: Sequence[SectorEvidence], error_scale: float = 1.0) -> float:
     """Chance of sectors that differ at least this much from one position; NaN for fewer than two.
 
-    Sectors that see the dip by themselves are compared: below, a position is a matter of chance.
+    Sectors that see the dip by themselves are compared: below, a position is a matter of chance. Errors are multiplied
+    by `error_scale`.
     """
     seen = [found for found in evidence if found.dip.snr >= LEAST_SNR]
     if len(seen) < 2:
@@ -229,7 +249,7 @@ def sector_consistency(evidence: Sequence[SectorEvidence]) -> float:
     inverse = [np.linalg.inv(found.offset_covariance + np.eye(2) * POSITION_FLOOR_ARCSEC**2) for found in seen]
     mean = np.linalg.solve(sum(inverse), sum(i @ found.offset for i, found in zip(inverse, seen, strict=True)))
     chi2 = sum((found.offset - mean) @ i @ (found.offset - mean) for i, found in zip(inverse, seen, strict=True))
-    return float(gammaincc(len(seen) - 1, 0.5 * chi2))
+    return float(gammaincc(len(seen) - 1, 0.5 * chi2 / error_scale**2))
 
 
 def _doubted(p: Hypotheses, target: int, far: bool) -> Hypotheses:
@@ -259,8 +279,8 @@ def _unresolved(hosts: Sequence[PossibleHost], target: PossibleHost) -> BoolArra
     return np.array([math.hypot(host.east - target.east, host.north - target.north) < GROUP_ARCSEC for host in hosts])
 
 
-def _likely(attribution: Attribution, p_hosts: FloatArray) -> tuple[HostCandidate, ...]:
-    """The most probable stars, as many as make up 95 %."""
+def _likely(attribution: Attribution, p_hosts: FloatArray, deepest: float) -> tuple[HostCandidate, ...]:
+    """The most probable stars, as many as make up 95 %; the dip is so many times as deep as was measured."""
     order = np.argsort(-p_hosts, kind="stable")
     before = np.concatenate([[0.0], np.cumsum(p_hosts[order])[:-1]])
     hosts = attribution.hosts
@@ -269,7 +289,7 @@ def _likely(attribution: Attribution, p_hosts: FloatArray) -> tuple[HostCandidat
             source_id=hosts[i].source_id,
             probability=float(p_hosts[i]),
             separation_arcsec=math.hypot(hosts[i].east, hosts[i].north),
-            depth_required=hosts[i].depth,
+            depth_required=float(deepest * hosts[i].depth),
             log_likelihood=hosts[i].log_likelihood,
             prior=float(np.exp(attribution.log_prior.hosts[i])),
         )

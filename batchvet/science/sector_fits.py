@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray
+from batchvet.science.dip_shape import DipShapes, trapezoids
 from batchvet.science.floors import LEAST_NOISE, LEAST_WEIGHT
 from batchvet.science.null_epochs import LEAST_EPOCHS, orthonormal
 from batchvet.science.robust import medians, spread
@@ -23,12 +24,12 @@ from batchvet.science.transit_images import (
     window_flux,
     window_products,
 )
-from batchvet.science.windows import Window, trapezoid
+from batchvet.science.windows import Window
 
 _STAR_SIGMA_PIXELS = 0.8  # of a Gaussian about as wide as a star
 _CURVE_GAIN = 2.0  # over the root of the number of epochs: a curve must lower the noise by this share
-_DURATIONS = (0.85, 1.0, 1.18)  # of the templates that are tried, over the catalogue's
-_INGRESSES = (0.15, 0.3, 0.5)  # over the duration: 0.5 is a V
+#: Of the templates that are tried: durations over the catalogue's, and ingresses over the duration; 0.5 is a V.
+_TRIED = tuple((stretch, ingress) for stretch in (0.85, 1.0, 1.18) for ingress in (0.15, 0.3, 0.5))
 _TEMPLATE_GAIN = 8.0  # in chi² over the catalogue's template: about one time in a hundred by chance
 _ALIKE = 0.25  # of their depth: dips at one time that is not quite every dip's, or in a star that varies
 _LEAST_SEEN = 0.1  # of the catalogue's template's information, in every window
@@ -44,6 +45,7 @@ class SectorFits:
     nulls: DipFits  #: of transit-free epochs
     shapes: FloatArray  #: T = 1, row, col, dI/drow, dI/dcol: what pixels share, [live pixel, 5]
     other_template: bool = False  #: the transits' template is not the catalogue's
+    dip_shapes: DipShapes = field(default_factory=DipShapes)  #: what the transits say of their shape
 
 
 def fit_with_baseline(
@@ -150,18 +152,22 @@ def with_best_template(
         What a transit counts, over what its cadences alone would make it count, to any scale.
     """
     exposure = pixels.timeline.exposure_days
-    durations = [duration_days * stretch for stretch in _DURATIONS]
-    shapes = [(duration, ingress * duration) for duration in durations for ingress in _INGRESSES]
     u = np.concatenate([window.u for window in windows])
     own = np.concatenate([window.m for window in windows])
-    templates = np.column_stack([own, *(trapezoid(u, *shape, exposure) for shape in shapes)])
-    best = _best_template(*_template_scores(found, pixels, windows, templates, star), trust)
-    if best == 0:
-        return found
-    shaped = [replace(window, m=trapezoid(window.u, *shapes[best - 1], exposure)) for window in windows]
-    products = window_products(pixels, shaped)
-    fits = fit_dips(products.without_baseline(found.degree), found.response)
-    return replace(found, fits=replace(fits, unrest=found.fits.unrest), other_template=True)
+    tried = np.column_stack([own, trapezoids(u, duration_days, exposure, _TRIED)])
+    n, every = tried.shape[1], np.column_stack([tried, trapezoids(u, duration_days, exposure)])
+    score, information = _template_scores(found, pixels, windows, every, star)
+    best, trust = _best_template(score[:, :n], information[:, :n], trust), trust / trust.max()
+    gain = dip_chi2(trust @ score[:, n:], trust @ information[:, n:])
+    if best > 0:
+        ends = np.cumsum([len(window.u) for window in windows])[:-1]
+        pieces = np.split(tried[:, best], ends)
+        windows = [replace(window, m=m) for window, m in zip(windows, pieces, strict=True)]
+        products = window_products(pixels, windows)
+        fits = fit_dips(products.without_baseline(found.degree), found.response)
+        found = replace(found, fits=replace(fits, unrest=found.fits.unrest), other_template=True)
+    shapes = DipShapes.of(windows, duration_days, exposure, found.degree, trust, gain)
+    return replace(found, dip_shapes=shapes)
 
 
 def _template_scores(

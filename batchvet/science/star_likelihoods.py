@@ -27,6 +27,7 @@ class StarLikelihoods:
     present: BoolArray  #: whether the sector's stamp reaches the star, [star, sector]
     score: FloatArray  #: by (depth, row, col) at depth 0, [star, sector, 3]
     information: FloatArray  #: of (depth, row, col), [star, sector, 3, 3]
+    shared: FloatArray  #: score of a dip of S/N 1 at the sector's place, and by (row, col), [star, sector, 3]
     nuisance: FloatArray  #: prior covariance of (relative flux error, row, col), a sector's own, [sector, 3, 3]
     shift: FloatArray  #: (flux error, row, col) for a shift (east, north) of all stars, [sector, 3, 2]
     offset: FloatArray  #: of the stars from the target, arcsec (east, north), [star, sector, 2]
@@ -37,6 +38,7 @@ class StarLikelihoods:
         n, m = len(names), len(sectors)
         number = {name: i for i, name in enumerate(names)}
         present, score, information = np.zeros((n, m), dtype=bool), np.zeros((n, m, 3)), np.zeros((n, m, 3, 3))
+        shared = np.zeros((n, m, 3))
         nuisance, shift = np.zeros((m, 3, 3)), np.zeros((m, 3, 2))
         offset, light = np.zeros((n, m, 2)), np.zeros((n, m))
         for j, sector in enumerate(sectors):
@@ -46,12 +48,13 @@ class StarLikelihoods:
             present[rows, j] = True
             score[rows, j] = found.hosts.score * unit[:, None] / scale
             information[rows, j] = found.hosts.information * unit[:, None, None] ** 2 / scale
+            shared[rows, j] = found.hosts.shared * unit[:, None] / scale**0.5
             nuisance[j, 0, 0] = FLUX_SCATTER**2
             nuisance[j, 1:, 1:] = found.dip.systematic
             shift[j, 1:] = np.linalg.inv(found.frame.sky_from_pixel)
             offset[rows, j] = np.column_stack([found.hosts.east, found.hosts.north])
             light[rows, j] = found.hosts.flux
-        return cls(sectors, present, score, information, nuisance, shift, offset, light)
+        return cls(sectors, present, score, information, shared, nuisance, shift, offset, light)
 
     @property
     def _by_map(self) -> BoolArray:

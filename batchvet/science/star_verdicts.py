@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchvet.arrays import BoolArray, FloatArray
+from batchvet.arrays import BoolArray, FloatArray, IndexArray
 from batchvet.science.attribution import Attribution
+from batchvet.science.dip_shape import deepest_over_measured
+from batchvet.science.evidence import SectorEvidence
 from batchvet.science.floors import LEAST_INFORMATION
 from batchvet.science.hosts import DEEPEST
 from batchvet.science.sky_likelihood import SectorSky
@@ -18,6 +20,9 @@ from batchvet.vocabulary import HostWord
 
 _SURE = 0.95
 _CLEARED = 1e-3  #: probability below which a star is cleared
+_AT_DIP = 0.8  #: correlation of a star's image with one at the dip's place, from which it is the star of the dip
+_PRF_ERROR = 0.02  #: of what the PRF says of the light that a dip sheds on another star
+_FLUX_ERROR = 0.025  #: of a star's own light, which its depth is a fraction of: PRF, flux scale, magnitudes
 _PRIOR_DEPTH = 1.0  #: of a star's eclipse, 1 sigma: holds the joint fit where two stars are one on the stamp
 
 
@@ -64,6 +69,11 @@ def star_verdicts(
     required_error = 1.0 / np.sqrt(np.maximum(power, LEAST_INFORMATION))
     able = (required <= 1.5 * DEEPEST) & (power > LEAST_INFORMATION)
     measured, measured_error = _measured(stars, score, information, able)
+    deepest, shape_error = dip_depth([sector.evidence for sector in sectors])
+    shape_error = math.hypot(shape_error, _FLUX_ERROR)
+    required, required_error = deepest * required, deepest * np.hypot(required_error, shape_error * required)
+    measured_error = deepest * np.hypot(measured_error, shape_error * measured)
+    measured = deepest * measured
     log_likelihood = attribution.log_likelihood.hosts
     found = []
     for i, host in enumerate(hosts):
@@ -88,6 +98,11 @@ def star_verdicts(
     return tuple(sorted(found, key=lambda star: -star.probability))
 
 
+def dip_depth(evidence: Sequence[SectorEvidence]) -> tuple[float, float]:
+    """Depth of a dip at its deepest over what the templates measure, and the error that its shape leaves, relative."""
+    return deepest_over_measured([(found.shapes, found.dip.snr**2) for found in evidence])
+
+
 def _word(probability: float, *, conclusive: bool) -> HostWord:
     if not conclusive:
         return HostWord.CANNOT_TELL
@@ -101,26 +116,50 @@ def _measured(
 ) -> tuple[FloatArray, FloatArray]:
     """Depth of every able star's eclipse, fitted together, and its error; NaN for the others.
 
-    Two stars share as much of a pixel's light as images of their width overlap. That width is what a sector's evidence
-    says of places: the information of a place over that of the flux is ``1/(2 sigma²)`` of an image of width sigma,
-    and two such images a distance d apart have the correlation ``exp(-d² / (4 sigma²))``.
+    How much of its light a star shares with the dip's place is stored with each sector, so that the wings of the PRF
+    are in it: with them the dip shines into its neighbours. Two other stars share as much of a pixel's light as images
+    of their width overlap. That width is what a sector's evidence says of places: the information of a place over that
+    of the flux is ``1/(2 sigma²)`` of an image of width sigma, and two such images a distance d apart have the
+    correlation ``exp(-d² / (4 sigma²))``. What a star shares with the dip is not known better than the PRF and the
+    dip's place are: that error is added, of sectors that are independent in it.
     """
     measured, error = np.full(len(able), np.nan), np.full(len(able), np.nan)
     chosen = np.flatnonzero(able)
     if not len(chosen):
         return measured, error
     normal = np.eye(len(chosen)) / _PRIOR_DEPTH**2
+    leaked = np.zeros(len(chosen))
     for j, sector in enumerate(stars.sectors):
         present = stars.present[chosen, j].astype(float)
-        own = np.maximum(stars.information[chosen, j, 0, 0], LEAST_INFORMATION)
-        width = np.average(stars.information[chosen, j, 1:, 1:], axis=0, weights=present + 1e-9)
-        width = width / np.average(own, weights=present + 1e-9)
-        place = sector.evidence.frame.displacement(*stars.offset[chosen, j].T).T
-        apart = place[:, None] - place[None]
-        overlap = np.exp(-0.5 * np.einsum("ika,ab,ikb->ik", apart, width, apart))
         root = np.sqrt(information[chosen, j]) * present
-        normal += overlap * np.outer(root, root)
+        overlap = _overlaps(stars, sector, chosen, j)
+        shared, dip = stars.shared[chosen, j], sector.evidence.dip
+        with_dip = np.divide(shared[:, 0], root, out=np.zeros(len(root)), where=root > 0)
+        at_dip = int(np.argmax(present * with_dip))
+        if with_dip[at_dip] > _AT_DIP:
+            overlap[at_dip], overlap[:, at_dip] = with_dip, with_dip
+            overlap[at_dip, at_dip] = 1.0
+        normal += _definite(np.clip(overlap, -1.0, 1.0)) * np.outer(root, root)
+        by_place = np.einsum("ia,ab,ib->i", shared[:, 1:], dip.systematic, shared[:, 1:])
+        others = np.arange(len(chosen)) != at_dip  # of the star at the dip's place it is its own depth's error
+        leaked += present * others * dip.snr**2 * ((_PRF_ERROR * shared[:, 0]) ** 2 + by_place)
     covariance = np.linalg.inv(normal)
     measured[chosen] = covariance @ score[chosen].sum(axis=1)
-    error[chosen] = np.sqrt(np.diag(covariance))
+    error[chosen] = np.sqrt(np.diag(covariance) + covariance**2 @ leaked)
     return measured, error
+
+
+def _overlaps(stars: StarLikelihoods, sector: SectorSky, chosen: IndexArray, j: int) -> FloatArray:
+    """Correlation of the images of stars on a sector's stamp, by their distances, [star, star]."""
+    weights = stars.present[chosen, j] + 1e-9
+    own = np.average(np.maximum(stars.information[chosen, j, 0, 0], LEAST_INFORMATION), weights=weights)
+    width = np.average(stars.information[chosen, j, 1:, 1:], axis=0, weights=weights) / own
+    place = sector.evidence.frame.displacement(*stars.offset[chosen, j].T).T
+    apart = place[:, None] - place[None]
+    return np.asarray(np.exp(-0.5 * np.einsum("ika,ab,ikb->ik", apart, width, apart)))
+
+
+def _definite(correlation: FloatArray) -> FloatArray:
+    """The nearest correlations that can be."""
+    values, vectors = np.linalg.eigh(correlation)
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)

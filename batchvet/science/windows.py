@@ -105,6 +105,20 @@ def trapezoid(u: FloatArray, duration: float, ingress: float, exposure: float) -
     return np.where(np.abs(u) < 0.5 * (duration + exposure), template, 0.0)
 
 
+#: Quadratic law, u1 and u2: about that of a star like the Sun in TESS's band (Claret 2017, A&A 600, A30).
+_LIMB_DARKENING = (0.3, 0.25)
+_SUBSTEPS = 9  # of an exposure
+
+
+def darkened(u: FloatArray, duration: float, ingress: float, exposure: float) -> FloatArray:
+    """The dip of a star whose limb is darker: a trapezoid with a rounded floor, 1 at mid-transit; all in days."""
+    steps = ((np.arange(_SUBSTEPS) + 0.5) / _SUBSTEPS - 0.5) * exposure
+    x = np.abs(np.asarray(u)[:, None] + steps) / (0.5 * duration)
+    away = 1.0 - np.sqrt(np.clip(1.0 - x**2, 0.0, 1.0))
+    floor = 1.0 - _LIMB_DARKENING[0] * away - _LIMB_DARKENING[1] * away**2
+    return np.asarray((np.clip((1.0 - x) * 0.5 * duration / ingress, 0.0, 1.0) * floor).mean(axis=1))
+
+
 def _ramp_integral(x: FloatArray, corners: FloatArray) -> FloatArray:
     """Integral up to x of ramps that start at -corners, [x, corner]."""
     return 0.5 * np.maximum(np.asarray(x)[:, None] + corners, 0.0) ** 2

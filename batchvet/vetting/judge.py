@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from batchvet.catalog.candidate import Candidate, move
 from batchvet.errors import BatchvetError, Problem
 from batchvet.results.evidence_rows import evidence_of_row
 from batchvet.results.schema import HOST_NAMES
-from batchvet.science.calibration import DEFAULT
+from batchvet.science.calibration import DEFAULT, Calibration
 from batchvet.science.evidence import Part
 from batchvet.science.joint import CandidateVerdict, HostCandidate, vet_candidate
 from batchvet.science.joint_parts import JointParts, PartTogether
@@ -46,11 +47,12 @@ class Judge:
     """Work of a worker: what is known of a candidate into its row."""
 
     priors: Priors = field(default_factory=Priors)
+    calibration: Calibration = DEFAULT
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """What the probabilities depend on, as JSON has it: candidates are judged again when it changes."""
-        return {"calibration": DEFAULT.version, **asdict(self.priors)}
+        return {"calibration": self.calibration.version, **asdict(self.priors)}
 
     def __call__(self, judgement: Judgement) -> dict[str, Any]:
         """The candidate's row, whatever happens: one that cannot be judged says why, and is judged again next time."""
@@ -66,7 +68,7 @@ class Judge:
             problem = Problem(ErrorKind.BAD_CATALOGUE_ROW, judgement.declared.problem)
             return not_judged(judgement, problem, Flag.BAD_CATALOGUE_ROW) | {"verdict": Verdict.NO_DATA}
         evidence = [evidence_of_row(row) for row in judgement.evidence]
-        verdict = vet_candidate(evidence, DEFAULT, self.priors)
+        verdict = vet_candidate(evidence, self.calibration, self.priors)
         flags = list(verdict.flags)
         if judgement.missing:
             flags.insert(0, Flag.NO_USABLE_SECTOR)
@@ -101,7 +103,9 @@ def _declared(judgement: Judgement) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(judgement, name) for name in ("toi", "tic", "n_sectors", "made_from")}
     if judgement.declared is not None:
         names = ("depth_ppm", "tmag", "ra", "dec", "pmra", "pmdec")
-        row |= vars(judgement.declared.ephemeris) | {name: getattr(judgement.declared, name) for name in names}
+        ephemeris = judgement.declared.ephemeris
+        row |= {item.name: getattr(ephemeris, item.name) for item in fields(ephemeris)}
+        row |= {name: getattr(judgement.declared, name) for name in names}
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
@@ -125,7 +129,7 @@ def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
     declared = judgement.declared
     east, north = star.east_arcsec, star.north_arcsec
     ra, dec = _on_sky(judgement, _sectors(judgement)[:1], east, north)
-    figures = vars(star)
+    figures = {item.name: getattr(star, item.name) for item in fields(star)}
     row = {
         **{name: getattr(judgement, name) for name in ("toi", "tic", "made_from")},
         **{name: value for name, value in figures.items() if name not in ("east_arcsec", "north_arcsec")},

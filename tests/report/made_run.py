@@ -11,7 +11,7 @@ import numpy as np
 
 from batchvet.api import Run, open_run
 from batchvet.results.parts import write_table
-from batchvet.results.schema import CANDIDATES_SCHEMA, FORMAT_VERSION, HOST_NAMES, TABLES
+from batchvet.results.schema import CANDIDATES_SCHEMA, FORMAT_VERSION, HOST_NAMES, HOSTS_SCHEMA, TABLES
 
 #: What a candidate of a made run can be.
 KINDS = ("on_target", "off_target", "crowded", "no_table", "skipped", "failed")
@@ -37,7 +37,7 @@ def make_run(directory: Path, tois: dict[str, str], sectors: tuple[int, ...] = (
         Candidate's name -> its kind, one of KINDS.
     sectors : tuple of int
     """
-    rows: dict[str, list[dict[str, Any]]] = {"sectors": [], "images": [], "candidates": []}
+    rows: dict[str, list[dict[str, Any]]] = {"sectors": [], "images": [], "candidates": [], "hosts": []}
     for number, (toi, kind) in enumerate(tois.items()):
         rng = np.random.default_rng(number)
         stars = _stars(kind, rng)
@@ -49,9 +49,12 @@ def make_run(directory: Path, tois: dict[str, str], sectors: tuple[int, ...] = (
             if image is not None:
                 rows["images"].append(image)
         rows["candidates"].append(_candidate(toi, tic, kind, stars, offset, len(sectors)))
+        if kind not in ("skipped", "failed"):
+            rows["hosts"] += [_host(toi, tic, kind, number, star) for number, star in enumerate(stars)]
     for table in ("sectors", "images"):
         write_table(directory / table / "part-0.parquet", rows[table], TABLES[table], {})
     write_table(directory / "candidates.parquet", rows["candidates"], CANDIDATES_SCHEMA, {})
+    write_table(directory / "hosts" / "part-00000.parquet", rows["hosts"], HOSTS_SCHEMA, {})
     plan = {
         "format_version": FORMAT_VERSION,
         "software_version": "0.1.0",
@@ -116,7 +119,7 @@ def _sector(
     length = float(np.hypot(*measured))
     row = {
         **identity, **known, "camera": 2, "ccd": 3, "cadence_s": 120.0, "n_cadences": 17000, "n_in_transit": 244,
-        "n_transits": 2, "status": "ok", "flag_names": flags, "error_kind": "", "error": "",
+        "n_transits": 2, "status": "ok", "has_image": True, "flag_names": flags, "error_kind": "", "error": "",
         "v09_status": "ok", "v09_flags": ["DIFFIMG_UNRELIABLE"], "v09_max_depth_ppm": 224066.93494969374,
         "v09_max_depth_pixel_row": 9, "v09_max_depth_pixel_col": 2, "v09_localization_reliable": False,
         "target_offset_arcsec": length, "target_offset_pixels": length / _SCALE,
@@ -189,10 +192,42 @@ def _candidate(toi: str, tic: int, kind: str, stars: list, offset: np.ndarray, n
         "offset_cov_ra_ra": 1.0,
         "offset_cov_ra_dec": 0.1,
         "offset_cov_dec_dec": 1.2,
-        "significance_sigma": 20.0 if off else 0.0,
+        "significance_sigma": 20.0 if off else 1.3,
         "dv_offset_arcsec": float(np.hypot(*offset)),
         "dv_significance_sigma": 9.0 if off else 0.0,
         "sector_consistency_p": 0.4,
         "flag_names": ["NO_NEIGHBOUR_TABLE"] if kind == "no_table" else ["UNRESOLVED_NEIGHBOUR"],
         "calibration_version": "1",
+    }
+
+
+def _host(toi: str, tic: int, kind: str, number: int, star: tuple[str, float, float, float]) -> dict[str, Any]:
+    """A row of the table of hosts: the true host, a star that may be it, stars that are cleared."""
+    name, east, north, tmag = star
+    word = "HOST" if number == (1 if kind == "off_target" else 0) else "POSSIBLE" if number == 2 else "CLEARED"
+    if kind == "no_table":
+        word = "CANNOT_TELL"
+    depth = 0.0123 * 10 ** (0.4 * (tmag - (10.5 if kind == "off_target" else 9.5)))
+    return {
+        "toi": toi,
+        "tic": tic,
+        "source_id": name,
+        "is_target": number == 0,
+        "ra": 93.1,
+        "dec": -69.5,
+        "tmag": tmag,
+        "delta_tmag": tmag - 9.5,
+        "separation_arcsec": math.hypot(east, north),
+        "position_angle_deg": math.degrees(math.atan2(east, north)) % 360.0,
+        "depth_required": depth,
+        "depth_required_ppm": 1e6 * depth,
+        "depth_required_error": 0.05 * depth,
+        "depth_measured": depth if word == "HOST" else 0.0001,
+        "depth_measured_error": 0.05 * depth,
+        "log_likelihood": 9.0,
+        "prior": 0.5,
+        "probability": {"HOST": 0.97, "POSSIBLE": 0.02}.get(word, 1e-5),
+        "delta_chi2": 0.0 if word == "HOST" else 20.0,
+        "word": word,
+        "made_from": "",
     }

@@ -15,7 +15,8 @@ from batchvet.report.axes import Axes, around, tick, ticks
 from batchvet.report.candidate_facts import facts
 from batchvet.report.light_drawing import light_drawings, timing_drawing
 from batchvet.report.light_view import light_view, timed_transits
-from batchvet.report.page import run_name, write_report
+from batchvet.report.page import write_report
+from batchvet.report.pages import run_name
 from batchvet.report.view import SkyView, rows_of, sky_view
 from batchvet.report.words import depth_in_words, with_error
 
@@ -49,7 +50,7 @@ def test_the_folded_light_is_drawn_where_it_is(on_target):
     dots = drawn[2].find(".//g[@class='points']/path[@class='dots']").get("d")
     height = {float(x): float(y) for x, y in re.findall(r"M([\d.]+) ([\d.]+)h0", dots)}
     assert len(height) == 30  # nobody saw the first bin
-    middle = [y for x, y in height.items() if abs(x - 216) < 30]  # the frame is 66 to 366
+    middle = [y for x, y in height.items() if abs(x - 228) < 30]  # the frame is 78 to 378
     sides = [y for x, y in height.items() if abs(x - 216) > 60]
     assert min(middle) > max(sides)  # y grows downwards
 
@@ -61,6 +62,8 @@ def test_times_of_transits_that_were_not_measured_are_left_out(on_target):
     ]  # fmt: skip
     svg = ElementTree.fromstring(str(timing_drawing(transits, "TOI 101.01")))
     assert sum(path.get("d").count("h0") for path in svg.findall(".//path[@class='dots']")) == 3
+    width = float(svg.get("viewBox").split()[2])
+    assert width - 378 >= 16  # half of "2450.5", should a tick stand at the frame's end
 
 
 def test_the_page_says_star_ephemeris_odd_and_hosts_with_magnitudes(on_target):
@@ -72,10 +75,10 @@ def test_the_page_says_star_ephemeris_odd_and_hosts_with_magnitudes(on_target):
         "Tmag 9.50",
         "RA, Dec (deg) 93.12346, −69.50000",
         "Odd 2013 ± 57 ppm, of 3",
-        "&amp;&gt; star 0.970 9.50 0.00 0 1.23 %",
+        "&amp;&gt; star host 0.970 9.50 0.00 0 1.230 ± 0.062 %",
     ):
         assert said in words, said
-    assert page.count('class="drawing"') == 1 + 4 + 4 * 3  # sky, light and times, four images of three sectors
+    assert page.count('class="drawing"') == 2 + 4 + 4 * 3  # sky, field, light and times, four images of three sectors
 
 
 def test_a_single_transit_says_so_and_what_is_not_known_is_left_out():
@@ -132,3 +135,12 @@ def test_words_of_a_frame_beside_another_keep_from_its_sides():
     axes = Axes(10.0, 0.0, 100.0, 50.0, (-5.0, 5.0), (0.0, 1.0))
     places = [float(x) for x in re.findall(r'x="([\d.]+)" y="65.0"', axes.frame(2, has_neighbour=True))]
     assert places == [60.0] and len(re.findall(r'y="65.0"', axes.frame(2))) == 3
+
+
+def test_where_frames_stand_side_by_side_no_words_run_into_the_others():
+    axes = Axes(0.0, 0.0, 100.0, 100.0, (0.0, 10.0), (0.0, 1.0))
+    alone, beside = (
+        re.findall(r'<text class="tick" x="([\d.]+)" [^>]*text-anchor="middle"', axes.frame(has_neighbour=there))
+        for there in (False, True)
+    )
+    assert {"0.0", "100.0"} <= set(alone) and beside == [x for x in alone if 16.0 <= float(x) <= 84.0]

@@ -16,10 +16,12 @@ from made_run import EVIL, KINDS, make_run
 from batchvet.api import open_run
 from batchvet.errors import RunError
 from batchvet.report.candidate_page import CandidateRows
-from batchvet.report.page import natural_order, page_names, write_report
+from batchvet.report.page import write_report
+from batchvet.report.pages import natural_order, page_names
 from batchvet.report.raster import LEVELS, png
 from batchvet.report.style import Scale
 from batchvet.report.words import plain, probability, shown
+from batchvet.results.comparison import compare_run, keep_comparison
 from batchvet.vocabulary import explain
 
 
@@ -84,7 +86,8 @@ def test_a_candidates_page_holds_every_number_with_its_unit(made, report):
     assert set(missing) == {"toi", "tic", "sector", "error"}
     assert "OFF_TARGET" in page
     assert "Gaia 7" in page
-    assert "1.23 %" in page  # the eclipse that the host would need
+    assert "1.230 ± 0.062 %" in page  # the eclipse that the host would need
+    assert page.count("cleared</span>") >= 4
 
 
 def test_a_failed_row_gives_its_reason_and_the_command_that_makes_it_again(report):
@@ -227,3 +230,33 @@ def test_no_probability_is_certain_and_no_null_is_a_number():
     assert [shown(v) for v in (None, np.nan, True, 3, 224066.93494969374, [], ["A", "B"])] == [
         "–", "–", "yes", "3", "224066.9", "–", "A, B"
     ]  # fmt: skip
+
+
+def test_the_first_page_and_two_more_say_what_the_run_is_held_against(tmp_path):
+    run = make_run(tmp_path / "run", {f"{100 + n}.01": KINDS[n % 2] for n in range(30)}, sectors=(14,))
+    write_report(run)
+    assert not (tmp_path / "run" / "report" / "compare.html").exists()
+    truth = tmp_path / "truth.csv"
+    truth.write_text("toi,disposition,host\n101.01,CP,Gaia 7\n102.01,CP,Gaia 8\n103.01,FP,\n")
+    keep_comparison(run, compare_run(run, truth))
+    report = write_report(run).parent
+    index = (report / "index.html").read_text(encoding="utf-8")
+    for page in ("check.html", "compare.html"):
+        assert f'href="{page}"' in index and (report / page).exists()
+    assert index.count('<svg class="drawing"') == 4  # by signal to noise, magnitude, camera and PRF
+    known = (report / "compare.html").read_text(encoding="utf-8")
+    assert "3 of 30 candidates" in known and "host Gaia 8" in known and '<a href="candidates/102.01.html">' in known
+    check = (report / "check.html").read_text(encoding="utf-8")
+    for words in ("By signal to noise", "Do sectors agree?", "honest errors", "Seconds for a row"):
+        assert words in check
+    (tmp_path / "run" / "comparison.json").write_text("{")  # what cannot be read is left out
+    assert not (write_report(run).parent / "compare.html").exists()
+
+
+def test_every_star_is_on_the_page_and_those_that_are_cleared_come_last(made, report):
+    page = (report / "candidates" / "101.01.html").read_text(encoding="utf-8")
+    table = page[page.index('<table class="hosts">') : page.index("</table>")]
+    words = re.findall(r'<span class="badge ([A-Z_]+)">', table)
+    assert words == ["HOST", "POSSIBLE", "CLEARED", "CLEARED", "CLEARED", "CLEARED"]
+    assert "more than all its light" in page or "%" in table
+    assert ": the field" in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erf
 
+from batchvet.science.dip_shape import SHAPES, DipShapes
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hosts import host_evidence
 from batchvet.science.localization import dip_maps, dip_position
@@ -106,6 +107,7 @@ def made_evidence(
                 prf_source=prf.name,
                 has_neighbours=True,
                 flags=(),
+                shapes=DipShapes(np.zeros(len(SHAPES)), np.ones(len(SHAPES))),  # as it was measured
             )
         )
     return found

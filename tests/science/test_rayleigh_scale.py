@@ -31,3 +31,12 @@ def test_a_few_that_are_something_else_do_not_move_it():
 
 def test_too_few_say_nothing():
     assert np.isnan(rayleigh_scale(np.array([1.0, np.nan, 2.0])).scale)
+
+
+@pytest.mark.parametrize("limit", [3.0, 5.0])
+def test_offsets_that_were_chosen_by_their_size_tell_the_scale_of_all(limit):
+    x = np.random.default_rng(4).rayleigh(2.0, 20000)
+    found = rayleigh_scale(x, limit)
+    assert found.scale == pytest.approx(2.0, abs=3.0 * found.error) and found.error < 0.06
+    assert rayleigh_scale(np.random.default_rng(4).rayleigh(1.0, 2000), limit).ks_p > 0.01
+    assert rayleigh_scale(x[x < limit]).scale < 2.0 - 5.0 * found.error  # not knowing of the choice
