@@ -89,7 +89,8 @@ def _exit_code() -> int:
         print(f"error: {place}{error.strerror}; mend it, or choose another place", file=sys.stderr)
         return EXIT_USAGE
     except Exception as error:
-        return _internal_error(error)
+        # what an interrupt breaks off in a library may come to us as an error of that library
+        return EXIT_INTERRUPTED if _received else _internal_error(error)
     return code if isinstance(code, int) else 0
 
 

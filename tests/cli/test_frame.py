@@ -167,6 +167,23 @@ frame.main()
     assert closed.exists()
 
 
+def test_an_interrupt_that_a_library_turns_into_an_error_of_its_own_is_an_interrupt():
+    """Dask's `sync` has no result then: UnboundLocalError, of which a soak's log had two."""
+    program = """
+import os, signal
+from batchvet.cli import frame
+def app(**options):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise UnboundLocalError("result")
+frame.app = app
+frame.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stderr) == (143, "interrupted; what is done is kept, the same command goes on\n")
+
+
 def test_an_interrupt_after_all_is_done_changes_nothing(tmp_path):
     """On a loaded machine the interpreter takes its time to end; a Ctrl-C then gave exit code -2."""
     program = """
