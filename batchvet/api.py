@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from batchvet.catalog.candidate import Ephemeris, Neighbour
 from batchvet.pixels.quality import parse_bitmask
@@ -19,9 +19,9 @@ from batchvet.runtime.progress import Progress
 from batchvet.runtime.run import RunOptions
 from batchvet.runtime.run import run as run_configuration
 from batchvet.runtime.script import not_imported
-from batchvet.vetting.arguments import companion, declared, neighbours_of, prf_directory
+from batchvet.vetting.arguments import checks_of, companions_of, declared, neighbours_of, prf_directory
 from batchvet.vetting.notebook import vet_sectors
-from batchvet.vetting.settings import ALL_CHECKS, Check, Surroundings, VetSettings
+from batchvet.vetting.settings import ALL_CHECKS, Surroundings, VetSettings
 
 if TYPE_CHECKING:
     from astropy.time import Time
@@ -164,10 +164,11 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
     t0_err, period_err : float or Quantity
         One sigma, days; 0 when unknown.
     neighbours : sequence of Neighbour, or a table's rows, optional
-        With ``source_id, ra, dec, tmag`` and optionally ``pmra, pmdec, epoch``; a DataFrame will do. Without them
-        the verdict weighs only the target and "a star that is not in the table".
+        With ``source_id, ra, dec, tmag`` and optionally ``pmra, pmdec, epoch``; a DataFrame or a Table will do. Without
+        them, or with none in it, the verdict weighs only the target and "a star that is not in the table".
     others : sequence of Ephemeris or mapping
-        Of the target's other planets, whose transits are left out; with ``period_days, t0_btjd, duration_hours``.
+        Of the target's other planets, whose transits are left out; with ``period_days, t0_btjd, duration_hours``. One
+        that has the candidate's own transits is not left out, and the rows have the flag ``SAME_EPHEMERIS``.
     ra, dec : float or Quantity
         Position of the target (deg, ICRS, epoch 2000.0), where a better one is known than the file's.
     checks : sequence of str
@@ -187,6 +188,7 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
         An argument makes no sense; the same is refused as in a catalogue.
     PositionError
         The target cannot be where `ra` and `dec` say: off the stamp, or farther from the file's position than it moves.
+        Or all neighbours are half a degree and more away.
     StampError
         A file cannot be read or has no usable cadence, or two are of the same sector or of different targets.
     """
@@ -202,11 +204,11 @@ def vet(  # house: everything that may be said of one candidate and its stamp, a
         }
     )
     surroundings = Surroundings(
-        companions=tuple(companion(other, number) for number, other in enumerate(others)),
-        neighbours=None if neighbours is None else neighbours_of(neighbours),
+        companions=companions_of(others),
+        neighbours=None if neighbours is None else neighbours_of(neighbours) or None,
     )
     settings = VetSettings(
-        checks=cast("tuple[Check, ...]", tuple(checks)),  # held against the list of them in `vet_sectors`
+        checks=checks_of(checks),
         quality_bitmask=parse_bitmask(quality_bitmask),
         prf_directory=prf_directory(prf),
     )

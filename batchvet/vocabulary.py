@@ -102,6 +102,11 @@ class Flag(_Word):
         Layer.ROW,
         "There are too few cadences in transit, or too few out of it.",
     )
+    SAME_EPHEMERIS = (
+        "SAME_EPHEMERIS",
+        Layer.ROW,
+        "Another candidate of the target has the same dips, by another name or at a fraction of the period.",
+    )
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH", Layer.FILE, "The file was changed after its checksum was written."
     BACKGROUND_INCLUDED = (
         "BACKGROUND_INCLUDED",
@@ -356,7 +361,7 @@ class ErrorKind(_Word):
 
 
 #: Reasons that may be gone the next time: rows that have one are done again.
-PASSING_FAULTS = frozenset({ErrorKind.UNREACHABLE, ErrorKind.STORAGE, ErrorKind.CHANGED})
+PASSING_FAULTS = frozenset({ErrorKind.UNREACHABLE, ErrorKind.CACHE, ErrorKind.STORAGE, ErrorKind.CHANGED})
 
 #: Reasons that may be the fault of one worker's place: another worker is asked for a second opinion.
 FAULTS_OF_PLACES = frozenset({ErrorKind.CACHE, ErrorKind.STORAGE, ErrorKind.UNREADABLE, ErrorKind.INTERNAL})

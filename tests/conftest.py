@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def whole(survey: SimulatedSurvey, tmp_path_factory) -> Path:
 def config(survey: SimulatedSurvey, tmp_path: Path) -> RunConfig:
     """A serial run of the survey with its own cache and output."""
     return serial_config(survey, tmp_path)
+
+
+@pytest.fixture
+def done_config(config: RunConfig, whole: Path) -> RunConfig:
+    """The same when all of it is done: `whole` and its cache, copied; to run it again takes no time."""
+    shutil.copytree(whole.parent / "cache", config.cache)
+    shutil.copytree(whole, config.output)
+    return config
 
 
 def serial_config(survey: SimulatedSurvey, directory: Path) -> RunConfig:

@@ -44,7 +44,7 @@ def _said(row: Row) -> list[tuple[str, str]]:
         group = probability(number(row, "p_target_group"))
         said.append(("P(target)", f'{probability(number(row, "p_target"))}, with the stars within 4" {group}'))
     for host in hosts_of(row):
-        needs = depth_in_words(host["depth_required"])
+        needs = depth_in_words(host["depth_required"]).replace(" ", "\u00a0")  # number and unit on one line
         place = f'{plain(host["separation_arcsec"])}" from the target, an eclipse of {needs}'
         said.append(("host", f"{host['source_id']}: P {probability(host['probability'])}, {place}"))
     if math.isfinite(number(row, "offset_arcsec")):

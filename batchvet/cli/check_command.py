@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from batchvet.cli.console import Json, print_json, print_table
+from batchvet.cli.console import Json, Quiet, Verbose, print_json, print_table, working
 from batchvet.results.directory import CALIBRATION
+from batchvet.runtime.bars import counted
 
 
 def check(
@@ -18,6 +19,8 @@ def check(
         bool, typer.Option("--apply", help="Keep the scale as the run's calibration, for the next judging.")
     ] = False,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Hold a run against itself: are its errors honest, where are its stars off, what failed."""
     from batchvet.results.reader import RunResults
@@ -25,7 +28,8 @@ def check(
     from batchvet.results.self_check import check_run
 
     results = RunResults(run)
-    found = check_run(results)
+    with working("Checking", quiet, verbose):
+        found = check_run(results)
     applied = apply_scale(results) if apply else None
     if as_json:
         print_json(found if applied is None else found | {"applied": applied})
@@ -50,7 +54,7 @@ def check(
     for words in found["words"]:
         print(words)
     for kind, n in found["failures"].items():
-        print(f"{n} rows: {kind}")
+        print(f"{counted(n, 'row')}: {kind}")
     if applied is not None:
         config = quote(str(results.plan.get("config_file") or "CONFIG"))
         print(

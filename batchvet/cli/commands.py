@@ -12,7 +12,7 @@ import typer
 from batchvet import __version__
 from batchvet.cli.check_command import check
 from batchvet.cli.compare_command import compare
-from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
+from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table, working
 from batchvet.cli.data_commands import cache_app, catalog_app, export
 from batchvet.cli.first_commands import columns, init
 from batchvet.cli.followup_command import followup
@@ -20,7 +20,7 @@ from batchvet.cli.match_command import match
 from batchvet.cli.simulate_command import simulate
 from batchvet.cli.view_command import view
 from batchvet.errors import ConfigError
-from batchvet.runtime.bars import Bars, duration, size
+from batchvet.runtime.bars import Bars, counted, duration, size
 from batchvet.vocabulary import ErrorKind, Status
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def demo(
 
     bars = Bars(quiet=quiet, verbose=verbose)
     _run_and_report(read_config(write_sample(output)), RunOptions(), bars, as_json=as_json)
-    page = write_report(RunResults(output / "run"))
+    page = write_report(RunResults(output / "run"))  # of two candidates, in no time
     print(f"report      {page}", file=sys.stderr if as_json else sys.stdout)
 
 
@@ -112,16 +112,18 @@ def plan(  # house: options of a command
     if as_json:
         print_json(summary)
         return
-    print(f"{summary['candidates']} candidates of {summary['targets']} targets ({summary['layout']} catalogue)")
-    print(f"{summary['rows']} rows in {summary['tasks']} tasks, one for each target and sector")
-    print(f"  cached      {summary['tasks_cached']} tasks, {size(summary['bytes_cached'])}")
-    print(f"  to ingest   {summary['tasks_to_ingest']} tasks, {size(summary['bytes_to_ingest'])}")
-    print(f"  no pixels   {summary['tasks_missing']} tasks (missing or unreadable; they become rows)")
+    listed = f"{counted(summary['candidates'], 'candidate')} of {counted(summary['targets'], 'target')}"
+    print(f"{listed} ({summary['layout']} catalogue)")
+    print(f"{counted(summary['rows'], 'row')} in {counted(summary['tasks'], 'task')}, one for each target and sector")
+    print(f"  cached      {counted(summary['tasks_cached'], 'task')}, {size(summary['bytes_cached'])}")
+    print(f"  to ingest   {counted(summary['tasks_to_ingest'], 'task')}, {size(summary['bytes_to_ingest'])}")
+    print(f"  no pixels   {counted(summary['tasks_missing'], 'task')} (missing or unreadable; they become rows)")
     if summary["rows_left_out"]:
-        print(f"  left out    {summary['rows_left_out']} rows without pixels (only_with_pixels)")
+        print(f"  left out    {counted(summary['rows_left_out'], 'row')} without pixels (only_with_pixels)")
     if summary["targets_not_asked"] or summary["neighbours_not_asked"]:
         unknown = (
-            f"{summary['targets_not_asked']} targets' files, {summary['neighbours_not_asked']} targets' neighbours"
+            f"files of {counted(summary['targets_not_asked'], 'target')}, "
+            f"neighbours of {counted(summary['neighbours_not_asked'], 'target')}"
         )
         print(f"  not known   {unknown}: 'batchvet ingest' asks the archive")
     print(f"  rows done   {summary['rows_done']}, stale {summary['rows_stale']}, to do {summary['rows_to_do']}")
@@ -129,7 +131,8 @@ def plan(  # house: options of a command
     print(f"  time        {time}")
     if summary["rejected_candidates"]:
         print(
-            f"  rejected    {summary['rejected_candidates']} catalogue rows; 'batchvet run' puts them into rejects.csv"
+            f"  rejected    {counted(summary['rejected_candidates'], 'catalogue row')}; 'batchvet run' puts "
+            "such rows into rejects.csv"
         )
     if made.note:
         print(f"  note        {made.note}")
@@ -206,9 +209,8 @@ def status(run: RunDirectory, as_json: Json = False, quiet: Quiet = False, verbo
         for name, n in found["status"].items():
             print(f"  {name}: {n}")
         return
-    print(
-        f"{found['rows_done']} of {found['rows']} rows done, {found['rows_stale']} stale, {found['rows_to_do']} to do"
-    )
+    open_rows = f"{found['rows_stale']} stale, {found['rows_to_do']} to do"
+    print(f"{found['rows_done']} of {counted(found['rows'], 'row')} done, {open_rows}")
     for why, n in found["stale"].items():
         print(f"  stale: {n} because of {why}")
     for name, n in found["status"].items():
@@ -229,7 +231,7 @@ def status(run: RunDirectory, as_json: Json = False, quiet: Quiet = False, verbo
 
 
 @app.command()
-def show(run: RunDirectory, toi: Toi, as_json: Json = False) -> None:
+def show(run: RunDirectory, toi: Toi, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Print one candidate: verdict, hosts and sectors in words on a terminal, JSON sector by sector elsewhere."""
     from batchvet.results.reader import RunResults
     from batchvet.results.views import show as shown
@@ -244,12 +246,14 @@ def show(run: RunDirectory, toi: Toi, as_json: Json = False) -> None:
 
 
 @app.command()
-def plot(
+def plot(  # house: options of a command
     run: RunDirectory,
     toi: Toi,
     output: Annotated[Path, typer.Option("--output", "-o", help="PNG, PDF or SVG.", show_default=False)],
     sector: Annotated[int | None, typer.Option(help="Only this sector; without it all, and the sky.")] = None,
     light_curves: Annotated[bool, typer.Option(help="Each pixel's folded light curve; needs --sector.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Draw a candidate: one sector's images, all sectors and the sky, or each pixel's light curve."""
     from batchvet.report.plot import save_figure, save_plot
@@ -260,9 +264,11 @@ def plot(
 
         if sector is None:
             raise ConfigError("--light-curves needs --sector")
-        path = save_figure(light_curves_of(RunResults(run), toi, sector), output)
+        with working("Drawing", quiet, verbose):
+            path = save_figure(light_curves_of(RunResults(run), toi, sector), output)
     else:
-        path = save_plot(RunResults(run), toi, sector, output)
+        with working("Drawing", quiet, verbose):
+            path = save_plot(RunResults(run), toi, sector, output)
     print(path)
 
 
@@ -270,12 +276,16 @@ def plot(
 def report(
     run: RunDirectory,
     output: Annotated[Path | None, typer.Option(help="Instead of RUN/report.", show_default=False)] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Write the report: pages that open from disk, without a server or the network."""
     from batchvet.report.page import write_report
     from batchvet.results.reader import RunResults
 
-    print(write_report(RunResults(run), output))
+    with Bars(quiet=quiet, verbose=verbose) as bars:
+        path = write_report(RunResults(run), output, bars)
+    print(path)
 
 
 app.command()(check)
@@ -300,7 +310,7 @@ def _run_and_report(config: RunConfig, options: RunOptions, bars: Bars, *, as_js
     else:
         print_table(overview(done, _ROWS_SHOWN), optional=OPTIONAL_COLUMNS)
         if summary["candidates"] > _ROWS_SHOWN:
-            print(f"... and {summary['candidates'] - _ROWS_SHOWN} more candidates")
+            print(f"... and {counted(summary['candidates'] - _ROWS_SHOWN, 'more candidate')}")
         _print_summary(summary, done.directory)
     if summary["status"].get(Status.ERROR) or summary["not_judged"]:
         raise typer.Exit(EXIT_SOME_FAILED)

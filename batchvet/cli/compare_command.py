@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from batchvet.cli.console import Json, print_json, print_table
+from batchvet.cli.console import Json, Quiet, Verbose, print_json, print_table, working
 from batchvet.errors import RunError
+from batchvet.runtime.bars import counted
 
 _ROWS_SHOWN = 40
 
@@ -23,13 +24,16 @@ def compare(
         ),
     ],
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Hold verdicts and hosts against a table of dispositions or hosts, or another run; the report has it too."""
     from batchvet.results.comparison import compare_run, keep_comparison
     from batchvet.results.reader import RunResults
 
     results = RunResults(run)
-    found = compare_run(results, truth)
+    with working("Comparing", quiet, verbose):
+        found = compare_run(results, truth)
     try:
         keep_comparison(results, found)
     except RunError as error:  # somebody else's run
@@ -54,4 +58,4 @@ def compare(
         print_table(found["disagreements"][:_ROWS_SHOWN])
         print()
     n = len(found["disagreements"])
-    print(f"{found['compared']} of {found['candidates']} candidates compared, {n} disagreements")
+    print(f"{found['compared']} of {counted(found['candidates'], 'candidate')} compared, {counted(n, 'disagreement')}")

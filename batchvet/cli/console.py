@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Annotated, Any
@@ -15,16 +16,27 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from batchvet.runtime.bars import Bars
+
 EXIT_INTERNAL, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 #: The option of every command that prints a table.
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
-#: Options of every command that takes its time.
+#: Options of every command.
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="A line for every step; the traceback of an internal error.")
 ]
+
+
+@contextmanager
+def working(phase: str, quiet: bool, verbose: bool) -> Iterator[Bars]:
+    """Say on stderr that something is being done which cannot tell how far it is."""
+    with Bars(quiet=quiet, verbose=verbose) as bars:
+        bars.start(phase, None)
+        yield bars
+
 
 #: Columns that are shown although nothing stands in them.
 _ALWAYS = ("verdict", "P", "SNR", 'offset"', "sigma")

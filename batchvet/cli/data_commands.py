@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table
+from batchvet.cli.console import EXIT_SOME_FAILED, Json, Quiet, Verbose, print_json, print_table, working
 from batchvet.errors import ConfigError
-from batchvet.runtime.bars import Bars
+from batchvet.runtime.bars import Bars, counted
 
 if TYPE_CHECKING:
     from batchvet.pixels.cache import Cache
@@ -28,17 +28,23 @@ def export(
     format: Annotated[
         str | None, typer.Option(help="ecsv, fits, csv or votable; without it what the file's name ends in.")
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Write a table with its units for other programs: ECSV, FITS, CSV or VOTable."""
     from batchvet.results.export import export as write
     from batchvet.results.reader import RunResults
 
-    print(write(RunResults(run), table, output, format))
+    with working("Writing", quiet, verbose):
+        path = write(RunResults(run), table, output, format)
+    print(path)
 
 
 @cache_app.command("list")
-def cache_list(cache: CacheLocation, as_json: Json = False) -> None:
+def cache_list(cache: CacheLocation, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """List what the cache holds."""
+    with working("Reading the index", quiet, verbose):
+        entries = sorted(_existing_cache(cache).index().values(), key=lambda entry: entry.key)
     rows = [
         {
             "TIC": entry.tic,
@@ -48,7 +54,7 @@ def cache_list(cache: CacheLocation, as_json: Json = False) -> None:
             "MB": entry.size / 1e6,
             "source": Path(entry.source).name,
         }
-        for entry in sorted(_existing_cache(cache).index().values(), key=lambda e: e.key)
+        for entry in entries
     ]
     if as_json:
         print_json(rows)
@@ -68,16 +74,17 @@ def cache_verify(cache: CacheLocation, as_json: Json = False, quiet: Quiet = Fal
     else:
         for damage in damages:
             print(f"damaged: {damage.reason}")
-        print(f"{n_entries} entries read, {len(damages)} damaged")
+        print(f"{counted(n_entries, 'entry', 'entries')} read, {len(damages)} damaged")
     if damages:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
 @cache_app.command("reindex")
-def cache_reindex(cache: CacheLocation, as_json: Json = False) -> None:
+def cache_reindex(cache: CacheLocation, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Make the index anew from the entries."""
-    n_entries = len(_existing_cache(cache).reindex())
-    print_json({"entries": n_entries}) if as_json else print(f"{n_entries} entries")
+    with working("Reading the cache", quiet, verbose):
+        n_entries = len(_existing_cache(cache).reindex())
+    print_json({"entries": n_entries}) if as_json else print(counted(n_entries, "entry", "entries"))
 
 
 @catalog_app.command("toi")
@@ -86,18 +93,23 @@ def catalog_toi(
     where: Annotated[str | None, typer.Option(help='Which to keep, such as "tmag < 12 and period_days < 10".')] = None,
     service: Annotated[str, typer.Option(help="exofop or nasa.")] = "exofop",
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Fetch the TOI table of today."""
     from batchvet.catalog.toi_table import fetch_toi_table
+    from batchvet.results.ours import refuse_file_of_a_run
 
-    table = fetch_toi_table(output, service=service, where=where)
+    refuse_file_of_a_run(output)
+    with working("Fetching the table", quiet, verbose):
+        table = fetch_toi_table(output, service=service, where=where)
     if as_json:
         print_json(asdict(table) | {"path": str(table.path)})
     else:
         more = f", {table.n_unusable} of them without a usable ephemeris" if table.n_unusable else ""
         if table.n_companions:
-            more += f", and {table.n_companions} others of the same targets, whose dips are left out"
-        print(f"{table.n_kept} of {table.n_rows} candidates in {table.path}{more}")
+            more += f", and {counted(table.n_companions, 'other')} of the same targets, whose dips are left out"
+        print(f"{table.n_kept} of {counted(table.n_rows, 'candidate')} in {table.path}{more}")
 
 
 def _existing_cache(location: str) -> Cache:

@@ -77,6 +77,8 @@ def columns(
         str | None, typer.Argument(metavar="[TABLE]", help="sectors, candidates, images, ...; all without it.")
     ] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Print every column of a run's tables with its unit and a sentence."""
     from batchvet.results.schema import described

@@ -46,7 +46,7 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
             signal.signal(number, _interrupt)
     try:
-        code = _exit_code()
+        code = _written_out(_exit_code())
         _ignore_signals()
     except KeyboardInterrupt:  # as the last thing was done
         code = EXIT_INTERRUPTED
@@ -75,8 +75,13 @@ def _exit_code() -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_INTERNAL if isinstance(error, CacheError) else EXIT_USAGE
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 0
+    except SystemExit as ended:
+        if type(sys.stdout).__name__ != "PacifyFlushWrapper":
+            raise
+        _forget_stdout()  # typer's word for a reader that has seen enough, such as head
+        return 0 if ended.code == 1 else cast(int, ended.code)
     except OSError as error:
         if error.errno not in _PLACE_REFUSES:
             return _internal_error(error)
@@ -86,6 +91,25 @@ def _exit_code() -> int:
     except Exception as error:
         return _internal_error(error)
     return code if isinstance(code, int) else 0
+
+
+def _written_out(code: int) -> int:
+    """The exit code, after all of the results have been taken: the interpreter would only say that they were not."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    except OSError as error:
+        _forget_stdout()
+        print(f"error: results cannot be written: {error.strerror}", file=sys.stderr)
+        return code or EXIT_USAGE
+    return code
+
+
+def _forget_stdout() -> None:
+    """Nobody takes the results any more: what is left of them goes nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _internal_error(error: Exception) -> int:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from batchvet.cli.console import Json, print_json, print_table
+from batchvet.cli.console import Json, Quiet, Verbose, print_json, print_table, working
+from batchvet.runtime.bars import counted
 
 _ROWS_SHOWN = 40
 
@@ -18,12 +19,15 @@ def match(
         Path | None, typer.Option("--with", metavar="FILE", help="Known eclipsing binaries and variables.")
     ] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Find candidates with the ephemeris of another, or of a known variable; writes RUN/matches.parquet."""
     from batchvet.results.matches import match_run
     from batchvet.results.reader import RunResults
 
-    found = match_run(RunResults(run), with_table)
+    with working("Matching", quiet, verbose):
+        found = match_run(RunResults(run), with_table)
     if as_json:
         print_json(found.to_dict("records"))
         return
@@ -43,5 +47,6 @@ def match(
         ]
     )
     more = f"; the first {_ROWS_SHOWN} are shown" if len(best) > _ROWS_SHOWN else ""
-    told = f"{len(best)} candidates have the ephemeris of another, {len(found)} matches"
+    who = f"{counted(len(best), 'candidate')} {'has' if len(best) == 1 else 'have'} the ephemeris of another"
+    told = f"{who}, {counted(len(found), 'match', 'matches')}"
     print(f"\n{told} in {run / 'matches.parquet'}{more}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from batchvet.cli.console import Json, Quiet, Verbose, print_json
-from batchvet.runtime.bars import Bars
+from batchvet.runtime.bars import Bars, counted
 
 Range = tuple[float, float]
 
@@ -99,7 +99,7 @@ def simulate(  # house: one parameter for each option
     if as_json:
         print_json(summary)
         return
-    print(f"{len(made.files)} files in {made.directory / 'tpfs'}, the truth in {made.truth}")
+    print(f"{counted(len(made.files), 'file')} in {made.directory / 'tpfs'}, the truth in {made.truth}")
     print(f"next: batchvet run {quote(str(made.config))}")
 
 

@@ -26,6 +26,6 @@ def results_alone() -> None:
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(results, "w")),
         encoding=before.encoding,
-        errors=before.errors,
+        errors=before.errors if before.encoding.lower().replace("-", "") == "utf8" else "replace",
         line_buffering=os.isatty(results),
     )

@@ -261,8 +261,9 @@ def _client(bucket: Bucket, environment: tuple[tuple[str, str], ...]) -> S3Store
         "read_timeout": f"{round(1000 * patience.silence_s)}ms",
         "timeout": f"{round(1000 * patience.request_s)}ms",
     }
-    if endpoint and urlsplit(endpoint).hostname in _LOOPBACK:
-        options["allow_http"] = True  # elsewhere only when AWS_ALLOW_HTTP says so
+    allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
+    if endpoint and (allowed or urlsplit(endpoint).hostname in _LOOPBACK):
+        options["allow_http"] = True  # what else is in `options` would hide what the environment says
     wanted: S3Config = {}
     if bucket.region is not None:
         wanted["region"] = bucket.region

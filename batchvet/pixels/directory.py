@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from batchvet.errors import CacheError, ConfigError, StampError, StorageError
-from batchvet.pixels.fits_file import checked_identity, identity_from_name, read_head
+from batchvet.pixels.fits_file import checked_identity, identity_from_name, read_head, understood
 from batchvet.pixels.index_file import decode_records, encode_records
 from batchvet.pixels.listing import files_below
 from batchvet.pixels.sources import SAME_TARGET_ARCSEC, Asking, Offer
@@ -157,7 +157,10 @@ def _look_into(directory: Path, path: str, size: int, mtime_ns: int) -> FoundFil
     named = identity_from_name(path)
     try:
         primary, table = read_head(directory / path)
-        said = checked_identity(path, primary)
+        with understood(path):
+            said = checked_identity(path, primary)
+            exposure = table.get("TIMEDEL") if table is not None else None
+            place, date = (primary.get("RA_OBJ"), primary.get("DEC_OBJ")), str(primary.get("DATE", ""))
     except StampError as error:
         message = str(error) if str(directory) in str(error) else f"{directory}/{error}"
         return FoundFile(
@@ -173,20 +176,25 @@ def _look_into(directory: Path, path: str, size: int, mtime_ns: int) -> FoundFil
             error.kind,
             message,
         )
-    exposure = table.get("TIMEDEL") if table is not None else None
     return FoundFile(
         path=path,
         size=size,
         mtime_ns=mtime_ns,
         tic=said.tic or 0,
         sector=said.sector or 0,
-        cadence_s=round(exposure * 86400) if isinstance(exposure, int | float) else 0,
-        ra=_number(primary.get("RA_OBJ")),
-        dec=_number(primary.get("DEC_OBJ")),
-        date=str(primary.get("DATE", "")),
+        cadence_s=_cadence_s(exposure),
+        ra=_number(place[0]),
+        dec=_number(place[1]),
+        date=date,
         error_kind="",
         error="",
     )
+
+
+def _cadence_s(exposure: object) -> int:
+    """Seconds, of a header's days; 0 when it does not say."""
+    days = _number(exposure)
+    return round(days * 86400) if 0 < days < 1 else 0
 
 
 def _number(value: object) -> float:

@@ -38,6 +38,11 @@ _SCALARS = (
     "pmdec",
     "tmag",
 )
+#: What every entry says.
+_ATTRIBUTES = {
+    *_SCALARS,
+    *("arrays", "flags", "n_cadences", "source", "source_mtime_ns", "source_sha256", "source_size", "wcs_header"),
+}
 _ARRAYS = ("time", "flux", "flux_err", "quality", "cadenceno", "pos_corr", "aperture")
 _SUMMARY = "flux_err_mean_square"  #: array of an entry: (e-/s)², [stretch, row, col]
 _SEAL, _SEAL_DIGITS = b"sha256 ", 64  #: comment of the zip file: the sum of all bytes before its digits
@@ -197,6 +202,8 @@ def _attributes(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
             f"{name}: format version {attributes['format_version']}, this program reads 1 and {FORMAT_VERSION}; "
             "delete the entry and run 'batchvet ingest' again"
         )
+    if lacking := sorted(_ATTRIBUTES - attributes.keys()):
+        raise ValueError(f"does not say {', '.join(lacking)}")
     return attributes
 
 

@@ -7,6 +7,7 @@ imports it takes 0.4 s more to start. What is written is zarr's format to the le
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zipfile
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from batchvet.errors import CacheError
+from batchvet.pixels.stamp import MOST_BYTES
 
 #: Of FLUX of WASP-126 in sector 1 (``scripts/benchmark.py codecs``): lz4 takes 7.10 MB, an eighth of the time of zstd
 #: (level 3, 6.92 MB) to write and a seventh less to read; higher levels of either gain less than 2 % of the size.
@@ -76,7 +78,7 @@ def metadata(values: NDArray[Any]) -> dict[str, Any]:
         "data_type": values.dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [max(1, n) for n in shape]}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": 0.0 if values.dtype.kind == "f" else 0,
+        "fill_value": 0.0 if np.issubdtype(values.dtype, np.floating) else 0,
         "codecs": codecs,
         "attributes": {},
         "zarr_format": 3,
@@ -116,10 +118,11 @@ def decoded(archive: Archive, array: str, name: str, mend: str) -> NDArray[Any]:
     dtype = np.dtype(said["data_type"]).newbyteorder("<")
     if chunk_name(array, len(shape)) not in archive.members:
         raise CacheError(f"{name}: chunk {chunk_name(array, len(shape))} is missing; {mend}")
-    stored = np.empty([shape[axis] for axis in order], dtype=dtype)
     chunk = archive.chunk(chunk_name(array, len(shape)))
-    if _decoded_size(chunk) != stored.nbytes:
-        raise ValueError(f"{array} has another size than its shape")
+    size = math.prod(shape) * dtype.itemsize
+    if _decoded_size(chunk) != size or size > MOST_BYTES:
+        raise ValueError(f"{array} has another size than its shape, or one that no stamp has")
+    stored = np.empty([shape[axis] for axis in order], dtype=dtype)
     blosc.decompress(chunk, stored)
     return stored.transpose(np.argsort(order)).astype(np.dtype(said["data_type"]), copy=False)
 

@@ -10,28 +10,33 @@ import io
 import re
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batchvet.errors import StampError
+from batchvet.pixels.stamp import MOST_BYTES
 from batchvet.vocabulary import ErrorKind
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
-_decompress: Callable[[bytes], bytes]
+gzip_library: ModuleType
 try:  # half the time of zlib, and checks the same; there is no wheel of it for every machine
-    from isal.igzip import decompress as _decompress
+    from isal import isal_zlib as gzip_library
 except ImportError:
-    from gzip import decompress as _decompress
+    gzip_library = zlib
 
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 2880  #: bytes in a FITS block
 HEAD_BYTES = 64 * BLOCK  #: enough for the primary and the pixel table's header
+
+_GZIP_WBITS = 31  # of zlib's streams: with the header and the checksum of gzip
 
 #: SPOC 120 s and 20 s, TESS-SPOC (HLSP): sector and TIC stand in the name.
 _NAMES = (
@@ -134,10 +139,12 @@ def unpack(packed: bytes, path: str | Path) -> bytes:
     content = packed
     if packed.startswith(GZIP_MAGIC):
         try:
-            content = _decompress(packed)
+            content = _unpacked(packed, path)
         except EOFError as error:
             raise StampError(f"{path}: the gzip stream ends early; fetch it again", kind=ErrorKind.TRUNCATED) from error
-        except (OSError, zlib.error) as error:
+        except (OSError, zlib.error, gzip_library.error) as error:
+            if isinstance(error, StampError):
+                raise
             raise StampError(
                 f"{path}: damaged gzip stream ({error}); fetch it again", kind=ErrorKind.CORRUPT
             ) from error
@@ -146,6 +153,52 @@ def unpack(packed: bytes, path: str | Path) -> bytes:
         what = "an HTML page" if start.startswith((b"<!doctype", b"<html", b"<?xml")) else "something else"
         raise StampError(f"{path}: {what}, not a FITS file; fetch it again", kind=ErrorKind.NOT_FITS)
     return content
+
+
+def _unpacked(packed: bytes, path: str | Path) -> bytes:
+    """All members of a gzip file, one after the other; raises EOFError where the last ends early."""
+    members, room, rest = [], MOST_BYTES, packed
+    while rest:
+        stream = gzip_library.decompressobj(wbits=_GZIP_WBITS)
+        member = stream.decompress(rest, room + 1)
+        room -= len(member)
+        if room < 0:
+            raise StampError(
+                f"{path}: unpacks to more than {MOST_BYTES / 1e9:g} GB, which no stamp does; fetch it again",
+                kind=ErrorKind.CORRUPT,
+            )
+        if not stream.eof:
+            raise EOFError
+        members.append(member)
+        rest = stream.unused_data.lstrip(b"\0")
+    return members[0] if len(members) == 1 else b"".join(members)
+
+
+@contextmanager
+def understood(path: str | Path) -> Iterator[None]:
+    """Turns what comes of headers that contradict themselves into a StampError of the kind ``layout``."""
+    from astropy.utils.exceptions import AstropyWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)  # what matters of them is an error, or a flag
+            yield
+    except StampError:
+        raise
+    except _not_understood() as error:
+        raise StampError(
+            f"{path}: its headers or tables contradict themselves ({_first_line(error)[:200]}); fetch it again",
+            kind=ErrorKind.LAYOUT,
+        ) from error
+
+
+def _not_understood() -> tuple[type[Exception], ...]:
+    """What astropy raises at headers and tables that contradict themselves, at once or when a value is asked for."""
+    from astropy.io import fits
+    from astropy.utils.exceptions import AstropyUserWarning
+
+    own = (fits.VerifyError, AstropyUserWarning)
+    return (*own, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError)
 
 
 def read_head(path: str | Path) -> tuple[fits.Header, fits.Header | None]:
@@ -172,15 +225,18 @@ def read_head(path: str | Path) -> tuple[fits.Header, fits.Header | None]:
     from astropy.io import fits  # 0.3 s, which commands that open no file do not wait for
 
     stream = io.BytesIO(head)
-    try:
-        primary = fits.Header.fromfile(stream)
-    except (OSError, ValueError, EOFError) as error:
-        raise StampError(f"{path}: ends within its first header; fetch it again", kind=ErrorKind.TRUNCATED) from error
-    try:
-        table = fits.Header.fromfile(stream)
-    except (OSError, ValueError, EOFError):
-        table = None
-    return primary, table
+    with understood(path):
+        try:
+            primary = fits.Header.fromfile(stream)
+        except (OSError, ValueError, EOFError) as error:
+            raise StampError(
+                f"{path}: ends within its first header; fetch it again", kind=ErrorKind.TRUNCATED
+            ) from error
+        try:
+            table = fits.Header.fromfile(stream)
+        except (OSError, ValueError, EOFError):
+            table = None
+        return primary, table
 
 
 def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
@@ -213,16 +269,17 @@ def open_fits(content: bytes, path: str | Path) -> tuple[fits.HDUList, bool]:
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
         try:
             hdus = fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False)
-        except (AstropyUserWarning, OSError, ValueError, TypeError, KeyError) as error:
+        except _not_understood() as error:
             raise StampError(f"{path}: {_first_line(error)}; fetch it again", kind=ErrorKind.TRUNCATED) from error
     checksums_match = True
-    for hdu in hdus:
-        place = hdu.fileinfo()
-        start, stop = place["hdrLoc"], place["datLoc"] + place["datSpan"]
-        if stop > len(content):
-            raise StampError(f"{path}: ends before its data do; fetch it again", kind=ErrorKind.TRUNCATED)
-        if "CHECKSUM" in hdu.header:
-            checksums_match &= _sum_is_right(memoryview(content)[start:stop])
+    with understood(path):
+        for hdu in hdus:
+            place = hdu.fileinfo()
+            start, stop = place["hdrLoc"], place["datLoc"] + place["datSpan"]
+            if stop > len(content):
+                raise StampError(f"{path}: ends before its data do; fetch it again", kind=ErrorKind.TRUNCATED)
+            if "CHECKSUM" in hdu.header:
+                checksums_match &= _sum_is_right(memoryview(content)[start:stop])
     return hdus, checksums_match
 
 

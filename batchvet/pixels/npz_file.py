@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
-from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.stamp import MOST_BYTES, Stamp
+from batchvet.pixels.times import check_times
 from batchvet.pixels.tpf import cadence_seconds
 from batchvet.vocabulary import ErrorKind
 
@@ -46,6 +47,8 @@ def read_npz(path: str | Path) -> Stamp:
     try:
         packed = Path(path).read_bytes()
         with np.load(io.BytesIO(packed), allow_pickle=False) as file:
+            if sum(member.file_size for member in file.zip.infolist()) > MOST_BYTES:
+                raise StampError(f"{path}: unpacks to more than {MOST_BYTES / 1e9:g} GB, which no stamp does")
             arrays = {name: _array(file, name, path) for name in file.files}
     except OSError as error:
         raise StampError(f"{path}: cannot be read ({error.strerror or error})", kind=ErrorKind.UNREADABLE) from error
@@ -98,6 +101,7 @@ def _stamp(arrays: dict[str, NDArray[Any]], path: str | Path, sha256: str) -> St
     if aperture is None:
         aperture = np.zeros(image, np.int32) if mask is None else np.where(mask, 3, 1).astype(np.int32)
     time[time == 0] = np.nan
+    check_times(time, str(path))
     numbers: dict[str, Any] = {name: int(_number(arrays, name, path, 0)) for name in _WHOLE_NUMBERS}
     numbers |= {name: _number(arrays, name, path, math.nan) for name in _NUMBERS}
     return Stamp(

@@ -40,6 +40,24 @@ def prf_folder(directory: str | Path, sector: int, camera: int, ccd: int) -> Pat
     return Path(directory) / f"start_s{start:04d}" / f"cam{camera}_ccd{ccd}"
 
 
+def checked_prf_directory(directory: str | Path) -> Path:
+    """A directory that has official PRF files, be it of other CCDs than are wanted.
+
+    Raises
+    ------
+    ConfigError
+        It is no directory, or there is no such file in it.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise ConfigError(f"prf: {directory} is not a directory; name one with SPOC PRF files, or say 'empirical'")
+    if next(directory.glob("start_s*/cam*_ccd*/*.fits*"), None) is None:
+        raise ConfigError(
+            f"prf: {directory} has no SPOC PRF files (start_s0001/cam1_ccd1/*.fits); put them there, or say 'empirical'"
+        )
+    return directory
+
+
 def find_prf(directory: str | Path, sector: int, camera: int, ccd: int) -> PrfNodes | None:
     """The nodes for that CCD, or None when the directory has none for it (or the CCD is unknown, 0).
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 
+MOST_BYTES = 2_000_000_000  #: of a stamp, unpacked: what claims more is none, and is not unpacked
+
+
 @dataclass(frozen=True, eq=False)
 class Stamp:
     """The pixels of one target in one sector.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from batchvet.arrays import Float32Array, FloatArray, IntegerArray
 from batchvet.errors import StampError
 from batchvet.pixels import wcs_keywords
-from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, unpack
+from batchvet.pixels.fits_file import checked_identity, open_fits, read_bytes, understood, unpack
 from batchvet.pixels.series import by_pixel
 from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.times import check_times
 from batchvet.vocabulary import ErrorKind, Flag
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def read_tpf_bytes(packed: bytes, name: str) -> Stamp:
 
 def _stamp(content: bytes, sha256: str, path: str | Path) -> Stamp:
     hdus, checksums_match = open_fits(content, path)
-    with hdus:
+    with understood(path), hdus:
         flags = () if checksums_match else (Flag.CHECKSUM_MISMATCH,)
         return stamp_of_hdus(hdus, path, content=content, sha256=sha256, flags=flags)
 
@@ -88,9 +90,7 @@ def stamp_of_hdus(
         What is known of it already.
     """
     primary = hdus[0].header
-    identity = checked_identity(path, primary)
-    if identity.sector is None:
-        raise StampError(f"{path}: neither header nor name gives a sector", kind=ErrorKind.LAYOUT)
+    tic, sector = _target_and_sector(path, primary)
     hdu = _pixel_table(hdus, path)
     table, header = _Table.of(hdu, content), hdu.header
     flux_column = hdu.columns.names.index("FLUX") + 1
@@ -98,19 +98,13 @@ def stamp_of_hdus(
     if not any(np.isfinite(pixel).any() for pixel in by_pixel(flux).reshape(-1, len(flux))):
         raise StampError(f"{path}: no pixel has a finite flux in any cadence", kind=ErrorKind.NO_PIXELS)
     n_cadences, rows, cols = flux.shape
-    time = _time(table)
+    time = _time(table, path)
     aperture_header, aperture = _aperture(hdus, (rows, cols), path)
-    wcs_header = wcs_keywords.agreed(
-        wcs_keywords.from_flux_column(header, flux_column),
-        wcs_keywords.from_aperture(aperture_header),
-        (rows, cols),
-        str(path),
-    )
     if _includes_background(primary, header):
         flags += (Flag.BACKGROUND_INCLUDED,)
     return Stamp(
-        tic=identity.tic or 0,
-        sector=identity.sector,
+        tic=tic,
+        sector=sector,
         camera=int(primary.get("CAMERA") or 0),
         ccd=int(primary.get("CCD") or 0),
         cadence_s=cadence_seconds(time, header),
@@ -121,7 +115,7 @@ def stamp_of_hdus(
         cadenceno=_column(table, "CADENCENO", np.int32, n_cadences, default=None),
         pos_corr=_pos_corr(table),
         aperture=aperture,
-        wcs_header=wcs_header,
+        wcs_header=_agreed_wcs(header, aperture_header, flux_column, (rows, cols), path),
         column=_corner(header, aperture_header, flux_column, 1),
         row=_corner(header, aperture_header, flux_column, 2),
         ra=_number(primary.get("RA_OBJ")),
@@ -133,6 +127,24 @@ def stamp_of_hdus(
         sha256=sha256,
         flags=flags,
     )
+
+
+def _target_and_sector(path: str | Path, primary: fits.Header) -> tuple[int, int]:
+    """TIC number, 0 where the file knows none, and sector."""
+    mission = " ".join(str(primary.get(name, "")) for name in ("TELESCOP", "MISSION"))
+    if re.search("kepler|k2", mission, re.IGNORECASE):
+        raise StampError(f"{path}: a file of {mission.strip()}, not of TESS", kind=ErrorKind.LAYOUT)
+    identity = checked_identity(path, primary)
+    if identity.sector is None:
+        raise StampError(f"{path}: neither header nor name gives a sector", kind=ErrorKind.LAYOUT)
+    return identity.tic or 0, identity.sector
+
+
+def _agreed_wcs(
+    table: fits.Header, aperture: fits.Header, flux_column: int, shape: tuple[int, int], path: str | Path
+) -> dict[str, Any]:
+    of_flux = wcs_keywords.from_flux_column(table, flux_column)
+    return wcs_keywords.agreed(of_flux, wcs_keywords.from_aperture(aperture), shape, str(path))
 
 
 def cadence_seconds(time: FloatArray, header: fits.Header) -> float:
@@ -197,12 +209,15 @@ def _cube(table: _Table, name: str, path: str | Path) -> Float32Array:
     return series.transpose(2, 0, 1)
 
 
-def _time(table: _Table) -> FloatArray:
+def _time(table: _Table, path: str | Path) -> FloatArray:
     """BTJD, whatever reference the file states; zero, as some early files have it, means no time."""
     time = np.array(table["TIME"], dtype=np.float64)
     reference = _number(table.hdu.header.get("BJDREFI")) + (_number(table.hdu.header.get("BJDREFF")) or 0.0)
     time[time == 0] = np.nan
-    return time + (reference - BTJD_ZERO) if math.isfinite(reference) and reference != BTJD_ZERO else time
+    if math.isfinite(reference) and reference != BTJD_ZERO:
+        time += reference - BTJD_ZERO
+    check_times(time, str(path))
+    return time
 
 
 def _column(table: _Table, name: str, dtype: type, n_cadences: int, *, default: int | None) -> NDArray[Any]:

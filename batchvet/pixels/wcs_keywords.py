@@ -58,7 +58,8 @@ def agreed(column: Mapping[str, Any], aperture: Mapping[str, Any], shape: tuple[
         apart = _corner_distance(column, aperture, shape)
         if not apart <= MAX_DISAGREEMENT_PIXELS:
             raise StampError(
-                f"{path}: the flux column's WCS and the aperture's differ by {apart:.2g} pixels; replace the file",
+                f"{path}: the flux column's WCS and the aperture's differ by {apart:.2g} pixels; "
+                "take the archive's file, not a cutout of it",
                 kind=ErrorKind.WCS,
             )
     return dict(column or aperture)

@@ -13,7 +13,7 @@ from batchvet.report.drawing import label, svg, turned_label, words_at
 from batchvet.report.light_view import Fold, LightView, TimedTransit
 from batchvet.report.style import SECTOR_COLOURS
 
-_LEFT, _TOP, _BOTTOM = 66.0, 26.0, 42.0  #: room for the title, ticks and labels
+_LEFT, _TOP, _BOTTOM, _RIGHT = 78.0, 26.0, 42.0, 18.0  #: room for the title, ticks and labels
 _WIDTH, _HEIGHT = 300.0, 190.0
 _PERCENT = 20_000.0  #: ppm from which on depths are in percent
 
@@ -131,6 +131,6 @@ def _finished(axes: Axes, parts: list[str], title: str, x_label: str, y_label: s
         *parts,
         words_at(_LEFT, _TOP - 8, title, "start", "title"),
         label(_LEFT + _WIDTH / 2, _TOP + _HEIGHT + 35, x_label),
-        turned_label(11, _TOP + _HEIGHT / 2, y_label),
+        turned_label(15, _TOP + _HEIGHT / 2, y_label),
     ]
-    return svg(_LEFT + _WIDTH + 12, _TOP + _HEIGHT + _BOTTOM, f"{name}: {title}", parts)
+    return svg(_LEFT + _WIDTH + _RIGHT, _TOP + _HEIGHT + _BOTTOM, f"{name}: {title}", parts)

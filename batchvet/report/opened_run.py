@@ -19,6 +19,7 @@ from batchvet.results.reader import RunResults
 from batchvet.results.run_calibration import apply_scale
 from batchvet.results.self_check import check_run
 from batchvet.results.views import overview
+from batchvet.runtime.bars import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,9 +54,9 @@ class Run(RunResults):
     def _told(self) -> str:
         """Candidates by verdict in a line."""
         verdicts = self.candidates["verdict"].value_counts().sort_index().items()
-        told = f"{self.plan['n_candidates']} candidates in {self.plan['n_rows']} rows"
-        counted = ", ".join(f"{n} {verdict}" for verdict, n in verdicts) or "not judged yet"
-        return f"{told}; {counted}" + ("" if self.is_finished else "; not finished")
+        told = f"{counted(self.plan['n_candidates'], 'candidate')} in {counted(self.plan['n_rows'], 'row')}"
+        listed = ", ".join(f"{n} {verdict}" for verdict, n in verdicts) or "not judged yet"
+        return f"{told}; {listed}" + ("" if self.is_finished else "; not finished")
 
     def match(self, variables: str | Path | None = None) -> pd.DataFrame:
         """Hold the candidates' ephemerides against each other and against known variables.

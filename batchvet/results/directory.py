@@ -149,6 +149,15 @@ def write_plan(directory: Path, plan: Mapping[str, Any], identity: str) -> dict[
     return {"plan": identity, "version": batchvet.__version__, "format_version": str(FORMAT_VERSION)}
 
 
+def has_plan(directory: Path) -> bool:
+    """Whether there is a plan that can be read: a run writes it anew where there is none."""
+    try:
+        read_plan(directory)
+    except RunError:
+        return False
+    return True
+
+
 def read_plan(directory: Path) -> dict[str, Any]:
     """``plan.json`` of a run.
 

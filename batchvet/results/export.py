@@ -16,6 +16,7 @@ from astropy.units import Unit
 from batchvet.atomic import write_atomically
 from batchvet.errors import ConfigError
 from batchvet.results.astropy_tables import astropy_table, flat_names, words
+from batchvet.results.ours import refuse_file_of_a_run
 from batchvet.results.reader import RunResults
 from batchvet.results.schema import described
 
@@ -37,7 +38,7 @@ def export(run: RunResults, table: str, path: Path, format: str | None = None) -
     Raises
     ------
     ConfigError
-        No such table or format, or no directory for the file.
+        No such table or format, no directory for the file, or it is a file of a run.
     """
     if table not in described():
         raise ConfigError(f"there is no table {table!r}; there are {', '.join(described())}")
@@ -45,8 +46,11 @@ def export(run: RunResults, table: str, path: Path, format: str | None = None) -
     if chosen not in WRITERS:
         what = f"{format!r} is no format" if format else f"{path}: its name does not say which format"
         raise ConfigError(f"{what}; --format may be {', '.join(WRITERS)}")
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a directory; name a file in it")
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: there is no directory {path.parent}; make it first")
+    refuse_file_of_a_run(path)
     frame = run.table(table)
     write_atomically(path, WRITERS[chosen](frame, table, str(run.directory)))
     return path

@@ -36,6 +36,7 @@ COLUMNS = (
     "depth_required_error_ppm",
 )
 _OF_A_STAR = ("source_id", "ra", "dec", "tmag", "separation_arcsec", "position_angle_deg", "word", "probability")
+_MOST_DAYS = 3660  #: ten years: each dip of each star is a row
 
 
 def followup(run: RunResults, start: str, days: float, tois: Sequence[str] = ()) -> pd.DataFrame:
@@ -71,6 +72,8 @@ def followup(run: RunResults, start: str, days: float, tois: Sequence[str] = ())
     first = _btjd(start)
     if not (math.isfinite(days) and days > 0):
         raise ConfigError(f"--days: {days:g} is not a positive number of days")
+    if days > _MOST_DAYS:
+        raise ConfigError(f"--days: {days:g} is more than {_MOST_DAYS}; ask for fewer days at a time")
     if run.hosts.empty:
         raise RunError(f"{run.directory}: no hosts yet; 'batchvet run CONFIG' judges what it finds")
     named = {str(run.of(toi)["toi"].iloc[0]) for toi in tois}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchvet.errors import RunError
+from batchvet.errors import ConfigError, RunError
 from batchvet.results.directory import CANDIDATES, LOG, PLAN, REJECTS
 from batchvet.results.schema import FORMAT_VERSION, TABLES
 from batchvet.results.success import SUCCESS
@@ -37,6 +37,21 @@ def refuse_other_directory(directory: Path) -> None:
             f"{directory}: holds tables of format {version}, this version writes {FORMAT_VERSION}; "
             "choose another --output, or delete the directory to make them anew"
         )
+
+
+def refuse_file_of_a_run(path: Path) -> None:
+    """See that an output takes no file's place by which a run is known or in which its rows are.
+
+    Raises
+    ------
+    ConfigError
+        `path` is one of these.
+    """
+    place = path.absolute()
+    names = (PLAN, CANDIDATES, SUCCESS, LOG, REJECTS)
+    run = place.parent.parent if place.parent.name in TABLES else place.parent
+    if (place.name in names or run != place.parent) and (run / PLAN).is_file():
+        raise ConfigError(f"{path}: belongs to the run in {run}, so it is left alone; choose another file")
 
 
 def _is_other(path: Path) -> bool:

@@ -169,8 +169,10 @@ def _read_whole(path: Path, command: str) -> pa.Table:
 
 
 def _with_host_candidates(candidates: pd.DataFrame) -> pd.DataFrame:
+    attrs, candidates.attrs = candidates.attrs, {}  # pandas would copy them for every column that is looked at
     stars = [hosts_of(row) for row in cast("list[dict[str, Any]]", candidates.to_dict("records"))]
     candidates["host_candidates"] = pd.Series(stars, index=candidates.index, dtype=object)
+    candidates.attrs = attrs
     return candidates
 
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _PLAIN_SECONDS = 10.0  #: between lines of progress where there is no terminal
 
@@ -29,7 +29,7 @@ class Bars:
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[done]}", markup=False),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -56,14 +56,15 @@ class Bars:
         if self._task is not None:
             self._bars.remove_task(self._task)
         self._begin(phase, total)
-        self._task = self._bars.add_task(phase, total=total, rate="", failed="")
+        self._task = self._bars.add_task(phase, total=total, done="", rate="", failed="")
 
     def advance(self, n: int = 1, failed: int = 0, n_bytes: int = 0) -> None:
         self._done += n
         self._failed += failed
         self._bytes += n_bytes
         text = f"{self._failed} failed" if self._failed else ""
-        self._bars.update(self._task, advance=n, rate=self._rate(), failed=text)
+        done = str(self._done) if self._total is None else f"{self._done}/{self._total}"
+        self._bars.update(self._task, advance=n, done=done, rate=self._rate(), failed=text)
         if not self._draws and time.monotonic() - self._said > _PLAIN_SECONDS:
             self._line()
 
@@ -72,7 +73,7 @@ class Bars:
 
     def _begin(self, phase: str = "", total: int | None = None) -> None:
         self._phase, self._total = phase, total
-        self._done = self._failed = self._bytes = 0
+        self._done = self._failed = self._bytes = self._told = 0
         self._started = self._said = time.monotonic()
 
     def _rate(self) -> str:
@@ -83,8 +84,9 @@ class Bars:
 
     def _line(self) -> None:
         """One line of plain text on how far the phase is, where there is no terminal to draw on or all is asked for."""
-        if (self._draws and not self._verbose) or not self._done:
+        if (self._draws and not self._verbose) or not self._done or self._done == self._told:
             return
+        self._told = self._done
         self._said = time.monotonic()
         elapsed = self._said - self._started
         rate = self._done / max(elapsed, 1e-3)
@@ -107,6 +109,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def counted(n: int, one: str, several: str = "") -> str:
+    """Such as ``1 row``, ``2 rows`` or ``3 entries``."""
+    return f"{n} {one if n == 1 else several or one + 's'}"
 
 
 def size(n_bytes: float) -> str:

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from batchvet.runtime.executors import Executor, SerialExecutor
 from batchvet.runtime.settings import ClusterSettings
 
 if TYPE_CHECKING:
-    from dask_jobqueue import SLURMCluster
     from distributed import Client, Security
 
     from batchvet.runtime.dask_executor import DaskExecutor
@@ -80,19 +79,14 @@ def _executor(settings: ClusterSettings, item_timeout_s: float) -> Iterator[Dask
         with _connected(address, settings) as client:
             yield DaskExecutor(client, patience)
     elif settings.slurm is not None:
-        cluster = _slurm_cluster(settings)
-        try:
-            with Client(cluster, set_as_default=False) as client:
-                yield DaskExecutor(client, patience, reopen=lambda: cluster.scale(jobs=settings.workers or 1))
-        finally:
-            with suppress(TimeoutError):
-                cluster.close()
+        from batchvet.runtime.slurm_cluster import slurm_workers
+
+        with slurm_workers(settings) as jobs, Client(jobs.cluster, set_as_default=False) as client:
+            yield DaskExecutor(client, patience, n_workers=jobs.n_workers, reopen=jobs.reopen)
     else:
         from batchvet.runtime.local_cluster import our_workers
 
-        # results come from the workers themselves: through the scheduler they would be sent, and ciphered, twice
-        to_workers = {"set_as_default": False, "direct_to_workers": True}
-        with our_workers(settings) as ours, Client(ours.cluster, **to_workers) as client:
+        with our_workers(settings) as ours, Client(ours.cluster, set_as_default=False) as client:
             yield DaskExecutor(client, patience, n_workers=ours.n_workers, reopen=ours.reopen)
 
 
@@ -158,19 +152,6 @@ def _address_in(scheduler_file: Path) -> str:
         return str(json.loads(scheduler_file.read_text(encoding="utf-8"))["address"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{scheduler_file}: not a Dask scheduler file; start the scheduler again") from error
-
-
-def _slurm_cluster(settings: ClusterSettings) -> SLURMCluster:
-    """Jobs of a queue. Its scheduler listens to the network, with certificates made for this run."""
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError as error:
-        raise ConfigError("cluster.slurm needs dask-jobqueue: pip install 'batchvet[slurm]'") from error
-    certificates = {"security": True, "shared_temp_directory": str(Path.home())}
-    options = {"cores": 1, "processes": 1, "memory": "4GB", **certificates} | (settings.slurm or {})
-    cluster = SLURMCluster(**options)
-    cluster.scale(jobs=settings.workers or 1)
-    return cluster
 
 
 @contextmanager

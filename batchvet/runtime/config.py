@@ -109,6 +109,8 @@ class RunConfig(Settings):
             raise ValueError("checks: name at least one")
         if len(set(self.checks)) != len(self.checks):
             raise ValueError("checks: one is named twice")
+        if not self.sectors:
+            raise ValueError("sectors: name at least one, or all")
         return self
 
     @property
@@ -226,6 +228,8 @@ def configured(
     if output is not None:
         changes["output"] = Path(output).resolve()
     if scheduler is not None:
+        if not scheduler.strip():
+            raise ConfigError("scheduler: is empty; name its address, such as tcp://127.0.0.1:8786")
         kept = {name: getattr(config.cluster, name) for name in ("tls", "allow_insecure", "wait_s", "worker_cache")}
         changes["cluster"] = ClusterSettings(scheduler=scheduler, **kept)
     elif executor == "serial":
@@ -237,7 +241,11 @@ def configured(
         raise ConfigError(f"executor: {executor!r} is neither serial nor dask")
     if cached_only:
         changes |= {"sources": (), "only_with_pixels": True}
-    return config.model_copy(update=changes)
+    config = config.model_copy(update=changes)
+    for key, place in (("output", str(config.output)), ("cache", config.cache)):
+        if "://" not in place and Path(place).is_file():
+            raise ConfigError(f"{key}: {place} is a file, which stays as it is; name a directory")
+    return config
 
 
 def _relative_to(config: RunConfig, base: Path) -> RunConfig:

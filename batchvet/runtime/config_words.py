@@ -7,6 +7,7 @@ import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -46,6 +47,9 @@ _BOUNDS = {
 }
 
 
+_MOST_LINES = 100_000  #: a list of all sectors has a hundred; names that stand for names may make billions
+
+
 class _OnceOnly(yaml.SafeLoader):
     """Reads YAML whose keys occur once."""
 
@@ -67,11 +71,17 @@ def read_yaml(text: str) -> tuple[Any, dict[Path, int]]:
     Raises
     ------
     yaml.YAMLError
-        It is not YAML, or a key occurs twice in one table.
+        It is not YAML, a key occurs twice in one table, or it has parts in parts without end.
     """
-    content = yaml.load(text, Loader=_OnceOnly)
-    top = yaml.compose(text, Loader=yaml.SafeLoader)
-    return content, dict(_lines(top, ())) if top is not None else {}
+    try:
+        content = yaml.load(text, Loader=_OnceOnly)
+        top = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = dict(islice(_lines(top, ()), _MOST_LINES)) if top is not None else {}
+    except RecursionError:
+        raise yaml.YAMLError("parts within parts without end; a configuration has two or three levels") from None
+    if len(lines) == _MOST_LINES:
+        raise yaml.YAMLError(f"more than {_MOST_LINES} entries; a configuration has a few")
+    return content, lines
 
 
 def _lines(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:
@@ -89,6 +99,8 @@ def yaml_problem(error: yaml.YAMLError | UnicodeDecodeError) -> str:
     """Why a text is not YAML, in words and with the line."""
     if isinstance(error, UnicodeDecodeError):
         return "not a text in UTF-8"
+    if isinstance(error, yaml.reader.ReaderError):
+        return "not a text: there are characters in it that no text has"
     if not isinstance(error, yaml.MarkedYAMLError):
         return str(error)
     mark = error.context_mark if "flow" in str(error.context) else error.problem_mark

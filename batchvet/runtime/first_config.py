@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from batchvet.errors import ConfigError
+from batchvet.runtime.bars import counted
 from batchvet.runtime.look_around import Surroundings
 
 OWN_COLUMNS = ("toi", "tic", "period_days", "t0_btjd", "duration_hours")  #: that a catalogue of one's own needs
@@ -102,10 +103,14 @@ def catalog_said(found: Surroundings) -> str:
     """What was found of a catalogue, in a sentence."""
     if not found.catalog:
         return "none; make one, or name one"
-    bad = f", {found.n_bad_rows} rows that cannot be used (--keep-going leaves them out)" if found.n_bad_rows else ""
+    bad = (
+        f", {counted(found.n_bad_rows, 'row')} that cannot be used (--keep-going leaves them out)"
+        if found.n_bad_rows
+        else ""
+    )
     too = f"; also here: {', '.join(found.other_catalogs)}" if found.other_catalogs else ""
-    counted = f"{_counted(found.n_candidates, 'candidate')} of {_counted(len(found.targets), 'target')}"
-    return f"{counted} ({found.layout} columns){bad}{too}"
+    listed = f"{counted(found.n_candidates, 'candidate')} of {counted(len(found.targets), 'target')}"
+    return f"{listed} ({found.layout} columns){bad}{too}"
 
 
 def neighbours_said(found: Surroundings) -> str:
@@ -122,20 +127,16 @@ def pixels_said(found: Surroundings) -> str:
     pixels = found.pixels
     if not pixels.n_files:
         return "none" + ("; the cache may hold them" if found.cache else ": the archive is asked over the network")
-    said = _counted(pixels.n_files, "file")
+    said = counted(pixels.n_files, "file")
     if pixels.sectors:
-        said += f" of {_counted(len(pixels.targets), 'target')} in {_counted(len(pixels.sectors), 'sector')}"
+        said += f" of {counted(len(pixels.targets), 'target')} in {counted(len(pixels.sectors), 'sector')}"
     if found.catalog:
-        said += f", for {len(found.targets_with_files)} of the catalogue's {_counted(len(found.targets), 'target')}"
+        said += f", for {len(found.targets_with_files)} of the catalogue's {counted(len(found.targets), 'target')}"
     if pixels.n_cutouts:
         said += f"; {pixels.n_cutouts} are cut-outs, found by position"
     if pixels.n_unreadable:
         said += f"; {pixels.n_unreadable} are not told what they are, or damaged"
     return said
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _lacks_files(found: Surroundings) -> bool:

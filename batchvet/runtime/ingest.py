@@ -47,6 +47,8 @@ class IngestFile:
             )
         except BatchvetError as error:
             return self._cached_by_another(offer) or Problem.of(error)
+        except Exception as error:  # promise 1: a fault of ours is a row too, with what to report
+            return Problem.internal(error)
 
     def _cached_by_another(self, offer: Offer) -> CacheEntry | None:
         """The entry of a downloaded file that another run with the same cache was first to cache and delete."""

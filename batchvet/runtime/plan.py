@@ -14,7 +14,9 @@ from batchvet.catalog.candidate import Candidate
 from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
+from batchvet.results.memory import give_back
 from batchvet.runtime.available import find_pixels
+from batchvet.runtime.bars import counted
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows, read_rows
 from batchvet.runtime.planned_tasks import CACHED, MISSING, NOWHERE, OFFERED, ColumnsOfTasks, Tasks, is_nowhere
@@ -137,14 +139,17 @@ def make_plan(
     progress.start("Looking at files", None)
     cache = Cache(config.cache)
     stars = stars_around(config.neighbours, targets, cache.storage, asking, keep_going=keep_going)
+    give_back()
     entries = cache.entries()
+    give_back()
     sources = [settings.open(cache.storage, asking) for settings in config.sources]
     pixels = find_pixels(entries, sources, targets, config.listed_sectors)
     prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=asking.ask)
     rows = read_rows(config.output)
     maker = TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows, catalog.all_by_target())
-    tasks, n_left_out = _planned(targets, catalog.unusable, maker, config.only_with_pixels, progress)
-    notes = (catalog.note, stars.table.note if stars.table else "", pixels.note, prf_files.note)
+    tasks, n_left_out, of_sectors = _planned(targets, catalog.unusable, maker, config.only_with_pixels, progress)
+    give_back()
+    notes = (catalog.note, of_sectors, stars.table.note if stars.table else "", pixels.note, prf_files.note)
     return Plan(
         catalog=catalog,
         tasks=tasks,
@@ -164,8 +169,8 @@ def _planned(
     maker: TaskMaker,
     only_with_pixels: bool,
     progress: Progress,
-) -> tuple[Tasks, int]:
-    """All tasks, while `progress` is told how many targets are planned, and how many rows are left out."""
+) -> tuple[Tasks, int, str]:
+    """All tasks, while `progress` is told how many targets are planned; how many rows are left out, and a note."""
     groups = list(targets.items())
 
     def make(origin: int) -> Sequence[Task]:
@@ -174,9 +179,11 @@ def _planned(
         return (maker.task_without_ephemeris(unusable[origin - len(groups)]),)
 
     progress.start("Planning targets", len(groups))
-    collected, n_left_out = ColumnsOfTasks(), 0
+    collected, n_left_out, n_without = ColumnsOfTasks(), 0, 0
     for origin in range(len(groups) + len(unusable)):
-        for number, task in enumerate(make(origin)):
+        made = make(origin)
+        n_without += not made
+        for number, task in enumerate(made):
             if only_with_pixels and is_nowhere(task.pixels):
                 n_left_out += len(task.candidates)
             else:
@@ -184,7 +191,13 @@ def _planned(
         if origin % _TARGETS_AT_A_TIME == _TARGETS_AT_A_TIME - 1 and origin < len(groups):
             progress.advance(_TARGETS_AT_A_TIME)
     progress.advance(len(groups) % _TARGETS_AT_A_TIME)
-    return Tasks(collected.columns(), make), n_left_out
+    return Tasks(collected.columns(), make), n_left_out, _without_sector(n_without)
+
+
+def _without_sector(n_targets: int) -> str:
+    """What to say of targets of which the catalogue names other sectors than the configuration does."""
+    whose = counted(n_targets, "target")
+    return f"{whose} left out: the catalogue's sectors are none of those listed with 'sectors'" if n_targets else ""
 
 
 def with_prf(tasks: Iterable[Task], files: PrfFiles) -> Iterator[Task]:

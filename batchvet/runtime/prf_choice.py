@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchvet.errors import ArchiveError, ConfigError
+from batchvet.errors import ArchiveError
 from batchvet.network.asking import Politeness
 from batchvet.pixels.prf_fetch import fetch_prf
-from batchvet.pixels.prf_files import prf_folder
+from batchvet.pixels.prf_files import checked_prf_directory, prf_folder
 from batchvet.runtime.hashes import short_hash
 
 #: Without these files a run goes on, so it does not wait long for them.
@@ -31,16 +31,13 @@ class PrfChoice:
         Raises
         ------
         ConfigError
-            The configured directory is not one.
+            The configured directory is not one, or has no PRF files.
         """
         if self.prf == "empirical":
             return None
         if self.prf == "auto":
             return self.kept_in if self.kept_in.is_dir() or not must_exist else None
-        directory = Path(self.prf)
-        if not directory.is_dir():
-            raise ConfigError(f"prf: {directory} is not a directory; name one with SPOC PRF files, or 'empirical'")
-        return directory
+        return checked_prf_directory(self.prf)
 
 
 class PrfFiles:

@@ -12,6 +12,7 @@ from astropy.io import fits
 from batchvet.errors import StampError
 from batchvet.pixels.npz_file import read_npz
 from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.times import check_times
 from batchvet.pixels.tpf import read_tpf, stamp_of_hdus
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def _each(given: Any) -> Iterator[Any]:
 
 def _stamp(item: Any) -> Stamp:
     if isinstance(item, Stamp):
+        check_times(item.time, item.source or "the stamp")
         return item
     if isinstance(item, str | os.PathLike):
         path = Path(item).expanduser()

@@ -23,7 +23,8 @@ from batchvet.science.localization import SectorLocalization, localize
 from batchvet.science.prf import Prf, spoc_prf
 from batchvet.science.stars import StarField
 from batchvet.science.timeline import Transits
-from batchvet.vetting.place import check_place, target_position
+from batchvet.vetting.companions import others_of
+from batchvet.vetting.place import check_place, check_stars, target_position
 from batchvet.vetting.settings import Check, Surroundings, VetSettings
 from batchvet.vocabulary import ErrorKind, Flag, Status, not_localized
 
@@ -82,6 +83,7 @@ class Measured:
     checks: Mapping[Check, CheckResult]  #: those that were asked for, but the localisation
     localization: SectorLocalization | NotLocalized | None  #: None: not asked for
     companions: tuple[Ephemeris, ...] = ()  #: of the target's other candidates
+    has_twin: bool = False  #: another candidate of the target has the same dips, which are not left out therefore
 
     @property
     def folded(self) -> FoldedLightCurve:
@@ -151,21 +153,26 @@ def measure(
     for name, check in OTHER_CHECKS.items():
         if name in settings.checks:
             checks[name] = check(observation.frames, ephemeris)
+    others, has_twin = others_of(candidate, surroundings.companions, cadences.mid_time)
     localization: SectorLocalization | NotLocalized | None = None
     if "localization" in settings.checks:
         try:
             check_place(candidate, observation.stamp)
-            localization = _localized(observation, candidate, surroundings, settings)
+            localization = _localized(observation, candidate, others, surroundings, settings)
         except PositionError as error:
             localization = NotLocalized(fault=Problem.of(error))
         except Exception as error:
             localization = NotLocalized(fault=Problem.internal(error))
-    others = _others(candidate, surroundings)
-    return Measured(candidate, observation, depth, _count_transits(cadences, candidate), checks, localization, others)
+    n_transits = _count_transits(cadences, candidate)
+    return Measured(candidate, observation, depth, n_transits, checks, localization, others, has_twin)
 
 
 def _localized(
-    observation: Observation, candidate: Candidate, surroundings: Surroundings, settings: VetSettings
+    observation: Observation,
+    candidate: Candidate,
+    others: tuple[Ephemeris, ...],
+    surroundings: Surroundings,
+    settings: VetSettings,
 ) -> SectorLocalization | NotLocalized:
     """The localisation; without a usable transit or WCS the flag that says so."""
     stamp = observation.stamp
@@ -174,10 +181,11 @@ def _localized(
     if min(stamp.shape) < 2:  # a single row or column has no position across it
         return NotLocalized((Flag.NOT_LOCALIZED_NO_PIXELS,))
     neighbours = None if surroundings.neighbours is None else tuple(surroundings.neighbours)
+    check_stars(neighbours, stamp)
     try:
         return localize(
             stamp,
-            Transits(candidate.ephemeris, _others(candidate, surroundings)),
+            Transits(candidate.ephemeris, others),
             StarField(target_position(candidate, stamp), neighbours),
             observation.prf,
             settings.quality_bitmask,
@@ -185,11 +193,6 @@ def _localized(
         )
     except InsufficientData as error:
         return NotLocalized((not_localized(error.kind),))
-
-
-def _others(candidate: Candidate, surroundings: Surroundings) -> tuple[Ephemeris, ...]:
-    """Ephemerides of the target's other candidates."""
-    return tuple(other.ephemeris for other in surroundings.companions if other.toi != candidate.toi)
 
 
 def _count_transits(cadences: Stamp, candidate: Candidate) -> int:

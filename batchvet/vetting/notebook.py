@@ -14,9 +14,9 @@ from batchvet.science.joint import CandidateVerdict, vet_candidate
 from batchvet.science.localization import SectorLocalization
 from batchvet.vetting.given_pixels import stamps_of
 from batchvet.vetting.measure import Measured, measure, observe
-from batchvet.vetting.place import check_place
+from batchvet.vetting.place import check_place, check_stars
 from batchvet.vetting.rows import image_columns, sector_columns
-from batchvet.vetting.settings import ALL_CHECKS, Surroundings, VetSettings
+from batchvet.vetting.settings import Surroundings, VetSettings
 from batchvet.vetting.threads import one_thread
 
 if TYPE_CHECKING:
@@ -82,21 +82,18 @@ def vet_sectors(
 
     Raises
     ------
-    ConfigError
-        There is no check of that name.
     PositionError
         The target cannot be where the candidate says.
     StampError
         A stamp has no usable cadence, is no stamp, or belongs to another target than the others.
     """
-    unknown = set(settings.checks) - set(ALL_CHECKS)
-    if unknown:
-        raise ConfigError(f"checks: {sorted(unknown)} are not among {list(ALL_CHECKS)}")
     found: dict[int, tuple[dict[str, Any], dict[str, Any], SectorEvidence | None]] = {}
     for stamp in stamps_of(pixels):
+        observation = observe(stamp, settings)
         check_place(candidate, stamp)
+        check_stars(surroundings.neighbours, stamp)
         with one_thread():
-            measured = measure(observe(stamp, settings), replace(candidate, tic=stamp.tic), surroundings, settings)
+            measured = measure(observation, replace(candidate, tic=stamp.tic), surroundings, settings)
         located = measured.localization
         found[stamp.sector] = (
             _row(stamp, measured),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from batchvet.catalog.candidate import Candidate, move
+from batchvet.arrays import FloatArray
+from batchvet.catalog.candidate import Candidate, Neighbour, move
 from batchvet.errors import PositionError
 from batchvet.pixels.stamp import Stamp
 from batchvet.science.sky import stamp_places
@@ -17,6 +19,7 @@ SAME_STAR_DEG = 3.0 / 3600.0  #: a catalogue position this close to the stamp's 
 #: blend, may be declared the target and is looked at.
 _SLACK_ARCSEC = 30.0
 _YEARS = 35.0  #: between the epochs of catalogues and files, at most
+_FIELD_DEG = 0.5  #: stars of a table that are all farther from the stamp than this are another field's
 _UNKNOWN_MOTION = 1000.0  #: mas/yr of a star of whose motion nobody knows: few move faster, and those are known
 
 
@@ -54,7 +57,7 @@ def check_place(candidate: Candidate, stamp: Stamp) -> None:
     said = f"TOI {candidate.toi}" if given else f"TIC {stamp.tic}"
     in_file = _written(stamp.ra, stamp.dec) if math.isfinite(stamp.ra) else _written(*stamp.target_position())
     if given and math.isfinite(stamp.ra):
-        apart = _arcsec(candidate.ra, candidate.dec, stamp.ra, stamp.dec)
+        apart = float(_arcsec(candidate.ra, candidate.dec, stamp.ra, stamp.dec))
         if apart > _SLACK_ARCSEC + _YEARS * _motion(candidate, stamp) / 1000.0:
             raise PositionError(
                 f"{said}: its position is given as {_written(candidate.ra, candidate.dec)}, the file "
@@ -76,6 +79,30 @@ def check_place(candidate: Candidate, stamp: Stamp) -> None:
         )
 
 
+def check_stars(neighbours: Sequence[Neighbour] | None, stamp: Stamp) -> None:
+    """See that the stars are of the stamp's field: those of another would clear everybody and no one would know.
+
+    Raises
+    ------
+    PositionError
+        All of them are far from the stamp.
+    """
+    if not neighbours:
+        return
+    ra, dec = stamp.target_position()
+    if not math.isfinite(ra + dec):
+        return
+    apart = _arcsec(np.array([star.ra for star in neighbours]), np.array([star.dec for star in neighbours]), ra, dec)
+    nearest = int(np.argmin(apart))
+    if apart[nearest] > 3600.0 * _FIELD_DEG:
+        star = neighbours[nearest]
+        raise PositionError(
+            f"TIC {stamp.tic}: the nearest star of its table of {len(neighbours)}, {star.source_id} at "
+            f"{_written(star.ra, star.dec)}, is {_length(float(apart[nearest]))} from the target, which is at "
+            f"{_written(ra, dec)}; mend the table of stars (right ascension in degrees, of this target)"
+        )
+
+
 def _is_on(stamp: Stamp, ra: float, dec: float) -> bool:
     row, col = (float(x) for x in stamp_places(stamp, ra, dec))
     rows, cols = stamp.shape
@@ -88,11 +115,12 @@ def _motion(candidate: Candidate, stamp: Stamp) -> float:
     return max((motion for motion in said if math.isfinite(motion)), default=_UNKNOWN_MOTION)
 
 
-def _arcsec(ra: float, dec: float, ra0: float, dec0: float) -> float:
+def _arcsec(ra: float | FloatArray, dec: float | FloatArray, ra0: float, dec0: float) -> FloatArray:
     """Along the great circle (haversine)."""
-    half = np.sin(np.radians([dec - dec0, ra - ra0]) / 2.0) ** 2
-    chord = math.sqrt(half[0] + math.cos(math.radians(dec)) * math.cos(math.radians(dec0)) * half[1])
-    return math.degrees(2.0 * math.asin(min(chord, 1.0))) * 3600.0
+    across, along = np.sin(np.radians(np.subtract(dec, dec0)) / 2.0), np.sin(np.radians(np.subtract(ra, ra0)) / 2.0)
+    chord = np.sqrt(across**2 + np.cos(np.radians(dec)) * math.cos(math.radians(dec0)) * along**2)
+    apart: FloatArray = np.degrees(2.0 * np.arcsin(np.minimum(chord, 1.0))) * 3600.0
+    return apart
 
 
 def _length(arcsec: float) -> str:

@@ -97,6 +97,8 @@ def sector_columns(measured: Measured) -> dict[str, Any]:
     else:
         columns |= _skipped(_nothing_in_transit(measured)) | {"localization_flags": []}
         flags.append(Flag.INSUFFICIENT_DATA)
+    if measured.has_twin:
+        flags.append(Flag.SAME_EPHEMERIS)
     columns["flag_names"] = list(dict.fromkeys(flags))
     return columns
 

@@ -60,3 +60,15 @@ def test_brackets_of_units_and_names_are_no_markup(terminal, capsys):
         assert words in plain_text(printed.out)
     assert "TOI x[/b]y [arcsec]" in plain_text(printed.err)
     assert "Vetting [/b]" in plain_text(printed.err)
+
+
+def test_a_phase_is_told_once_when_all_of_it_is_done(monkeypatch, capsys):
+    monkeypatch.setattr("batchvet.runtime.bars._PLAIN_SECONDS", -1.0)  # a line whenever something is done
+    with Bars() as bars:
+        bars.start("Vetting", 2)
+        bars.advance()
+        bars.advance()
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "Vetting: 1 of 2",
+        "Vetting: 2 of 2",
+    ]

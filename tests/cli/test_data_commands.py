@@ -30,3 +30,26 @@ def test_a_directory_that_is_no_cache_is_refused_and_left_alone(tmp_path, comman
     assert (done.returncode, done.stdout) == (2, "")
     assert "not a pixel cache" in done.stderr
     assert [path.name for path in (tmp_path / "letters").iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("name", ["plan.json", "candidates.parquet", "_SUCCESS.json", "sectors/more.csv"])
+def test_outputs_take_no_place_of_a_run(finished, name, monkeypatch):
+    place = finished / name
+    before = place.read_bytes() if place.exists() else None
+    for command in (
+        ["export", finished, "--format", "csv", "-o", place],
+        ["followup", finished, "--from", "2026-12-01", "-o", place],
+        ["catalog", "toi", "--output", place],
+    ):
+        done = batchvet(*command)
+        assert done.returncode == 2 and "belongs to the run in" in done.stderr, command
+        assert (place.read_bytes() if place.exists() else None) == before
+    monkeypatch.chdir(finished)
+    assert "belongs to the run in" in batchvet("export", ".", "--format", "csv", "-o", name).stderr
+    assert batchvet("export", ".", "-o", "mine.csv").returncode == 0
+    (finished / "mine.csv").unlink()
+
+
+def test_a_directory_is_no_file_to_export_to(finished, tmp_path):
+    done = batchvet("export", finished, "--format", "csv", "-o", tmp_path)
+    assert done.returncode == 2 and f"{tmp_path}: is a directory; name a file in it" in done.stderr

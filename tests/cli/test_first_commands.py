@@ -11,13 +11,14 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from command_line import ENVIRONMENT, batchvet
 from test_console import plain_text
 
 from batchvet.cli import frame
 from batchvet.errors import ConfigError
 from batchvet.results import schema
-from batchvet.runtime.bars import Bars
+from batchvet.runtime.bars import Bars, counted
 from batchvet.runtime.config import RunConfig, read_config
 from batchvet.runtime.first_config import write_first_config
 from batchvet.runtime.look_around import look_around
@@ -138,6 +139,44 @@ def test_verbose_has_a_line_for_every_step_on_a_terminal_too(monkeypatch, capsys
             bars.advance()
         words = plain_text(capsys.readouterr().err)
         assert ("Vetting: 2 of 2" in words and "Judging: 1 of 1" in words) == said
+
+
+def _leaves(command, words=()):
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield words, command
+        return
+    for word, nested in inner.items():
+        yield from _leaves(nested, (*words, word))
+
+
+def test_every_command_is_quiet_or_loud_when_asked():
+    commands = dict(_leaves(typer.main.get_command(frame.app)))
+    assert ("report",) in commands and ("cache", "list") in commands
+    for words, command in commands.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {"--quiet", "-q", "--verbose", "-v"} <= options, words
+
+
+def test_the_report_tells_how_far_it_is(finished, tmp_path):
+    told = batchvet("report", finished, "--output", tmp_path / "one")
+    assert "Writing pages: 3 of 3" in told.stderr and told.stdout.strip().endswith("index.html")
+    assert batchvet("report", finished, "--output", tmp_path / "two", "-q").stderr == ""
+
+
+@pytest.mark.parametrize(("n", "words"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (60_000, "60000 rows")])
+def test_one_thing_is_told_in_the_singular(n, words):
+    assert counted(n, "row") == words
+    assert (counted(1, "entry", "entries"), counted(2, "entry", "entries")) == ("1 entry", "2 entries")
+
+
+def test_a_plan_of_one_is_in_the_singular(files):
+    stars = (files / "hot stars.csv").read_text().splitlines()
+    (files / "one.csv").write_text("\n".join(stars[:2]) + "\n")
+    (files / "one.yaml").write_text("catalog: one.csv\nsources: [{directory: down load}]\nsectors: [1]\n")
+    said = batchvet("plan", files / "one.yaml").stdout
+    assert "1 candidate of 1 target (own catalogue)\n1 row in 1 task, one for each" in said
+    assert "to ingest   1 task," in said
 
 
 def test_verbose_shows_where_an_internal_error_was(monkeypatch):

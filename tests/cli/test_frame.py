@@ -75,6 +75,54 @@ frame.main()
     assert "DLASCL" in done.stderr and "a worker speaks" in done.stderr
 
 
+_CONTENT = """
+from batchvet.cli import frame
+def app(**options):
+    print("a line of results\\n" * {lines} + "−±″")
+frame.app = app
+frame.main()
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_has_seen_enough_is_no_error(lines):
+    command = f"{sys.executable} -c '{_CONTENT.format(lines=lines)}' | head -c 5; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout == "a lin"
+
+
+def test_a_reader_of_a_command_may_leave_early():
+    command = f"{sys.executable} -m batchvet columns | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "candidates\n", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_results_that_nobody_can_take_are_one_line_and_exit_2(lines):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", _CONTENT.format(lines=lines)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+            check=False,
+        )
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_our_signs_shows_the_rest(encoding):
+    done = subprocess.run(
+        [sys.executable, "-c", _CONTENT.format(lines=1)],
+        capture_output=True,
+        env=ENVIRONMENT | {"PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.startswith(b"a line of results\n?")
+
+
 def test_second_interrupt_leaves_at_once(tmp_path):
     closing = tmp_path / "closing"
     program = f"""

@@ -84,7 +84,7 @@ def test_arrays_are_in_native_byte_order(tpf):
     for name in ("time", "flux", "flux_err", "quality", "cadenceno", "pos_corr", "aperture"):
         assert getattr(stamp, name).dtype.isnative, name
     assert stamp.flux.dtype == np.float32
-    assert stamp.flux.flags.c_contiguous
+    assert np.shares_memory(stamp.flux, stamp.series) and stamp.series.flags.c_contiguous  # by pixel, without a copy
 
 
 @pytest.mark.parametrize("name", ["none", "default", "hard", "hardest"])
@@ -220,3 +220,17 @@ def test_target_without_a_catalogue_position_is_at_the_reference_value(tpf):
     nameless = Stamp(**values)
     assert nameless.target_position() == (stamp.wcs_header["CRVAL1"], stamp.wcs_header["CRVAL2"])
     assert isinstance(stamp.wcs, WCS)
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("TELESCOP", "Kepler"), ("MISSION", "K2")])
+def test_files_of_kepler_are_called_so(tpf, tmp_path, keyword, value):
+    with pytest.raises(StampError, match=f"a file of .*{value}.*, not of TESS"):
+        read_tpf(edited(tpf, tmp_path, lambda hdus: hdus[0].header.set(keyword, value)))
+
+
+def test_times_that_run_backwards_are_refused(tpf, tmp_path):
+    def turn(hdus):
+        hdus[1].data["TIME"][:] = hdus[1].data["TIME"][::-1].copy()
+
+    with pytest.raises(StampError, match="times do not increase"):
+        read_tpf(edited(tpf, tmp_path, turn))

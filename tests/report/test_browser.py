@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,6 +225,15 @@ def test_a_candidates_page_is_one_printed_page_before_its_details(browser, repor
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         assert end < 273 / 25.4 * 96, page.name
         assert wide <= PRINTED["width"] + 1, page.name
+        browser.execute_script("document.querySelector('.details').remove()")
+        assert _printed_pages(browser) == 1, page.name
+
+
+def _printed_pages(browser) -> int:
+    sheet = {"paperWidth": 21.0 / 2.54, "paperHeight": 29.7 / 2.54, "preferCSSPageSize": False}
+    margins = dict.fromkeys(("marginTop", "marginBottom", "marginLeft", "marginRight"), 1.2 / 2.54)
+    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", sheet | margins)["data"])
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
 
 
 #: A4 within its margins of 12 mm, CSS pixels.
@@ -243,7 +253,7 @@ return Array.from(document.querySelectorAll("svg.drawing")).flatMap((svg) => {
 """
 
 
-@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize("width", [1400, 1280, 400])
 def test_labels_of_drawings_do_not_overlap_and_nothing_is_cut(browser, report, width):
     size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
     for page in [report / "index.html", *sorted((report / "candidates").iterdir())]:
@@ -258,10 +268,20 @@ def test_labels_of_drawings_do_not_overlap_and_nothing_is_cut(browser, report, w
         assert cut == [], page.name
 
 
-#: What begins or ends beyond the screen, apart from tables of all numbers, which scroll.
+#: What begins or ends beyond the screen or its own column, apart from tables of all numbers, which scroll.
 CUT = """
+const hidden = Array.from(document.querySelectorAll(".wide"))
+  .filter((e) => !e.closest("details") && e.scrollWidth > e.clientWidth + 1);
+const outside = Array.from(document.querySelectorAll("svg.drawing")).flatMap((svg) => {
+  const all = svg.getBoundingClientRect();
+  return Array.from(svg.querySelectorAll("text")).filter((t) => {
+    const mine = t.getBoundingClientRect();
+    return mine.width && (mine.left < all.left - 4 || mine.right > all.right + 1);
+  });
+});
 return Array.from(document.querySelectorAll("h1, h2, p, dt, dd, svg, .hosts, #candidates td, #candidates tbody th"))
   .filter((e) => !e.closest("details") && e.getBoundingClientRect().width > 0)
   .filter((e) => e.getBoundingClientRect().right > arguments[0] + 1 || e.getBoundingClientRect().left < -1)
+  .concat(hidden, outside)
   .map((e) => e.tagName + " " + e.textContent.slice(0, 40));
 """

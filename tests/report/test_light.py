@@ -50,7 +50,7 @@ def test_the_folded_light_is_drawn_where_it_is(on_target):
     dots = drawn[2].find(".//g[@class='points']/path[@class='dots']").get("d")
     height = {float(x): float(y) for x, y in re.findall(r"M([\d.]+) ([\d.]+)h0", dots)}
     assert len(height) == 30  # nobody saw the first bin
-    middle = [y for x, y in height.items() if abs(x - 216) < 30]  # the frame is 66 to 366
+    middle = [y for x, y in height.items() if abs(x - 228) < 30]  # the frame is 78 to 378
     sides = [y for x, y in height.items() if abs(x - 216) > 60]
     assert min(middle) > max(sides)  # y grows downwards
 
@@ -62,6 +62,8 @@ def test_times_of_transits_that_were_not_measured_are_left_out(on_target):
     ]  # fmt: skip
     svg = ElementTree.fromstring(str(timing_drawing(transits, "TOI 101.01")))
     assert sum(path.get("d").count("h0") for path in svg.findall(".//path[@class='dots']")) == 3
+    width = float(svg.get("viewBox").split()[2])
+    assert width - 378 >= 16  # half of "2450.5", should a tick stand at the frame's end
 
 
 def test_the_page_says_star_ephemeris_odd_and_hosts_with_magnitudes(on_target):
@@ -133,3 +135,12 @@ def test_words_of_a_frame_beside_another_keep_from_its_sides():
     axes = Axes(10.0, 0.0, 100.0, 50.0, (-5.0, 5.0), (0.0, 1.0))
     places = [float(x) for x in re.findall(r'x="([\d.]+)" y="65.0"', axes.frame(2, has_neighbour=True))]
     assert places == [60.0] and len(re.findall(r'y="65.0"', axes.frame(2))) == 3
+
+
+def test_where_frames_stand_side_by_side_no_words_run_into_the_others():
+    axes = Axes(0.0, 0.0, 100.0, 100.0, (0.0, 10.0), (0.0, 1.0))
+    alone, beside = (
+        re.findall(r'<text class="tick" x="([\d.]+)" [^>]*text-anchor="middle"', axes.frame(has_neighbour=there))
+        for there in (False, True)
+    )
+    assert {"0.0", "100.0"} <= set(alone) and beside == [x for x in alone if 16.0 <= float(x) <= 84.0]

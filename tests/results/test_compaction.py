@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import random
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from stopping import Stopping
 
 from batchvet.errors import RunError
 from batchvet.results import compaction
@@ -18,8 +18,6 @@ from batchvet.results.compaction import compact, recover
 from batchvet.results.parts import read_part
 from batchvet.results.row_index import gathered, row_index
 from batchvet.results.writer import ResultRow, ResultWriter
-
-STEPS = ("replace", "rename", "link", "unlink", "mkdir", "rmdir", "fsync", "open")
 
 
 def row(toi: str, sector: int, version: int, *, evidence: bool = True) -> ResultRow:
@@ -51,26 +49,6 @@ def in_files(directory: Path, table: str) -> list[tuple[str, int]]:
     """What a program that knows nothing of us reads."""
     frame = pd.read_parquet(directory / table, columns=["toi", "sector"])
     return list(zip(frame["toi"], frame["sector"], strict=True))
-
-
-class Stopping:
-    """Counts what is asked of the file system; the chosen step fails, once or with all that follow."""
-
-    def __init__(self, at: int, error: BaseException, *, once: bool) -> None:
-        self.at, self.error, self.once, self.steps = at, error, once, 0
-
-    def wrap(self, name: str, original):
-        def step(*arguments, **options):
-            self.steps += 1
-            if self.steps == self.at or (self.steps > self.at and not self.once):
-                raise self.error
-            return original(*arguments, **options)
-
-        return step
-
-    def patch(self, patcher: pytest.MonkeyPatch) -> None:
-        for name in STEPS:
-            patcher.setattr(os, name, self.wrap(name, getattr(os, name)))
 
 
 def one_stop(made: Path, place: Path, stop: Stopping, expected) -> bool:
@@ -140,9 +118,9 @@ def test_parts_that_follow_each_other_are_not_written_again(tmp_path, monkeypatc
     written = []
     usual = compaction.write_table
     monkeypatch.setattr(compaction, "write_table", lambda path, *more: (written.append(path), usual(path, *more)))
-    monkeypatch.setattr(compaction, "ROWS_PER_FILE", 8)
+    monkeypatch.setattr(compaction, "ROWS_PER_FILE", 16)
     tics = [1, 2, 3, 20, 21, 22, 100, 101, 102]
-    with ResultWriter(tmp_path, {}, rows_per_part=3) as writer:
+    with ResultWriter(tmp_path, {}, rows_per_part=8) as writer:
         for place in (1, 2, 0, 3, 5, 4, 6, 8, 7):  # as they come from several workers; a few are late
             tic = tics[place]
             writer.add([row(f"{tic}.0{n}", sector, 1) for sector in (1, 2) for n in (1, 2)], place)

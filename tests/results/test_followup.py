@@ -46,5 +46,7 @@ def test_one_candidate_can_be_asked_for_and_mistakes_are_named(whole):
         followup(run, "2027-03-01", 60, ["77.01"])
     with pytest.raises(ConfigError, match="--from: 'soon' is not a date"):
         followup(run, "soon", 60)
+    with pytest.raises(ConfigError, match="--days: 1e\\+09 is more than 3660"):  # else gigabytes of rows
+        followup(run, "2027-03-01", 1e9)
     with pytest.raises(ConfigError, match="--days: -1 is not a positive number"):
         followup(run, "2027-03-01", -1)

@@ -46,9 +46,9 @@ def test_it_says_what_the_candidates_say(whole):
             assert moved(row, 2018.6).separation(there).arcsec < 1e-3
 
 
-def test_stars_that_are_lost_are_made_anew(config):
-    before = run(config).hosts
-    (part,) = (config.output / "hosts").glob("part-*.parquet")
+def test_stars_that_are_lost_are_made_anew(done_config):
+    before = run(done_config).hosts
+    (part,) = (done_config.output / "hosts").glob("part-*.parquet")
     part.unlink()
-    again = run(config)
+    again = run(done_config)
     assert again.is_finished and again.hosts.equals(before)

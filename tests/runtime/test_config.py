@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchvet.errors import ConfigError
-from batchvet.runtime.config import RunConfig, read_config
+from batchvet.runtime.config import RunConfig, configured, read_config
 
 #: After a first line `catalog: toi.csv`: what is written, and what is said of it.
 WRONG = {
@@ -113,6 +113,31 @@ def test_home_and_variables_are_what_they_stand_for(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("written", "mask"), [("default", 17087), ("0", 0), ("'128'", 128), ("2147483647", 2**31 - 1)])
 def test_quality_bitmask_is_a_word_or_a_whole_number(tmp_path, written, mask):
     assert read(tmp_path, f"quality_bitmask: {written}").quality_bitmask == mask
+
+
+def test_a_file_where_a_directory_is_wanted_is_left_alone(tmp_path):
+    (tmp_path / "toi.csv").write_text("mine")
+    for key in ("output", "cache"):
+        path = tmp_path / "c.yaml"
+        path.write_text(f"catalog: toi.csv\n{key}: toi.csv\n")
+        with pytest.raises(ConfigError, match=f"{key}: .*toi.csv is a file, which stays as it is"):
+            configured(path)
+
+
+def test_a_list_without_a_sector_is_no_list():
+    with pytest.raises(ConfigError, match="sectors: name at least one, or all"):
+        RunConfig(catalog="toi.csv", sectors=[])
+
+
+def test_a_file_that_is_no_text_is_called_so(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\x00\x01catalog: toi.csv\n")
+    with pytest.raises(ConfigError, match="not a text"):
+        read_config(tmp_path / "c.yaml")
+
+
+def test_a_scheduler_without_an_address_is_refused():
+    with pytest.raises(ConfigError, match=r"scheduler: is empty; name its address, such as tcp://"):
+        configured(RunConfig(catalog="toi.csv"), scheduler=" ")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,13 @@ def test_listed_sectors_are_those_of_the_catalogue_that_are_listed(config, secto
     assert {sector for _, sector in make_plan(config).keys} == set(sectors) & {1, 2}
 
 
+def test_targets_of_which_no_sector_is_listed_are_told(config):
+    made = make_plan(config.model_copy(update={"sectors": (7,)}))
+    n = made.catalog.size
+    assert not made.tasks and f"{n} targets left out: the catalogue's sectors are none of those listed" in made.note
+    assert not make_plan(config).note
+
+
 def test_listed_sectors_without_a_file_are_rows_when_the_catalogue_names_none(config, tmp_path):
     catalog = pd.read_csv(config.catalog, dtype={"toi": str}).drop(columns="sectors")
     config = config.model_copy(update={"catalog": tmp_path / "own.csv", "sectors": (2, 7)})
@@ -55,17 +62,17 @@ def test_summary_counts_what_is_cached_and_what_is_not(config):
     assert (after["tasks_to_ingest"], after["tasks_cached"], after["rows_to_do"]) == (0, 6, 0)
 
 
-def test_a_finished_row_needs_no_pixels_until_something_asks_for_them(config):
-    first = run(config)
-    shutil.rmtree(config.cache)
-    assert make_plan(config).to_do() == ()
-    assert not list(Path(config.cache).glob("s*/*.zip"))
-    without_source = config.model_copy(update={"sources": ()})  # nor the files
+def test_a_finished_row_needs_no_pixels_until_something_asks_for_them(done_config):
+    first = run(done_config)
+    shutil.rmtree(done_config.cache)
+    assert make_plan(done_config).to_do() == ()
+    assert not list(Path(done_config.cache).glob("s*/*.zip"))
+    without_source = done_config.model_copy(update={"sources": ()})  # nor the files
     assert make_plan(without_source).to_do() == ()
-    assert run_status(config.output)["finished"]
-    again = run(config.model_copy(update={"quality_bitmask": 0}))  # something asks
+    assert run_status(done_config.output)["finished"]
+    again = run(done_config.model_copy(update={"quality_bitmask": 0}))  # something asks
     assert list(again.sectors["status"]) == list(first.sectors["status"])
-    assert len(list(Path(config.cache).glob("s*/*.zip"))) == 6
+    assert len(list(Path(done_config.cache).glob("s*/*.zip"))) == 6
 
 
 def test_another_file_makes_its_rows_stale_with_the_cache_or_without(config, tmp_path):

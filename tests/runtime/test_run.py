@@ -20,7 +20,7 @@ import batchvet
 from batchvet.api import run
 from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.cache import Cache
-from batchvet.results import directory, log
+from batchvet.results import directory, log, table_file
 from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
 from batchvet.runtime.fill import ingest
 from batchvet.runtime.status import next_command, run_status
@@ -34,8 +34,8 @@ def copied(config, tmp_path: Path, **changes):
     return config.model_copy(update={"sources": (source,), **changes}), sorted(tpfs.glob("*.fits"))
 
 
-def test_every_planned_task_has_exactly_one_row_per_candidate(config, survey):
-    done = run(config)
+def test_every_planned_task_has_exactly_one_row_per_candidate(done_config, survey):
+    done = run(done_config)
     planned = pd.read_csv(survey.catalog, dtype={"toi": str})
     expected = {(toi, sector) for toi in planned["toi"] for sector in (1, 2)}
     assert set(zip(done.sectors["toi"], done.sectors["sector"], strict=True)) == expected
@@ -44,22 +44,22 @@ def test_every_planned_task_has_exactly_one_row_per_candidate(config, survey):
     assert done.is_finished
 
 
-def test_tables_open_without_batchvet_and_say_their_units(config):
-    done = run(config)
-    rows = pd.read_parquet(config.output / "sectors")
+def test_tables_open_without_batchvet_and_say_their_units(done_config):
+    done = run(done_config)
+    rows = pd.read_parquet(done_config.output / "sectors")
     assert rows["v09_max_depth_ppm"].notna().any()
     assert done.sectors.attrs["units"]["target_offset_arcsec"] == "arcsec"
-    written = pq.read_schema(next((config.output / "sectors").glob("*.parquet")))
+    written = pq.read_schema(next((done_config.output / "sectors").glob("*.parquet")))
     assert written.field("offset_cov_ra_ra").metadata[b"unit"] == b"arcsec2"
     assert written.names == TABLES["sectors"].names
     assert {b"batchvet.plan", b"batchvet.version"} <= written.metadata.keys()
-    assert pq.read_schema(config.output / "candidates.parquet").names == CANDIDATES_SCHEMA.names
+    assert pq.read_schema(done_config.output / "candidates.parquet").names == CANDIDATES_SCHEMA.names
 
 
-def test_duckdb_reads_the_table(config):
+def test_duckdb_reads_the_table(done_config):
     duckdb = pytest.importorskip("duckdb")
-    run(config)
-    parts = str(config.output / "sectors" / "*.parquet")
+    run(done_config)
+    parts = str(done_config.output / "sectors" / "*.parquet")
     ((n_rows, n_distinct),) = duckdb.sql(
         f"select count(*), count(distinct (toi, sector)) from read_parquet('{parts}')"
     ).fetchall()
@@ -93,11 +93,11 @@ def test_interrupted_run_gives_the_same_table(config, stop_after, monkeypatch, w
     assert same_tables(config.output, whole)
 
 
-def test_finished_run_is_not_done_again(config):
-    run(config)
-    before = {path: path.stat().st_mtime_ns for path in config.output.rglob("*.parquet")}
-    run(config)
-    assert {path: path.stat().st_mtime_ns for path in config.output.rglob("*.parquet")} == before
+def test_finished_run_is_not_done_again(done_config):
+    run(done_config)
+    before = {path: path.stat().st_mtime_ns for path in done_config.output.rglob("*.parquet")}
+    run(done_config)
+    assert {path: path.stat().st_mtime_ns for path in done_config.output.rglob("*.parquet")} == before
 
 
 def test_changed_pixels_make_only_their_rows_stale(config, tmp_path):
@@ -280,21 +280,21 @@ def test_second_writer_is_refused_while_the_first_works(config):
     run(config, progress=SecondRun())
 
 
-def test_run_from_a_file_of_another_format_is_refused(config):
-    run(config)
-    plan = config.output / "plan.json"
+def test_run_from_a_file_of_another_format_is_refused(done_config):
+    run(done_config)
+    plan = done_config.output / "plan.json"
     plan.write_text(json.dumps(json.loads(plan.read_text()) | {"format_version": 99}))
     with pytest.raises(RunError, match="newer version of batchvet"):
-        batchvet.open_run(config.output)
+        batchvet.open_run(done_config.output)
     with pytest.raises(RunError, match="not a batchvet run"):
-        batchvet.open_run(config.output.parent)
+        batchvet.open_run(done_config.output.parent)
 
 
-def test_success_file_names_every_table_with_its_checksum(config):
+def test_success_file_names_every_table_with_its_checksum(done_config):
     import hashlib
 
-    run(config)
-    success = json.loads((config.output / "_SUCCESS.json").read_text())
+    run(done_config)
+    success = json.loads((done_config.output / "_SUCCESS.json").read_text())
     assert {Path(name).parts[0] for name in success["sha256"]} == {
         "sectors",
         "images",
@@ -303,16 +303,16 @@ def test_success_file_names_every_table_with_its_checksum(config):
         "candidates.parquet",
     }
     for name, digest in success["sha256"].items():
-        assert hashlib.sha256((config.output / name).read_bytes()).hexdigest() == digest
-    assert success["rows"] == len(pd.read_parquet(config.output / "sectors"))
+        assert hashlib.sha256((done_config.output / name).read_bytes()).hexdigest() == digest
+    assert success["rows"] == len(pd.read_parquet(done_config.output / "sectors"))
 
 
 @pytest.mark.parametrize("name", ["candidates.parquet", "images"])
-def test_finished_run_whose_table_was_deleted_is_finished_again(config, name):
-    before = run(config).candidates
-    place = config.output / name
+def test_finished_run_whose_table_was_deleted_is_finished_again(done_config, name):
+    before = run(done_config).candidates
+    place = done_config.output / name
     shutil.rmtree(place) if place.is_dir() else place.unlink()
-    pd.testing.assert_frame_equal(run(config).candidates, before)
+    pd.testing.assert_frame_equal(run(done_config).candidates, before)
 
 
 def truncate(part: Path) -> None:
@@ -331,35 +331,48 @@ def flip_a_bit(part: Path) -> None:
     part.write_bytes(content)
 
 
+@pytest.mark.parametrize("content", [None, "toi,tic\n1.01,1\n"])
+def test_a_finished_run_writes_a_lost_plan_anew(done_config, content):
+    done = run(done_config)
+    plan, before = done_config.output / "plan.json", done.candidates.to_json()
+    if content is None:
+        plan.unlink()
+    else:
+        plan.write_text(content)
+    again = run(done_config)
+    assert again.candidates.to_json() == before and again.is_finished
+    assert again.plan["n_rows"] == len(done.sectors)
+
+
 @pytest.mark.parametrize("table", ["sectors", "images", "evidence"])
-def test_deleted_part_is_made_anew_and_never_taken_for_nothing(config, whole, table):
-    run(config)
-    (part,) = (config.output / table).glob("part-*")
+def test_deleted_part_is_made_anew_and_never_taken_for_nothing(done_config, whole, table):
+    run(done_config)
+    (part,) = (done_config.output / table).glob("part-*")
     part.unlink()
-    status = run_status(config.output)
+    status = run_status(done_config.output)
     assert status["rows_to_do"] > 0
     assert table == "sectors" or status["stale"] == {f"lost {table}": status["rows_stale"]}
-    run(config)
-    assert same_tables(config.output, whole)
+    run(done_config)
+    assert same_tables(done_config.output, whole)
 
 
 @pytest.mark.parametrize("table", ["sectors", "images", "evidence"])
 @pytest.mark.parametrize("damage", [truncate, zero_in_the_middle, flip_a_bit])
-def test_damaged_part_is_named_and_its_rows_are_made_anew_without_it(config, whole, table, damage):
-    run(config)
-    (part,) = (config.output / table).glob("part-*")
+def test_damaged_part_is_named_and_its_rows_are_made_anew_without_it(done_config, whole, table, damage):
+    run(done_config)
+    (part,) = (done_config.output / table).glob("part-*")
     damage(part)
     with pytest.raises(RunError, match=f"{part.name}: damaged.* delete it and run again: its rows are made anew"):
-        run(config)
+        run(done_config)
     part.unlink()
-    run(config)
-    assert same_tables(config.output, whole)
+    run(done_config)
+    assert same_tables(done_config.output, whole)
 
 
 @pytest.mark.parametrize("failing", ["plan.json", "log.jsonl", "part-", "candidates.parquet", "_SUCCESS.json"])
 def test_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(config, monkeypatch, failing):
     config = config.model_copy(update={"checks": ("V09",)})
-    for module, name in ((directory, "write_atomically"), (log, "open")):
+    for module, name in ((directory, "write_atomically"), (log, "open"), (table_file, "open")):
         original = getattr(module, name, open)
         monkeypatch.setattr(module, name, partial(_full_disk, original, failing), raising=False)
     with pytest.raises(RunError, match=r"cannot be written \(No space left on device\); what is done is kept"):
@@ -371,14 +384,14 @@ def test_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(config, mo
 
 
 def _full_disk(write, failing, path, *arguments, **options):
-    if Path(path).name.startswith(failing):
+    if Path(path).name.lstrip(".").startswith(failing):
         raise OSError(28, "No space left on device")
     return write(path, *arguments, **options)
 
 
-def test_log_has_a_line_for_every_row(config):
-    done = run(config)
-    lines = [json.loads(line) for line in (config.output / "log.jsonl").read_text().splitlines()]
+def test_log_has_a_line_for_every_row(done_config):
+    done = run(done_config)
+    lines = [json.loads(line) for line in (done_config.output / "log.jsonl").read_text().splitlines()]
     rows = {(line["toi"], line["sector"]) for line in lines if line["event"] == "row"}
     assert rows == set(zip(done.sectors["toi"], done.sectors["sector"], strict=True))
     assert [line["event"] for line in lines if line["event"] != "row"] == ["started", "finished"]

@@ -125,7 +125,7 @@ def test_transit_that_pointing_moved_counts_less_though_its_chi2_is_small():
 
 
 def test_transit_that_is_deeper_is_as_good_as_the_others():
-    """By eight sigma of its depth, on a star beside the target: part of that looks like a shift of its light."""
+    """By eight sigma of its depth, on a star beside the target: part of that looks like the target shifted."""
     _, _, found, noise = fitted(replace(made_stamp(seed=7, jitter=0.01), pos_corr=None))
     covariance = np.diag(noise.variance) + noise.shapes @ noise.shape_cov @ noise.shapes.T
     beside = star(5.0, 6.0).ravel()

@@ -91,10 +91,12 @@ def test_plot_returns_axes(sample):
 def test_single_transit_and_companions_are_understood(sample):
     single = batchvet.vet(sample, **(TOI_5807 | {"period_days": 0.0, "t0_btjd": 3568.747919}), checks=["V09"])
     assert single.row["n_transits"] == 1
-    written = {"period_days": 14.2423724 * u.d, "t0_btjd": 3540.27, "duration_hours": 5.0}
-    for other in (Ephemeris(14.2423724, 3540.27, 5.0), written):
-        shadowed = batchvet.vet(sample, **TOI_5807, others=[other])
+    # two planets with one transit each, where the candidate's two are
+    written = [{"period_days": 0 * u.d, "t0_btjd": 3540.27 + 14.2423724 * n, "duration_hours": 5.0} for n in (2, 3)]
+    for others in ([Ephemeris(0.0, other["t0_btjd"], 5.0) for other in written], written):
+        shadowed = batchvet.vet(sample, **TOI_5807, others=others)
         assert shadowed.verdict.verdict == "INCONCLUSIVE"
+        assert "SAME_EPHEMERIS" not in shadowed.row["flag_names"]
 
 
 STAR = {"source_id": "s", "ra": 308.5, "dec": 43.3, "tmag": 12.0}
@@ -206,7 +208,10 @@ def test_positions_are_angles_or_degrees(sample):
 def test_neighbours_come_from_tables_of_pandas_and_astropy(sample):
     stars = [STAR, STAR | {"source_id": "no magnitude", "dec": 43.31, "tmag": np.nan}]
     tables = (stars, pd.DataFrame(stars), Table(stars), [Neighbour(**star) for star in stars])
-    found = [batchvet.vet(sample, **TOI_5807, neighbours=table) for table in tables]
+    found = []
+    for table in tables:
+        with pytest.warns(UserWarning, match="1 of 2 neighbours have no tmag"):
+            found.append(batchvet.vet(sample, **TOI_5807, neighbours=table))
     assert len({json.dumps(asdict(vetted.verdict), default=str) for vetted in found}) == 1
     assert "NO_NEIGHBOUR_TABLE" not in found[0].verdict.flags
 
