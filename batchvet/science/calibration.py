@@ -31,6 +31,10 @@ class Calibration:
     domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)  #: least and most of `Circumstances`
     error_scale: float = 1.0  #: what errors of places are multiplied by: 1, but where a run's own check said otherwise
 
+    def __hash__(self) -> int:
+        """Of the version, which never names two different ones."""
+        return hash(self.version)
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
         """From the content of a calibration file; what else it holds says how it was made."""
