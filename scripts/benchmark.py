@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Measure what the README claims, as ratios within one run: scripts/benchmark.py [stages|v09|checks|...] [--json]
 
-stages   every step of a target-sector beside what public tools take for the same (benchmark_stages.py)
+stages   every step of a target-sector beside what public tools take for the same (benchmark_stages.py);
+         --record VERSION adds a line to docs/method/benchmarks.jsonl
+axes     how the time grows with cadences, stamp size, transits, stars, candidates, sectors (benchmark_axes.py)
+memory   most memory of a worker
 v09      V09 from the cache against opening the FITS file and running tess-vetter's V09, WASP-126 sector 1
 checks   V08 and V10 against tess-vetter's, and the localisation with and without official PRF files, reading excluded
 codecs   size and reading time of a cache entry's flux, by codec
@@ -22,12 +25,15 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"):
     os.environ.setdefault(name, "1")
 
+import benchmark_axes
+import benchmark_history
 import benchmark_stages
 import numpy as np
 
@@ -172,11 +178,14 @@ def benchmark_codecs(repeats: int) -> dict[str, dict[str, float]]:
 
     along_time = [TransposeCodec(order=(1, 2, 0))]
     choices = {
-        "zstd bitshuffle 3, along time (used)": (along_time, blosc("zstd", 3, "bitshuffle")),
+        "zstd bitshuffle 3, along time": (along_time, blosc("zstd", 3, "bitshuffle")),
         "zstd bitshuffle 5, along time": (along_time, blosc("zstd", 5, "bitshuffle")),
         "zstd bitshuffle 3, by cadence": (None, blosc("zstd", 3, "bitshuffle")),
         "zstd shuffle 3, along time": (along_time, blosc("zstd", 3, "shuffle")),
-        "lz4 bitshuffle 5, along time": (along_time, blosc("lz4", 5, "bitshuffle")),
+        "lz4 bitshuffle 3, along time (used)": (along_time, blosc("lz4", 3, "bitshuffle")),
+        "lz4 bitshuffle 9, along time": (along_time, blosc("lz4", 9, "bitshuffle")),
+        "lz4hc bitshuffle 5, along time": (along_time, blosc("lz4hc", 5, "bitshuffle")),
+        "blosclz bitshuffle 5, along time": (along_time, blosc("blosclz", 5, "bitshuffle")),
         "plain zstd 3, along time": (along_time, ZstdCodec(level=3)),
     }
     results = {}
@@ -253,23 +262,28 @@ def main() -> None:
     parser.add_argument(
         "what",
         nargs="*",
-        choices=["stages", "v09", "checks", "neighbours", "codecs", "scaling", "scale", []],
+        choices=["stages", "axes", "memory", "v09", "checks", "neighbours", "codecs", "scaling", "scale", []],
         default=["stages"],
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=1000, help="target-sectors of the scaling benchmark")
     parser.add_argument("--rows", type=int, default=60_000, help="of the scale benchmark")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    parser.add_argument("--record", metavar="VERSION", help="add what stages measured to the history, for a release")
     options = parser.parse_args()
+    if options.record and "stages" not in options.what:
+        parser.error("--record goes with stages")
     if options.what == ["scale"]:
         benchmark_scale = [str(Path(__file__).with_name("benchmark_scale.py")), "--rows", str(options.rows)]
         sys.exit(subprocess.call([sys.executable, *benchmark_scale, *(["--json"] if options.json else [])]))
     results = {}
     for what in options.what:
-        if what not in ("scaling", "scale", "neighbours") and not (SHARED / "data").is_dir():
+        if what not in ("scaling", "scale", "neighbours", "axes", "memory") and not (SHARED / "data").is_dir():
             sys.exit(f"{what} needs the real pixels in ../shared/data, or BATCHVET_SHARED")
         results[what] = {
             "stages": lambda: benchmark_stages.measured(SHARED, options.repeats),
+            "axes": lambda: benchmark_axes.grown(options.repeats),
+            "memory": benchmark_axes.peak_memory,
             "v09": lambda: benchmark_v09(options.repeats),
             "checks": lambda: benchmark_checks(options.repeats),
             "neighbours": lambda: benchmark_neighbours(options.repeats),
@@ -277,6 +291,8 @@ def main() -> None:
             "scaling": lambda: benchmark_scaling(options.tasks),
             "scale": lambda: sys.exit("scale runs alone"),
         }[what]()
+    if options.record:
+        benchmark_history.appended(results["stages"], options.record, date.today().isoformat())
     print(json.dumps(results, indent=2) if options.json else "\n".join(lines(results)))
 
 

@@ -178,7 +178,6 @@ def write_inputs(base: Path, rows: int, stars: int) -> RunConfig:
         cache=str(base / "cache"),
         output=base / "run",
         prf="empirical",
-        batch_size=24,
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -30,6 +30,7 @@ FluxErr = Literal["summary", "full"]  #: what is kept of FLUX_ERR
 
 SUFFIX = ".zarr.zip"
 INDEX = "index.parquet"
+_LISTED_AT_ONCE = 200_000
 
 
 @dataclass(frozen=True)
@@ -115,17 +116,18 @@ class Cache:
             The place cannot be reached or refuses, as in every method.
         """
         known = self._read_index()
-        names: list[str] = []
-        size, version = array("q"), array("q")
-        for listed in self.storage.list(SUFFIX):
-            names.append(listed.name)
-            size.append(listed.size)
-            version.append(listed.version)
-        row = _rows_of_known(known, names, size, version)
-        unknown = [Listed(names[n], size[n], version[n]) for n in np.flatnonzero(row < 0).tolist()]
+        names = _names(known)
+        rows: list[IntegerArray] = []
+        unknown: list[Listed] = []
+        every = self.storage.list(SUFFIX)
+        while block := list(islice(every, _LISTED_AT_ONCE)):
+            row = _rows_of_known(known, names, block)
+            rows.append(row[row >= 0])
+            unknown += [block[n] for n in np.flatnonzero(row < 0).tolist()]
+        del names
         found = [entry for entry in self._each(self._open_entry, unknown) if entry is not None]
-        rows = pa.concat_tables([known.take(row[row >= 0]), EntryTable.of_entries(found).rows])
-        entries = EntryTable(rows)
+        there = known.take(np.concatenate([np.empty(0, dtype=np.int64), *rows]))
+        entries = EntryTable(pa.concat_tables([there, EntryTable.of_entries(found).rows]))
         if found or len(entries) != known.num_rows:
             # who may read but not write can do without the index file: it takes longer
             with contextlib.suppress(StorageError):
@@ -203,15 +205,24 @@ class Cache:
         self.storage.put(INDEX, encode_table(rows), lambda written: None, replace=True)
 
 
-def _rows_of_known(known: pa.Table, names: list[str], size: array[int], version: array[int]) -> IntegerArray:
+def _names(known: pa.Table) -> pa.Array[Any]:
+    """Of each entry its name, as it is listed."""
+    blocks = []
+    for batch in known.select(["tic", "sector", "cadence_s"]).to_batches(max_chunksize=_LISTED_AT_ONCE):
+        keys = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        blocks.append(pa.array([StampKey(*key).name for key in keys], pa.string()))
+    names: pa.Array[Any] = pa.concat_arrays([pa.array([], pa.string()), *blocks])
+    return names
+
+
+def _rows_of_known(known: pa.Table, names: pa.Array[Any], block: list[Listed]) -> IntegerArray:
     """Of each listed object its row in the index; -1 where that does not know it, or knows another version."""
-    columns = (known[name].to_pylist() for name in ("tic", "sector", "cadence_s"))
-    known_names = [StampKey(*key).name for key in zip(*columns, strict=True)]
-    place: Any = pc.index_in(pa.array(names, pa.string()), value_set=pa.array(known_names, pa.string()))
+    place: Any = pc.index_in(pa.array([listed.name for listed in block], pa.string()), value_set=names)
     row = np.asarray(place.fill_null(-1).to_numpy(), dtype=np.int64)
     if known.num_rows:
-        for column, here in (("size", size), ("version", version)):
-            row[np.asarray(known[column].to_numpy())[row] != np.frombuffer(here, dtype=np.int64)] = -1
+        for column in ("size", "version"):
+            here = np.array([getattr(listed, column) for listed in block], dtype=np.int64)
+            row[np.asarray(known[column].to_numpy())[row] != here] = -1
     return row
 
 

@@ -78,7 +78,7 @@ def metadata(values: NDArray[Any]) -> dict[str, Any]:
         "data_type": values.dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [max(1, n) for n in shape]}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": 0.0 if values.dtype.kind == "f" else 0,
+        "fill_value": 0.0 if np.issubdtype(values.dtype, np.floating) else 0,
         "codecs": codecs,
         "attributes": {},
         "zarr_format": 3,

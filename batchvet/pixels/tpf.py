@@ -68,26 +68,17 @@ def _stamp(content: bytes, sha256: str, path: str | Path) -> Stamp:
 
 
 def stamp_of_hdus(
-    hdus: fits.HDUList,
-    path: str | Path,
-    *,
-    content: bytes | None = None,
-    sha256: str = "",
-    flags: tuple[str, ...] = (),
+    hdus: fits.HDUList, path: str | Path, *, content: bytes | None = None, sha256: str = "", flags: tuple[str, ...] = ()
 ) -> Stamp:
     """The stamp of an open target pixel file, all its cadences. Raises as :func:`read_tpf`.
 
     Parameters
     ----------
     hdus : HDUList
-    path : path
-        Where it comes from, for messages.
-    content : bytes, optional
-        Of the file that `hdus` was opened from, unpacked.
-    sha256 : str
-        Of the file as it is on disk.
-    flags : tuple of str
-        What is known of it already.
+    path : path, for messages
+    content : bytes of the file that `hdus` was opened from, unpacked, if it was
+    sha256 : of the file as it is on disk
+    flags : what is known of it already
     """
     primary = hdus[0].header
     tic, sector = _target_and_sector(path, primary)
@@ -98,8 +89,7 @@ def stamp_of_hdus(
     if not any(np.isfinite(pixel).any() for pixel in by_pixel(flux).reshape(-1, len(flux))):
         raise StampError(f"{path}: no pixel has a finite flux in any cadence", kind=ErrorKind.NO_PIXELS)
     n_cadences, rows, cols = flux.shape
-    time = _time(table)
-    check_times(time, str(path))
+    time = _time(table, path)
     aperture_header, aperture = _aperture(hdus, (rows, cols), path)
     if _includes_background(primary, header):
         flags += (Flag.BACKGROUND_INCLUDED,)
@@ -210,12 +200,15 @@ def _cube(table: _Table, name: str, path: str | Path) -> Float32Array:
     return series.transpose(2, 0, 1)
 
 
-def _time(table: _Table) -> FloatArray:
+def _time(table: _Table, path: str | Path) -> FloatArray:
     """BTJD, whatever reference the file states; zero, as some early files have it, means no time."""
     time = np.array(table["TIME"], dtype=np.float64)
     reference = _number(table.hdu.header.get("BJDREFI")) + (_number(table.hdu.header.get("BJDREFF")) or 0.0)
     time[time == 0] = np.nan
-    return time + (reference - BTJD_ZERO) if math.isfinite(reference) and reference != BTJD_ZERO else time
+    if math.isfinite(reference) and reference != BTJD_ZERO:
+        time += reference - BTJD_ZERO
+    check_times(time, str(path))
+    return time
 
 
 def _column(table: _Table, name: str, dtype: type, n_cadences: int, *, default: int | None) -> NDArray[Any]:

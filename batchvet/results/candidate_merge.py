@@ -24,6 +24,7 @@ from batchvet.arrays import IntegerArray
 from batchvet.atomic import sync_directory
 from batchvet.results.astropy_header import columns_of_words, longest_words
 from batchvet.results.directory import writing
+from batchvet.results.memory import give_back
 from batchvet.results.parts import write_table
 from batchvet.results.schema import CANDIDATES_SCHEMA, HOSTS_SCHEMA
 from batchvet.results.table_file import TableFile
@@ -137,6 +138,7 @@ def write_sorted(files: CandidateFiles, wanted: Mapping[str, str], footer: Mappi
     with TableFile(new / files.table.name, CANDIDATES_SCHEMA, longest, footer) as table:
         for rows in _rows(groups, chosen, blocks, CANDIDATES_SCHEMA.names):
             table.add(rows)
+            give_back()
     _take_place(files, new)
     return sum(bool(kind) and kind not in FINAL_FAULTS for kind in chosen.names["error_kind"].to_pylist())
 

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from batchvet.atomic import sync_directory
 from batchvet.results.directory import HOSTS, write_file, writing
+from batchvet.results.memory import give_back
 from batchvet.results.parts import MANIFEST, STAGING, WRITE_ORDER, manifest, part_files, write_table
 from batchvet.results.row_index import RowIndex, gathered, lost_rows, row_index
 from batchvet.results.schema import TABLES
@@ -71,6 +72,7 @@ def compact(directory: Path, footer: Mapping[str, str], keep: Callable[[str, int
     for piece in pieces:
         for table in WRITE_ORDER:
             swap[table] += [piece.name] if _merged(directory, index, piece, table, footer) else []
+        give_back()
     with writing(staging):
         for place in (*(staging / table for table in WRITE_ORDER), staging, directory):
             sync_directory(place)

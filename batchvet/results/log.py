@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,5 +42,11 @@ class EventLog:
 
     def write(self, event: str, **what: Any) -> None:
         """Append a line with the time, the event and what is said of it."""
+        self.write_several(event, [what])
+
+    def write_several(self, event: str, what: Iterable[Mapping[str, Any]]) -> None:
+        """Append a line for each of several events of a kind, all at once."""
+        time = now()
+        lines = [json.dumps({"time": time, "event": event, **one}) + "\n" for one in what]
         with writing(self._path):
-            self._file.write(json.dumps({"time": now(), "event": event, **what}) + "\n")
+            self._file.write("".join(lines))

@@ -46,7 +46,12 @@ class TableFile:
         with writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self._temporary, "wb")
-            self._writer = pq.ParquetWriter(self._file, self._in_file, **encoding(self._schema))
+            try:
+                self._writer = pq.ParquetWriter(self._file, self._in_file, **encoding(self._schema))
+            except BaseException:
+                self._file.close()
+                self._temporary.unlink(missing_ok=True)
+                raise
         return self
 
     def add(self, rows: pa.Table) -> None:

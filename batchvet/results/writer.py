@@ -12,12 +12,13 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from batchvet.results.memory import give_back
 from batchvet.results.parts import WRITE_ORDER, as_table, part_files, write_table
 from batchvet.results.schema import BARE, TABLES
 
 ROWS_PER_PART = 1024
 SECONDS_PER_PART = 30.0
-_MOST_EARLY = 4096  #: rows that wait for others: 60 MB
+_MOST_EARLY = 2048  #: rows that wait for others: 30 MB
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ class ResultWriter:
                 if rows.num_rows:
                     write_table(self._directory / table / name, rows, TABLES[table], self._footer)
         several.clear()
+        give_back()
         self._last_commit = time.monotonic()
 
     def _number(self) -> int:

@@ -86,9 +86,7 @@ def _executor(settings: ClusterSettings, item_timeout_s: float) -> Iterator[Dask
     else:
         from batchvet.runtime.local_cluster import our_workers
 
-        # results come from the workers themselves: through the scheduler they would be sent, and ciphered, twice
-        to_workers = {"set_as_default": False, "direct_to_workers": True}
-        with our_workers(settings) as ours, Client(ours.cluster, **to_workers) as client:
+        with our_workers(settings) as ours, Client(ours.cluster, set_as_default=False) as client:
             yield DaskExecutor(client, patience, n_workers=ours.n_workers, reopen=ours.reopen)
 
 

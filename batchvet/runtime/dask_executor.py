@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from distributed import Client, Future, KilledWorker, get_worker, wait
+from distributed.protocol import pickle
 
 from batchvet.runtime.crew import Crew, Patience, scheduler_answers
 from batchvet.runtime.executors import Doubtful, Item, Lost, Result, Work, never
@@ -44,6 +46,22 @@ class Batch:
                 with watched(self.timeout_s):
                     results.append(self.work(item))
         return worker.address, results
+
+
+@lru_cache(maxsize=4)
+def _unpacked(batch: bytes) -> Batch:
+    found: Batch = pickle.loads(batch)
+    return found
+
+
+def done(batch: bytes, items: bytes) -> tuple[str, bytes]:
+    """What a worker does: :class:`Batch` on items. Both come packed, and so the results go.
+
+    The scheduler would unpack and pack again whatever it can look into: with the stars of every target that took more
+    of its time than all the rest.
+    """
+    address, results = _unpacked(batch)(pickle.loads(items))
+    return address, pickle.dumps(results)
 
 
 class UnfitWorker(Exception):
@@ -106,7 +124,7 @@ class DaskExecutor:
         item it was; that one gets `lost`. An item with a doubtful result is done again, on another worker where
         there is one; when that goes well, the first one may be at fault.
         """
-        batch = Batch(work, self._patience.item_s, self._asked)
+        batch = pickle.dumps(Batch(work, self._patience.item_s, self._asked))
         taken = iter(items)
         batches = iter(lambda: tuple(islice(taken, batch_size)), ())
         suspects: list[Item] = []
@@ -123,7 +141,7 @@ class DaskExecutor:
 
     def _window(
         self,
-        batch: Batch,
+        batch: bytes,
         batches: Iterator[Sequence[Item]],
         doubtful: Doubtful[Result] = never,
         most: int | None = None,
@@ -172,10 +190,10 @@ class DaskExecutor:
                 for future in in_flight:
                     future.cancel()
 
-    def _submit(self, batch: Batch, flight: _Flight, in_flight: dict[Future, _Flight]) -> None:
+    def _submit(self, batch: bytes, flight: _Flight, in_flight: dict[Future, _Flight]) -> None:
         chosen = self.crew.choice(flight.avoid)
         with scheduler_answers(self._client):
-            future = self._client.submit(batch, flight.items, pure=False, workers=chosen)
+            future = self._client.submit(done, batch, pickle.dumps(flight.items), pure=False, workers=chosen)
         workers = None if chosen is None else tuple(chosen)
         in_flight[future] = replace(flight, workers=workers, n_choices=flight.n_choices + 1)
 
@@ -211,14 +229,14 @@ def _next_of(batches: Iterator[Sequence[Any]]) -> _Flight | None:
 def _results(future: Future) -> tuple[str, list[Any] | None]:
     """Worker and results of a batch; None when it killed its workers. Raises what the work raised."""
     try:
-        address, results = future.result(timeout=_FETCH_SECONDS)
+        address, packed = future.result(timeout=_FETCH_SECONDS)
     except KilledWorker:
         return "", None
     except TimeoutError:
         if future.status == "error":
             raise  # it is the work's own
         raise _DoAgain from None
-    return address, results
+    return address, pickle.loads(packed)
 
 
 def _has_proved(asked: Asked, worker: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +47,7 @@ def made_from(rows: Iterable[Mapping[str, Any]], judge: Judge) -> str:
     The evidence itself is not read: it depends on what the rows' hashes stand for and on nothing else.
     """
     names = ("sector", "status", "error_kind", "has_evidence", *HASH_NAMES)
-    return short_hash([_settings(judge), [[row.get(name) or "" for name in names] for row in rows]])
-
-
-@lru_cache(maxsize=4)
-def _settings(judge: Judge) -> dict[str, Any]:
-    return judge.settings
+    return short_hash([judge.settings, [[row.get(name) or "" for name in names] for row in rows]])
 
 
 def judged_at_once(rows: Sequence[ResultRow], candidates: Iterable[Candidate], judge: Judge) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from batchvet.catalog.candidate import Candidate
 from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.pixels.cache import Cache
 from batchvet.pixels.sources import Asking
+from batchvet.results.memory import give_back
 from batchvet.runtime.available import find_pixels
 from batchvet.runtime.bars import counted
 from batchvet.runtime.config import RunConfig
@@ -138,13 +139,16 @@ def make_plan(
     progress.start("Looking at files", None)
     cache = Cache(config.cache)
     stars = stars_around(config.neighbours, targets, cache.storage, asking, keep_going=keep_going)
+    give_back()
     entries = cache.entries()
+    give_back()
     sources = [settings.open(cache.storage, asking) for settings in config.sources]
     pixels = find_pixels(entries, sources, targets, config.listed_sectors)
     prf_files = PrfFiles(config.prf_choice, config.science_settings(), ask=asking.ask)
     rows = read_rows(config.output)
     maker = TaskMaker(pixels, stars.table, prf_files, config.listed_sectors, rows, catalog.all_by_target())
     tasks, n_left_out, of_sectors = _planned(targets, catalog.unusable, maker, config.only_with_pixels, progress)
+    give_back()
     notes = (catalog.note, of_sectors, stars.table.note if stars.table else "", pixels.note, prf_files.note)
     return Plan(
         catalog=catalog,

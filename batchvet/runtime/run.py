@@ -17,6 +17,7 @@ from batchvet.results.candidate_rows import CandidateRows
 from batchvet.results.compaction import compact, recover
 from batchvet.results.directory import REJECTS, has_plan, sole_writer, write_plan
 from batchvet.results.log import EventLog
+from batchvet.results.memory import give_back
 from batchvet.results.ours import refuse_other_directory
 from batchvet.results.reader import RunResults
 from batchvet.results.row_index import RowIndex, places_of, row_index
@@ -117,6 +118,7 @@ def planned(config: RunConfig, options: RunOptions, progress: Progress) -> Plan:
     )
     if plan.note:
         progress.say(plan.note)
+    give_back()
     return plan
 
 
@@ -221,8 +223,9 @@ def _vet(n_rows: int, batches: Iterable[Chunk], work: VetChunk, workers: Executo
             writer.add(made.rows, chunk.place)
             if made.candidates is not None:
                 candidates.add(made.candidates)
-            for row in made.rows.tables["sectors"].select([*_LOGGED, "seconds"]).to_pylist():
-                output.log.write("row", **{**row, "seconds": round(row["seconds"], 4)})
+            rows = made.rows.tables["sectors"].select([*_LOGGED, "seconds"]).to_pylist()
+            output.log.write_several("row", [{**row, "seconds": round(row["seconds"], 4)} for row in rows])
+            for row in rows:
                 output.progress.advance(1, failed=int(row["status"] == Status.ERROR))
 
         for chunk, made in workers.map(work, batches, lambda chunk: None, 1, _is_in_doubt):

@@ -38,16 +38,18 @@ def combine(fits: DipFits, noise: NoiseModel) -> Combination:
     or in the shapes that they share, exceeds what noise gives in the 5 sigma tail, the worst one has its factor raised
     by its reduced chi²: it alone, as it has pulled the mean away from the others too.
     """
-    factors = fits.leverage * np.maximum(medians(fits.scatter / noise.scatter), fits.unrest)
+    usual = fits.leverage * medians(fits.scatter / noise.scatter)
+    factors = np.maximum(usual, fits.leverage * fits.unrest)
     n = len(fits)
     white, shapes = _whitened(fits.flux, noise)
     degrees = np.array([[white.shape[1]], [max(shapes.shape[1], 1)]], dtype=np.float64)
     limits: FloatArray = degrees + 5.0 * np.sqrt(2.0 * degrees)
     first_chi2 = 0.0
-    for iteration in range(_ITERATIONS_PER_TRANSIT * (n - 1)):
-        each, expected = _disagreement(white, shapes, factors)
-        if iteration == 0:
-            first_chi2 = float(np.sum(each[0] * expected / factors))
+    if n > 1:
+        each, expected = _disagreement(white, shapes, usual)
+        first_chi2 = float(np.sum(each[0] * expected / usual))
+    for _ in range(_ITERATIONS_PER_TRANSIT * (n - 1)):
+        each, _ = _disagreement(white, shapes, factors)
         excess: FloatArray = np.max(each / limits, axis=0)
         if excess.max() <= 1.0:
             break

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchvet.arrays import FloatArray
+from batchvet.arrays import BoolArray, FloatArray, IndexArray
 from batchvet.catalog.candidate import Ephemeris
 from batchvet.science.floors import LEAST_WEIGHT
 from batchvet.science.sector_fits import are_alike, dip_chi2
@@ -127,15 +127,9 @@ def find_timing(
     half = math.ceil(reach / step)
     shifts = step * np.arange(-half, half + 1, dtype=np.float64)
     scan = _scan(curves, mid_times, shifts, layout)
-    log_prior = np.log(
-        (1.0 - _OFF) * np.exp(-0.5 * (shifts / max(sigma, step)) ** 2) / (max(sigma, step) * math.sqrt(2 * math.pi))
-        + _OFF / (2.0 * reach)
-    )
-    together = _without_any_one(scan)
-    told = are_alike(scan.score, scan.information)
-    if elsewhere is not None:
-        told &= scan.score.sum(axis=0) * _AS_DEEP > elsewhere * scan.information.sum(axis=0)
-    together = np.where(told | (shifts == 0.0)[:, None], together, 0.0)  # of dips on time nothing is asked
+    log_prior = _log_prior(shifts, max(sigma, step), reach)
+    on_time = (shifts == 0.0)[:, None]  # of dips on time nothing is asked
+    together = np.where(_tells_time(scan, elsewhere) | on_time, _without_any_one(scan), 0.0)
     value = together.max(axis=1) + 2.0 * log_prior
     best, own = int(np.argmax(value)), half
     n = len(mid_times)
@@ -152,16 +146,36 @@ def find_timing(
     peak = local.argmax(axis=1)
     rows = np.arange(n)
     gain = local[rows, peak] - local[:, best]
-    depth = scan.score[:, :, place] / np.maximum(scan.information[:, :, place], LEAST_WEIGHT)
-    measured = depth[:, best][scan.information[:, best, place] > 0]
-    usual = np.median(measured) if n > 1 and measured.size else depth[0, peak[0]]
-    as_deep = np.abs(np.log(np.maximum(depth[rows, peak], LEAST_WEIGHT) / max(usual, LEAST_WEIGHT))) < _ALIKE
+    as_deep = _as_deep_as_usual(scan.score[:, :, place], scan.information[:, :, place], best, peak)
     alone = as_deep & (each[rows, peak] >= _OF_ITS_OWN**2)
     if np.sum(gain[alone]) > _GAIN + 2.0 * np.count_nonzero(alone):
         for j in np.flatnonzero(alone):
             shift[j], errors[j] = _refined(shifts, each[j], int(peak[j]))
             price += _price(float(_near(shifts - common, layout.duration)[peak[j]]), float(errors[j]), step)
     return Timing(np.asarray(mid_times), shift, errors, price, sigma)
+
+
+def _as_deep_as_usual(score: FloatArray, information: FloatArray, best: int, peak: IndexArray) -> BoolArray:
+    """Whether transits at the times that suit each best are as deep as they are at the common one, [transit]."""
+    depth, rows = score / np.maximum(information, LEAST_WEIGHT), np.arange(len(score))
+    measured = depth[:, best][information[:, best] > 0]
+    usual = np.median(measured) if len(score) > 1 and measured.size else depth[0, peak[0]]
+    off = np.log(np.maximum(depth[rows, peak], LEAST_WEIGHT) / max(float(usual), LEAST_WEIGHT))
+    return np.asarray(np.abs(off) < _ALIKE)
+
+
+def _log_prior(shifts: FloatArray, sigma: float, reach: float) -> FloatArray:
+    """Log density of a common shift: of the ephemeris's own error, or anywhere within reach."""
+    own = np.exp(-0.5 * (shifts / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
+    return np.log((1.0 - _OFF) * own + _OFF / (2.0 * reach))
+
+
+def _tells_time(scan: _Scan, elsewhere: FloatArray | None) -> BoolArray:
+    """Whether dips at a shift tell the time: alike, and not as deep at other times in the same curve."""
+    told = are_alike(scan.score, scan.information)
+    if elsewhere is not None:
+        told &= scan.score.sum(axis=0) * _AS_DEEP > elsewhere * scan.information.sum(axis=0)
+    return told
 
 
 def search_reach(ephemeris: Ephemeris, sigma: float, layout: WindowLayout) -> float:

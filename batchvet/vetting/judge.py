@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from batchvet.catalog.candidate import Candidate, move
@@ -48,7 +49,7 @@ class Judge:
     priors: Priors = field(default_factory=Priors)
     calibration: Calibration = DEFAULT
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """What the probabilities depend on, as JSON has it: candidates are judged again when it changes."""
         return {"calibration": self.calibration.version, **asdict(self.priors)}
@@ -128,7 +129,7 @@ def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
     declared = judgement.declared
     east, north = star.east_arcsec, star.north_arcsec
     ra, dec = _on_sky(judgement, _sectors(judgement)[:1], east, north)
-    figures = vars(star)
+    figures = {item.name: getattr(star, item.name) for item in fields(star)}
     row = {
         **{name: getattr(judgement, name) for name in ("toi", "tic", "made_from")},
         **{name: value for name, value in figures.items() if name not in ("east_arcsec", "north_arcsec")},

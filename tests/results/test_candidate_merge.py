@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from batchvet.results import candidate_merge
+from batchvet.errors import RunError
+from batchvet.results import candidate_merge, table_file
 from batchvet.results.candidate_rows import CandidateRows
 
 
@@ -113,3 +116,41 @@ def test_numbers_are_packed_without_a_dictionary_and_words_with_one(tmp_path):
         encodings = {group.column(n).path_in_schema: group.column(n).encodings for n in range(group.num_columns)}
     assert "BYTE_STREAM_SPLIT" in encodings["probability"] and "RLE_DICTIONARY" not in encodings["probability"]
     assert "RLE_DICTIONARY" in encodings["source_id"]
+
+
+class FullDisk:
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, file, room: int) -> None:
+        self.file, self.room = file, room
+
+    def write(self, content) -> int:
+        self.room -= len(content)
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self.file.write(content)
+
+    def __getattr__(self, name: str):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.file.close()
+
+
+@pytest.mark.parametrize("room", [0, 10, 5000, 20_000])
+def test_a_disk_that_fills_up_leaves_the_old_table_and_no_half_of_the_new(tmp_path, monkeypatch, room):
+    wanted = {f"{tic}.01": "a" for tic in range(1, 5)}
+    rows_of(tmp_path, *(row(tic, "a") for tic in range(1, 5))).write(wanted)
+    before = written(tmp_path)
+    rows = rows_of(tmp_path, row(3, "b"))
+    monkeypatch.setattr(table_file, "open", lambda *how: FullDisk(Path.open(*how), room), raising=False)
+    with pytest.raises(RunError, match=r"candidates.parquet: cannot be written \(No space left on device\)"):
+        rows.write(wanted | {"3.01": "b"})
+    assert written(tmp_path) == before
+    assert list(tmp_path.rglob(".candidates.parquet.*")) == []
+    monkeypatch.undo()
+    CandidateRows(tmp_path, {}).write(wanted | {"3.01": "b"})
+    assert ("3.01", "b") in written(tmp_path)[0]

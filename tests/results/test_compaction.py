@@ -118,9 +118,9 @@ def test_parts_that_follow_each_other_are_not_written_again(tmp_path, monkeypatc
     written = []
     usual = compaction.write_table
     monkeypatch.setattr(compaction, "write_table", lambda path, *more: (written.append(path), usual(path, *more)))
-    monkeypatch.setattr(compaction, "ROWS_PER_FILE", 8)
+    monkeypatch.setattr(compaction, "ROWS_PER_FILE", 16)
     tics = [1, 2, 3, 20, 21, 22, 100, 101, 102]
-    with ResultWriter(tmp_path, {}, rows_per_part=3) as writer:
+    with ResultWriter(tmp_path, {}, rows_per_part=8) as writer:
         for place in (1, 2, 0, 3, 5, 4, 6, 8, 7):  # as they come from several workers; a few are late
             tic = tics[place]
             writer.add([row(f"{tic}.0{n}", sector, 1) for sector in (1, 2) for n in (1, 2)], place)

@@ -46,6 +46,21 @@ def lost(n: int) -> int:
     return -n
 
 
+class Sealed:
+    """What the process that made it must not unpack: there the scheduler would be looking into it."""
+
+    def __init__(self) -> None:
+        self.maker = os.getpid()
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        assert state["maker"] != os.getpid(), "unpacked where it was made"
+        self.__dict__.update(state)
+
+
+def pid(item: Sealed) -> int:
+    return os.getpid()
+
+
 @pytest.fixture(scope="module")
 def workers():
     with (
@@ -70,6 +85,12 @@ def impatient_workers():
         patch.setitem(clusters._DASK_SETTINGS, "distributed.scheduler.allowed-failures", 0)
         with open_executor(ClusterSettings(workers=2, memory="614MB"), item_timeout_s=3.0) as executor:
             yield executor
+
+
+def test_the_scheduler_does_not_unpack_what_goes_to_the_workers(workers):
+    items = [Sealed() for _ in range(6)]
+    done = list(workers.map(pid, items, lambda item: -1, batch_size=2))
+    assert len(done) == 6 and os.getpid() not in {found for _, found in done}
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
@@ -175,7 +196,7 @@ def test_window_is_bounded(workers):
             yield [n]
             n += 1
 
-    window = workers._window(dask_executor.Batch(Square(), 1.0), endless(), most=6)
+    window = workers._window(dask_executor.pickle.dumps(dask_executor.Batch(Square(), 1.0)), endless(), most=6)
     done = [next(window) for _ in range(30)]
     assert len(done) == 30
     assert len(taken) <= 30 + 6

@@ -115,3 +115,9 @@ def test_when_no_worker_is_fit_the_run_says_why_and_makes_no_row(config, tmp_pat
     ):
         run(config.model_copy(update={"cluster": settings}))
     assert not list((config.output / "sectors").glob("*"))
+
+
+def test_when_no_worker_ever_comes_that_is_said(config, tmp_path, scheduler):
+    settings = ClusterSettings(scheduler_file=tmp_path / "scheduler.json", wait_s=0.5)
+    with pytest.raises(RunError, match=r"no Dask worker came within 0\.5 s; see the cluster's queue.*cluster\.wait_s"):
+        run(config.model_copy(update={"cluster": settings}))

@@ -156,3 +156,29 @@ def test_deleted_candidates_are_judged_again_and_nothing_else_is_done(done_confi
     shutil.rmtree(done_config.cache)
     assert run(done_config.model_copy(update={"sources": ()})).is_finished
     assert same_tables(done_config.output, whole)
+
+
+class DeadlyJudging(SerialExecutor):
+    """Workers die, or hang until they are ended, under the judging of one candidate."""
+
+    def map(self, work, items, lost, batch_size, doubtful=lambda result: False):
+        for number, item in enumerate(items):
+            yield item, work(item) if number else lost(item)
+
+
+def test_a_candidate_whose_judging_kills_or_hangs_is_a_row_and_is_tried_again(config, whole, monkeypatch):
+    @contextmanager
+    def deadly(settings, **options):
+        yield DeadlyJudging()
+
+    run(config.model_copy(update={"prior_target": 0.05}))
+    with monkeypatch.context() as patch:
+        patch.setattr("batchvet.runtime.run.open_executor", deadly)
+        done = run(config)
+    (row,) = done.not_judged.to_dict("records")
+    assert (row["error_kind"], list(row["flag_names"])) == ("killed", ["WORKER_KILLED"])
+    assert not done.is_finished
+    assert "error" not in set(done.sectors["status"])  # its sectors are not blamed
+    monkeypatch.setattr("batchvet.runtime.run.open_executor", in_this_process)
+    assert run(config).is_finished
+    assert same_tables(config.output, whole)

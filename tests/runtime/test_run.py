@@ -20,7 +20,7 @@ import batchvet
 from batchvet.api import run
 from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.cache import Cache
-from batchvet.results import directory, log
+from batchvet.results import directory, log, table_file
 from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
 from batchvet.runtime.fill import ingest
 from batchvet.runtime.status import next_command, run_status
@@ -372,7 +372,7 @@ def test_damaged_part_is_named_and_its_rows_are_made_anew_without_it(done_config
 @pytest.mark.parametrize("failing", ["plan.json", "log.jsonl", "part-", "candidates.parquet", "_SUCCESS.json"])
 def test_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(config, monkeypatch, failing):
     config = config.model_copy(update={"checks": ("V09",)})
-    for module, name in ((directory, "write_atomically"), (log, "open")):
+    for module, name in ((directory, "write_atomically"), (log, "open"), (table_file, "open")):
         original = getattr(module, name, open)
         monkeypatch.setattr(module, name, partial(_full_disk, original, failing), raising=False)
     with pytest.raises(RunError, match=r"cannot be written \(No space left on device\); what is done is kept"):
@@ -384,7 +384,7 @@ def test_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(config, mo
 
 
 def _full_disk(write, failing, path, *arguments, **options):
-    if Path(path).name.startswith(failing):
+    if Path(path).name.lstrip(".").startswith(failing):
         raise OSError(28, "No space left on device")
     return write(path, *arguments, **options)
 
