@@ -10,11 +10,15 @@ from typing import Annotated
 
 import typer
 
+from batchvet.cli.console import Quiet, Verbose
+
 
 def view(
     run: Annotated[Path, typer.Argument(help="Directory of a run.", metavar="RUN", show_default=False)],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0: a free one.")] = 0,
     browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Look at the report without writing it: pages are made when they are opened, on this machine alone."""
     from batchvet.report.viewer import Viewer
