@@ -23,6 +23,9 @@ _NOT_HERE = {
     "batchvet catalog": "asks the archive over the network",
     "batchvet simulate": "takes minutes; tests/simulate has it with fewer targets",
     "batchvet run DIR/config.yaml": "of that simulation",
+    "batchvet view": "serves until it is ended; tests/cli/test_view_command has it",
+    "batchvet check runs/toi --apply": "of a run with fifty sure candidates; tests/runtime/test_run_calibration has it",
+    "batchvet run configs/known_hosts.yaml": "asks the archive over the network; tests/archive/test_known_hosts has it",
     "batchvet demo": "made `demo_directory`; .ci/run types scripts/demo in a fresh clone",
 }
 _OF_THE_ARCHIVE = "start/toi_list"  # a page whose configuration asks the archive

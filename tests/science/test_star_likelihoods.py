@@ -30,8 +30,8 @@ class MadeSector:
         seen = np.log((1 - WRONG) * (1 - UNSEEN[0])) + log_likelihood
         return np.logaddexp(seen, np.log(WRONG * (1 - UNSEEN[0]) * np.exp(self.broad) + UNSEEN[0]))
 
-    def trust(self, log_likelihood):
-        return (1 - WRONG) * (1 - UNSEEN[0]) * np.exp(log_likelihood - self.mixed(log_likelihood))
+    def trust(self, log_likelihood, mixed):
+        return (1 - WRONG) * (1 - UNSEEN[0]) * np.exp(log_likelihood - mixed)
 
 
 def made_quadratics():
@@ -51,7 +51,7 @@ def made_quadratics():
     sectors = [MadeSector(price, broad) for price, broad in zip(PRICES, BROAD, strict=True)]
     present = np.array([[True, True], [True, False]])
     nowhere = np.zeros((2, 2, 2)), np.zeros((2, 2))  # no systematic error here is too large for the quadratics
-    return StarLikelihoods(sectors, present, score, information, nuisance, shift, *nowhere)
+    return StarLikelihoods(sectors, present, score, information, np.zeros_like(score), nuisance, shift, *nowhere)
 
 
 def by_brute_force(made, star, depth):
