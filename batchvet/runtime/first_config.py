@@ -31,6 +31,9 @@ catalog: {catalog}
 # Every stamp once, a directory that is made when it is not there; or s3://bucket/prefix.
 cache: {cache}
 
+# What new entries of the cache keep of FLUX_ERR: a summary, all that the checks take of it, or full, every cadence.
+flux_err: summary
+
 # Target pixel files (SPOC, TESS-SPOC, TESScut), asked in this order for what the cache lacks.
 # Here: {pixels_said}.
 sources:

@@ -131,8 +131,7 @@ def find_timing(
     on_time = (shifts == 0.0)[:, None]  # of dips on time nothing is asked
     together = np.where(_tells_time(scan, elsewhere) | on_time, _without_any_one(scan), 0.0)
     value = together.max(axis=1) + 2.0 * log_prior
-    best, own = int(np.argmax(value)), half
-    n = len(mid_times)
+    best, own, n = int(np.argmax(value)), half, len(mid_times)
     if value[best] - value[own] < _GAIN or not 0 < best < len(shifts) - 1:
         best = own
     place = int(np.argmax(together[best]))
@@ -143,8 +142,7 @@ def find_timing(
     price = 0.0 if best == own else _price(log_prior[best], error, step)
     each = dip_chi2(scan.score[:, :, place], scan.information[:, :, place])
     local = each + 2.0 * _near(shifts - common, layout.duration)
-    peak = local.argmax(axis=1)
-    rows = np.arange(n)
+    peak, rows = local.argmax(axis=1), np.arange(n)
     gain = local[rows, peak] - local[:, best]
     as_deep = _as_deep_as_usual(scan.score[:, :, place], scan.information[:, :, place], best, peak)
     alone = as_deep & (each[rows, peak] >= _OF_ITS_OWN**2)
