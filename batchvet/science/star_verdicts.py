@@ -120,7 +120,8 @@ def _measured(
     are in it: with them the dip shines into its neighbours. Two other stars share as much of a pixel's light as images
     of their width overlap. That width is what a sector's evidence says of places: the information of a place over that
     of the flux is ``1/(2 sigma²)`` of an image of width sigma, and two such images a distance d apart have the
-    correlation ``exp(-d² / (4 sigma²))``. What a star shares with the dip is not known better than the PRF and the
+    correlation ``exp(-d² / (4 sigma²))``. The noise puts the dip beside its star, and what another shares with it is
+    taken over what that star does itself: else the other would seem to have a part of the dip. What a star shares with the dip is not known better than the PRF and the
     dip's place are: that error is added, of sectors that are independent in it.
     """
     measured, error = np.full(len(able), np.nan), np.full(len(able), np.nan)
@@ -137,8 +138,7 @@ def _measured(
         with_dip = np.divide(shared[:, 0], root, out=np.zeros(len(root)), where=root > 0)
         at_dip = int(np.argmax(present * with_dip))
         if with_dip[at_dip] > _AT_DIP:
-            overlap[at_dip], overlap[:, at_dip] = with_dip, with_dip
-            overlap[at_dip, at_dip] = 1.0
+            overlap[at_dip] = overlap[:, at_dip] = with_dip / with_dip[at_dip]
         normal += _definite(np.clip(overlap, -1.0, 1.0)) * np.outer(root, root)
         by_place = np.einsum("ia,ab,ib->i", shared[:, 1:], dip.systematic, shared[:, 1:])
         others = np.arange(len(chosen)) != at_dip  # of the star at the dip's place it is its own depth's error
@@ -156,7 +156,10 @@ def _overlaps(stars: StarLikelihoods, sector: SectorSky, chosen: IndexArray, j: 
     width = np.average(stars.information[chosen, j, 1:, 1:], axis=0, weights=weights) / own
     place = sector.evidence.frame.displacement(*stars.offset[chosen, j].T).T
     apart = place[:, None] - place[None]
-    return np.asarray(np.exp(-0.5 * np.einsum("ika,ab,ikb->ik", apart, width, apart)))
+    here = stars.present[chosen, j]  # a star that the stamp does not reach has no place on it, and shares nothing
+    overlap = np.exp(-0.5 * np.einsum("ika,ab,ikb->ik", apart, width, apart)) * np.outer(here, here)
+    np.fill_diagonal(overlap, 1.0)
+    return np.asarray(overlap)
 
 
 def _definite(correlation: FloatArray) -> FloatArray:

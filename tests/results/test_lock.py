@@ -50,6 +50,7 @@ def no_locks(monkeypatch):
 @pytest.mark.parametrize(
     ("host", "process", "held"),
     [(socket.gethostname(), os.getpid(), True), (socket.gethostname(), 2**22 + 1, False), ("node7", 1, True)],
+    ids=["this process", "no process", "another machine"],
 )
 def test_without_locks_of_the_file_system_what_is_written_counts(tmp_path, no_locks, host, process, held):
     (tmp_path / ".lock").write_text(json.dumps({"host": host, "process": process, "since": "2026-01-01"}))
