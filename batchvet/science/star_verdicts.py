@@ -117,12 +117,12 @@ def _measured(
     """Depth of every able star's eclipse, fitted together, and its error; NaN for the others.
 
     How much of its light a star shares with the dip's place is stored with each sector, so that the wings of the PRF
-    are in it: with them the dip shines into its neighbours. Two other stars share as much of a pixel's light as images
-    of their width overlap. That width is what a sector's evidence says of places: the information of a place over that
-    of the flux is ``1/(2 sigma²)`` of an image of width sigma, and two such images a distance d apart have the
-    correlation ``exp(-d² / (4 sigma²))``. The noise puts the dip beside its star, and what another shares with it is
-    taken over what that star does itself: else the other would seem to have a part of the dip. What a star shares with the dip is not known better than the PRF and the
-    dip's place are: that error is added, of sectors that are independent in it.
+    are in it: with them the dip shines into its neighbours. Noise puts the dip beside its star, so what another shares
+    is taken over what that star does itself; else the other would seem to have a part of the dip. Two other stars share
+    as much of a pixel's light as images of their width overlap. That width is what a sector's evidence says of places:
+    the information of a place over that of the flux is ``1/(2 sigma²)`` of an image of width sigma, and two such images
+    a distance d apart have the correlation ``exp(-d² / (4 sigma²))``. What a star shares with the dip is not known
+    better than the PRF and the dip's place are: that error is added, of sectors that are independent in it.
     """
     measured, error = np.full(len(able), np.nan), np.full(len(able), np.nan)
     chosen = np.flatnonzero(able)

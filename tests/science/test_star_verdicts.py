@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from made_evidence import made_evidence
 
 from batchvet.science.joint import vet_candidate
+from batchvet.science.star_verdicts import _overlaps
 from batchvet.vocabulary import HostWord, Verdict
 
 #: (east, north, tmag): the target, a bright neighbour 40" away, one that is too faint, one behind the first neighbour.
@@ -70,3 +72,17 @@ def test_without_a_table_nobody_is_cleared():
     assert by_id(vet_candidate(found))["0"].word == HostWord.CLEARED
     alone = [replace(one, has_neighbours=False) for one in found]
     assert {star.word for star in vet_candidate(alone).stars} == {HostWord.CANNOT_TELL}
+
+
+def test_stars_that_a_stamp_does_not_reach_share_nothing_on_it():
+    """They have no place there; taken for stars at the target's, they had a part of its dip."""
+    offset = np.array([[0.0, 0.0], [11.0, 0.0], [0.0, 0.0], [0.0, 0.0]])[:, None]
+    information = np.tile(np.diag([1.0, 0.5, 0.5]), (4, 1, 1, 1))
+    information[2:] = 0.0
+    stars = SimpleNamespace(
+        present=np.array([[True], [True], [False], [False]]), information=information, offset=offset
+    )
+    frame = SimpleNamespace(displacement=lambda east, north: np.array([north, east]) / 20.6)
+    overlap = _overlaps(stars, SimpleNamespace(evidence=SimpleNamespace(frame=frame)), np.arange(4), 0)
+    assert overlap[0, 1] == pytest.approx(np.exp(-0.25 * (11 / 20.6) ** 2))
+    assert np.all(overlap[2:] == np.eye(4)[2:]) and np.all(np.diag(overlap) == 1.0)
