@@ -138,8 +138,9 @@ def _measured(
         with_dip = np.divide(shared[:, 0], root, out=np.zeros(len(root)), where=root > 0)
         at_dip = int(np.argmax(present * with_dip))
         if with_dip[at_dip] > _AT_DIP:
-            overlap[at_dip] = overlap[:, at_dip] = with_dip / with_dip[at_dip]
-        normal += _definite(np.clip(overlap, -1.0, 1.0)) * np.outer(root, root)
+            seen, by_width = with_dip / with_dip[at_dip], overlap[at_dip].copy()
+            overlap += np.outer(seen, seen) - np.outer(by_width, by_width)  # its row is `seen`; still a covariance
+        normal += overlap * np.outer(root, root)
         by_place = np.einsum("ia,ab,ib->i", shared[:, 1:], dip.systematic, shared[:, 1:])
         others = np.arange(len(chosen)) != at_dip  # of the star at the dip's place it is its own depth's error
         leaked += present * others * dip.snr**2 * ((_PRF_ERROR * shared[:, 0]) ** 2 + by_place)
@@ -160,9 +161,3 @@ def _overlaps(stars: StarLikelihoods, sector: SectorSky, chosen: IndexArray, j: 
     overlap = np.exp(-0.5 * np.einsum("ika,ab,ikb->ik", apart, width, apart)) * np.outer(here, here)
     np.fill_diagonal(overlap, 1.0)
     return np.asarray(overlap)
-
-
-def _definite(correlation: FloatArray) -> FloatArray:
-    """The nearest correlations that can be."""
-    values, vectors = np.linalg.eigh(correlation)
-    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)

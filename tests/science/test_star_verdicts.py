@@ -10,7 +10,7 @@ import pytest
 from made_evidence import made_evidence
 
 from batchvet.science.joint import vet_candidate
-from batchvet.science.star_verdicts import _overlaps
+from batchvet.science.star_verdicts import _measured, _overlaps
 from batchvet.vocabulary import HostWord, Verdict
 
 #: (east, north, tmag): the target, a bright neighbour 40" away, one that is too faint, one behind the first neighbour.
@@ -86,3 +86,24 @@ def test_stars_that_a_stamp_does_not_reach_share_nothing_on_it():
     overlap = _overlaps(stars, SimpleNamespace(evidence=SimpleNamespace(frame=frame)), np.arange(4), 0)
     assert overlap[0, 1] == pytest.approx(np.exp(-0.25 * (11 / 20.6) ** 2))
     assert np.all(overlap[2:] == np.eye(4)[2:]) and np.all(np.diag(overlap) == 1.0)
+
+
+def test_what_neighbours_share_with_the_dip_is_no_dip_of_theirs():
+    """Noise put the dip beside its star. Two others share with it what the PRF says, not what Gaussian images would."""
+    root, with_dip, snr = np.array([100.0, 80.0, 60.0]), np.array([0.95, 0.5, 0.9]), 20.0
+    information = np.tile(np.diag([1.0, 0.5, 0.5]), (3, 1, 1, 1)) * root[:, None, None, None] ** 2
+    shared = np.zeros((3, 1, 3))
+    shared[:, 0, 0] = with_dip * root
+    frame = SimpleNamespace(displacement=lambda east, north: np.array([north, east]) / 20.6)
+    dip = SimpleNamespace(snr=snr, systematic=1e-6 * np.eye(2))
+    stars = SimpleNamespace(
+        present=np.ones((3, 1), dtype=bool),
+        information=information,
+        offset=np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 12.0]])[:, None],
+        shared=shared,
+        sectors=[SimpleNamespace(evidence=SimpleNamespace(frame=frame, dip=dip))],
+    )
+    score = (with_dip * root * snr)[:, None]
+    measured, error = _measured(stars, score, root[:, None] ** 2, np.ones(3, dtype=bool))
+    assert measured[0] == pytest.approx(0.95 * snr / root[0], rel=0.01)
+    assert np.all(np.abs(measured[1:]) < 0.1 * error[1:])
