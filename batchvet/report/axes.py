@@ -48,7 +48,7 @@ class Axes:
         bottom = self.top + self.height
         for value in ticks(self.x, n_x):
             x = self.to_x(value)
-            parts.append(f'<path class="grid" d="M{x:.1f} {self.top:g}v{self.height:g}"/>')
+            parts.append(f'<path class="grid" d="M{x:.4g} {self.top:g}v{self.height:g}"/>')
             if has_neighbour and min(x - self.left, self.left + self.width - x) < _ROOM:
                 continue
             parts.append(
@@ -56,7 +56,7 @@ class Axes:
             )
         for value in ticks(self.y, n_y):
             y = self.to_y(value)
-            parts.append(f'<path class="grid" d="M{self.left:g} {y:.1f}h{self.width:g}"/>')
+            parts.append(f'<path class="grid" d="M{self.left:g} {y:.4g}h{self.width:g}"/>')
             if has_y_labels:
                 place = f'x="{self.left - 5:g}" y="{y + 4:.1f}"'
                 parts.append(f'<text class="tick" {place} text-anchor="end">{tick(value)}</text>')
@@ -68,10 +68,10 @@ class Axes:
         for number, (one, other) in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
             if not (math.isfinite(one + other) and self.x[0] <= one <= self.x[1] and self.y[0] <= other <= self.y[1]):
                 continue
-            dots.append(f"M{self.to_x(one):.1f} {self.to_y(other):.1f}h0")  # a line of no length has round ends
+            dots.append(f"M{self.to_x(one):.4g} {self.to_y(other):.4g}h0")  # a line of no length has round ends
             if error is not None and math.isfinite(float(error[number])):
                 low, high = (self._inside(other + sign * float(error[number])) for sign in (-1, 1))
-                bars.append(f"M{self.to_x(one):.1f} {self.to_y(low):.1f}V{self.to_y(high):.1f}")
+                bars.append(f"M{self.to_x(one):.4g} {self.to_y(low):.4g}V{self.to_y(high):.4g}")
         bar = f'<path class="bar" d="{"".join(bars)}"/>' if bars else ""
         return f'<g class="{look}">{bar}<path class="dots" stroke-width="{2 * radius:g}" d="{"".join(dots)}"/></g>'
 
@@ -79,7 +79,7 @@ class Axes:
         """A level across the frame, if it is inside."""
         if not self.y[0] <= y <= self.y[1]:
             return ""
-        return f'<path class="{look}" d="M{self.left:g} {self.to_y(y):.1f}h{self.width:g}"/>'
+        return f'<path class="{look}" d="M{self.left:g} {self.to_y(y):.4g}h{self.width:g}"/>'
 
     def mark(self, x: float, words: str) -> str:
         """A triangle below the upper side, and what it stands for."""

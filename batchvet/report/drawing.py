@@ -88,7 +88,7 @@ def _host_labels(sky: SkyView, places: list[tuple[float, float, Star]]) -> list[
         row = _TOP + 18.0 + 17.0 * number
         words = f"p {equals(p)}"
         start = _LEFT + 12.0 + 7.6 * len(words)
-        parts.append(f'<path class="leader" d="M{start:.1f} {row - 4:.1f}L{x:.1f} {y:.1f}"/>')
+        parts.append(f'<path class="leader" d="M{start:.4g} {row - 4:.4g}L{x:.4g} {y:.4g}"/>')
         parts.append(words_at(_LEFT + 8.0, row, words, "start", "mark"))
     return parts
 
@@ -100,7 +100,7 @@ def _sector_names(sky: SkyView, bottom: float) -> list[str]:
     parts = []
     for number, (sector, colour) in enumerate(zip(sky.sectors, _colours(len(sky.sectors)), strict=True)):
         row = bottom - 10.0 - 16.0 * (len(sky.sectors) - 1 - number)
-        parts.append(f'<path class="one" stroke="{colour}" d="M{_LEFT + 8:g} {row - 4:.1f}h14"/>')
+        parts.append(f'<path class="one" stroke="{colour}" d="M{_LEFT + 8:g} {row - 4:.4g}h14"/>')
         parts.append(words_at(_LEFT + 27.0, row, f"sector {sector}", "start", "mark"))
     return parts
 
@@ -145,7 +145,7 @@ def _bar(panel: str, view: SectorView, width: float, height: float, assets: str)
     look, limits = PANELS[panel], scale(view, panel)
     x = _LEFT + width + 8
     parts = [
-        f'<image class="pixels" href="{assets}/{look.colour_map}.png" x="{x:.1f}" y="{_TOP:g}" width="11" '
+        f'<image class="pixels" href="{assets}/{look.colour_map}.png" x="{x:.4g}" y="{_TOP:g}" width="11" '
         f'height="{height:.2f}" preserveAspectRatio="none"/>',
         _frame(x, _TOP, 11, height, "frame"),
     ]
@@ -173,11 +173,11 @@ def _marks(view: SectorView) -> str:
         return _TOP + (rows - 0.5 - row) * size
 
     clip = f"clip-{view.sector}"
-    frame = f'<rect x="{_LEFT:g}" y="{_TOP:g}" width="{cols * size:.1f}" height="{rows * size:.1f}"/>'
+    frame = f'<rect x="{_LEFT:g}" y="{_TOP:g}" width="{cols * size:.4g}" height="{rows * size:.4g}"/>'
     parts = [f'<clipPath id="{clip}">{frame}</clipPath><g clip-path="url(#{clip})">']
     if view.aperture is not None and view.aperture.any():
         edges = (
-            f"M{to_x(x[0]):.1f} {to_y(y[0]):.1f}L{to_x(x[1]):.1f} {to_y(y[1]):.1f}"
+            f"M{to_x(x[0]):.4g} {to_y(y[0]):.4g}L{to_x(x[1]):.4g} {to_y(y[1]):.4g}"
             for x, y in aperture_edges(view.aperture)
         )
         parts.append(f'<path class="aperture" d="{"".join(edges)}"><title>pipeline aperture</title></path>')
@@ -188,7 +188,7 @@ def _marks(view: SectorView) -> str:
     if view.peak is not None:
         x, y, side = to_x(view.peak[0] - 0.42), to_y(view.peak[1] + 0.42), 0.84 * size
         for look in ("halo", "peak"):
-            parts.append(f'<rect class="{look}" x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}"/>')
+            parts.append(f'<rect class="{look}" x="{x:.4g}" y="{y:.4g}" width="{side:.4g}" height="{side:.4g}"/>')
     if view.source is not None:
         parts.append(_position(view.source, to_x(view.source.x), to_y(view.source.y), size, -size))
     parts.append(_compass(view, size))
@@ -205,7 +205,7 @@ def _compass(view: SectorView, size: float) -> str:
     y = _TOP + length * (1.7 * up + 0.5)
     parts = []
     for name, (dx, dy) in towards.items():
-        arrow = f"M{x:.1f} {y:.1f}l{length * dx:.1f} {-length * dy:.1f}"
+        arrow = f"M{x:.4g} {y:.4g}l{length * dx:.4g} {-length * dy:.4g}"
         head = _arrow_head(x + length * dx, y - length * dy, dx, -dy)
         parts.append(f'<path class="halo" d="{arrow}"/><path class="line" d="{arrow}"/><path class="ink" d="{head}"/>')
         parts.append(words_at(x + 1.45 * length * dx, y - 1.45 * length * dy + 4, name, "middle", "mark bold"))
@@ -218,7 +218,7 @@ def _arrow_head(x: float, y: float, dx: float, dy: float) -> str:
         (x - 4 * dx - 3 * dy, y - 4 * dy + 3 * dx),
         (x - 4 * dx + 3 * dy, y - 4 * dy - 3 * dx),
     ]
-    return "M" + "L".join(f"{cx:.1f} {cy:.1f}" for cx, cy in corners) + "z"
+    return "M" + "L".join(f"{cx:.4g} {cy:.4g}" for cx, cy in corners) + "z"
 
 
 def circles_at(circles: list[tuple[float, float, float, Star]]) -> str:
@@ -238,7 +238,7 @@ def reticle(x: float, y: float, size: float) -> str:
     """The target: a cross with an open middle."""
     near, far = 0.4 * size, 0.6 * size
     arms = "".join(
-        f"M{x + near * dx:.1f} {y + near * dy:.1f}l{far * dx:.1f} {far * dy:.1f}"
+        f"M{x + near * dx:.4g} {y + near * dy:.4g}l{far * dx:.4g} {far * dy:.4g}"
         for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1))
     )
     return f'<path class="halo" d="{arms}"/><path class="target" d="{arms}"><title>target</title></path>'
