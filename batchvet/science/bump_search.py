@@ -98,11 +98,12 @@ def bumps_near(curves: StarCurves, mid: float, layout: WindowLayout, reach: floa
     u = curves.time[bins] - mid
     dip = layout.template(u)
     scale = np.sqrt(curves.count[bins])[:, None]
-    star = _rises(u, dip, curves.flux[bins], curves.noise / scale)
-    pixel = _rises(u, dip, curves.pixels[bins], curves.pixel_noise / scale)
-    if not (star[0].any() or pixel[0].any()):
+    light = np.hstack([curves.flux[bins], curves.pixels[bins]])
+    rises, excess = _rises(u, dip, light, np.concatenate([curves.noise, curves.pixel_noise]) / scale)
+    if not rises.any():
         return None
-    return Region(bins, star[0], pixel[0], curves.flux[bins] - star[1], pixel[1])
+    n = curves.flux.shape[1]
+    return Region(bins, rises[:, :n], rises[:, n:], light[:, :n] - excess[:, :n], excess[:, n:])
 
 
 def _rises(u: FloatArray, dip: FloatArray, light: FloatArray, sigma: FloatArray) -> tuple[BoolArray, FloatArray]:
@@ -136,14 +137,17 @@ def _robust_rises(design: FloatArray, light: FloatArray, sigma: FloatArray) -> t
     for _ in range(_ITERATIONS):
         weight = robust * inverse
         normal = (weight.T @ pairs).reshape(-1, k, k)
-        normal[:, range(k), range(k)] *= 1.0 + _RIDGE
-        normal[:, range(k), range(k)] += LEAST_INFORMATION
+        diagonal = np.einsum("cii->ci", normal)  # a view
+        diagonal *= 1.0 + _RIDGE
+        diagonal += LEAST_INFORMATION
         right = (weight * light).T @ design
         solution = np.linalg.solve(normal, right[..., None])[..., 0]
         excess = light - design @ solution.T
-        wide = np.maximum(spread(excess / sigma), 1.0)
-        residual = excess / sigma / wide
-        robust = 1.0 / (1.0 + (residual / _SOFT) ** 4)
+        residual = excess / sigma
+        wide = np.maximum(spread(residual), 1.0)
+        residual /= wide
+        softened = np.square(residual / _SOFT)
+        robust = 1.0 / (1.0 + softened * softened)
     depth = np.maximum(solution[:, 3], 0.0) if design.shape[1] > 3 else np.zeros(light.shape[1])
     above = residual + depth * design[:, -1:] / sigma / wide
     core = np.minimum(residual, above) > _BUMP

@@ -54,17 +54,24 @@ class DipShapes:
         gain : array, [shape], optional
             None: nothing is known of the shape.
         """
-        own, shared = 0.0, np.zeros(len(SHAPES))
+        u = np.concatenate([window.u for window in windows])
+        dark = _darkened(u, duration_days, exposure_days)
+        own, shared, start = 0.0, np.zeros(len(SHAPES)), 0
         for window, weight, terms in zip(windows, trust, window_baselines(windows), strict=True):
-            shapes = [(stretch * duration_days, stretch * duration_days * ingress) for stretch, ingress in SHAPES]
-            dark = np.column_stack([darkened(window.u, *shape, exposure_days) for shape in shapes])
-            baseline = terms[:, : degree + 1]
+            baseline, stop = terms[:, : degree + 1], start + len(window.u)
             template = window.m - baseline @ (baseline.T @ window.m)
             own += float(weight * (template @ template))
-            shared += weight * (template @ dark)
+            shared += weight * (template @ dark[start:stop])
+            start = stop
         seen = shared > LEAST_WEIGHT
         deepest = np.where(seen, own / np.where(seen, shared, 1.0), 1.0)
         return cls(np.zeros(len(SHAPES)) if gain is None else gain, deepest)
+
+
+def _darkened(u: FloatArray, duration_days: float, exposure_days: float) -> FloatArray:
+    """Dips of SHAPES, the star's limb dark, at times u from mid-transit, [cadence, shape]."""
+    durations = [stretch * duration_days for stretch in _DURATIONS]
+    return np.hstack([darkened(u, one, [one * part for part in _INGRESSES], exposure_days) for one in durations])
 
 
 def trapezoids(

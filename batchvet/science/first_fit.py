@@ -54,7 +54,8 @@ class FirstFit:
         """
         timeline, ephemeris = pixels.timeline, transits.ephemeris
         quiet = null_windows(timeline, transits, window_settings, settings, avoid=avoid)
-        dips, epochs = window_products(pixels, windows), window_products(pixels, quiet)
+        both, own = window_products(pixels, [*windows, *quiet]), np.arange(len(windows) + len(quiet)) < len(windows)
+        dips, epochs = both.of(own), both.of(~own)
         if len(epochs) < settings.few_epochs:
             everywhere = null_windows(timeline, transits, window_settings, settings, anywhere=True)
             if len(everywhere) > len(epochs):

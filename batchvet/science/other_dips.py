@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from batchvet.arrays import BoolArray, FloatArray, IndexArray
 from batchvet.science.floors import LEAST_WEIGHT
@@ -36,35 +38,46 @@ class DipSeries:
     variance: FloatArray  #: over that of one cadence, [bin]
     noise: FloatArray  #: 1 sigma of one cadence, as dips of this length see it, [image]
 
-    @property
+    @cached_property
     def significance(self) -> FloatArray:
-        """Depth over its error, [bin, image]."""
-        return self.depth / (self.noise * np.sqrt(self.variance)[:, None])
+        """Depth over its error, 0 where it cannot be measured, [bin, image]."""
+        return np.nan_to_num(self.depth / (self.noise * np.sqrt(self.variance)[:, None]), copy=False)
 
 
 def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
     """Mean of the light beside less that within, around every bin; baselines on both sides."""
     time = curves.time
-    weighted = np.zeros((len(time) + 1, curves.flux.shape[1]))  # rows are gathered below: each in one piece
-    np.cumsum(np.multiply(curves.flux, curves.count[:, None], order="C"), axis=0, out=weighted[1:])
-    counted = np.concatenate([[0.0], np.cumsum(curves.count)])
     ends = [-layout.outer, -layout.inner, -0.5 * layout.duration, 0.5 * layout.duration, layout.inner, layout.outer]
-    edges = [np.searchsorted(time, time + end) for end in ends]
-
-    def part(low: IndexArray, high: IndexArray) -> tuple[FloatArray, FloatArray]:
-        n = counted[high] - counted[low]
-        return (weighted[high] - weighted[low]) / np.maximum(n, 1.0)[:, None], n
-
-    (left, n_left), (inside, n_inside), (right, n_right) = (part(*edges[i : i + 2]) for i in (0, 2, 4))
-    bins = np.min([edges[1] - edges[0], edges[3] - edges[2], edges[5] - edges[4]], axis=0)
+    edges = np.array([np.searchsorted(time, time + end) for end in ends])
     last = np.minimum(edges[5], len(time)) - 1
-    whole = (bins >= _LEAST_BINS) & (curves.stretch[edges[0].clip(max=len(time) - 1)] == curves.stretch[last])
-    depth = np.where(whole[:, None], 0.5 * (left + right) - inside, np.nan)
-    variance = 1.0 / np.maximum(n_inside, 1) + 0.25 / np.maximum(n_left, 1) + 0.25 / np.maximum(n_right, 1)
+    whole = np.min(edges[1::2] - edges[::2], axis=0) >= _LEAST_BINS
+    whole &= curves.stretch[edges[0].clip(max=len(time) - 1)] == curves.stretch[last]
+    counted = np.concatenate([[0.0], np.cumsum(curves.count)])
+    n = np.maximum(counted[edges[1::2]] - counted[edges[::2]], 1.0)
+    variance = 0.25 / n[0] + 1.0 / n[1] + 0.25 / n[2]
+    depth = _from_sums(edges, np.array([[0.5], [-1.0], [0.5]]) / n, whole) @ _running_sums(curves)
+    depth[~whole] = np.nan
     if not whole.any():
         return DipSeries(time, depth, variance, curves.noise)
     seen = spread(depth[whole] / np.sqrt(variance[whole])[:, None])
     return DipSeries(time, depth, variance, np.maximum(seen, curves.noise))
+
+
+def _running_sums(curves: StarCurves) -> FloatArray:
+    """Light of all cadences up to each bin, its own included, [bin, image]."""
+    return np.cumsum(np.multiply(curves.flux, curves.count[:, None], order="C"), axis=0)
+
+
+def _from_sums(edges: IndexArray, factors: FloatArray, chosen: BoolArray) -> csr_array:
+    """What turns running sums into factors [part, bin] times the sums between pairs of edges [2 part, bin].
+
+    Rows that are not chosen are zero, and so are sums up to before the first bin.
+    """
+    n = edges.shape[1]
+    values = np.where(chosen & (edges > 0), np.repeat(factors, 2, axis=0), 0.0)
+    values[::2] *= -1.0
+    columns = np.maximum(edges - 1, 0)
+    return csr_array((values.T.ravel(), columns.T.ravel(), np.arange(0, 6 * n + 1, 6)), shape=(n, n))
 
 
 def strange_times(series: DipSeries, known: BoolArray) -> FloatArray:
@@ -72,14 +85,14 @@ def strange_times(series: DipSeries, known: BoolArray) -> FloatArray:
 
     Noise rises as often as it falls: what rises as far elsewhere, as pointing that POS_CORR does not tell of, is noise.
     """
-    significance = np.where(known[:, None], 0.0, np.nan_to_num(series.significance))
-    limit = np.maximum(_STRANGE, _BEYOND * np.max(-significance, axis=0))
+    significance = np.where(known[:, None], 0.0, series.significance)
+    limit = np.maximum(_STRANGE, -_BEYOND * significance.min(axis=0))
     return np.asarray(series.time[(significance > limit).any(axis=1)])
 
 
 def deepest_elsewhere(series: DipSeries, known: BoolArray) -> FloatArray:
     """Weighted light that the deepest dip of every curve takes, the `known` bins left out; 0 for noise, [image]."""
-    seen = ~known[:, None] & (np.nan_to_num(series.significance) > _STRANGE)
+    seen = ~known[:, None] & (series.significance > _STRANGE)
     return np.asarray(np.max(np.where(seen, series.depth, 0.0), axis=0, initial=0.0))
 
 
@@ -114,7 +127,9 @@ def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, 
     rest = np.maximum(total - weight.max(axis=0), LEAST_WEIGHT)
     folded = (part.sum(axis=0) - part.max(axis=0)) * (np.sqrt(total) / rest)[:, None] / series.noise
     folded[(weight > 0).sum(axis=0) < _LEAST_OCCASIONS] = 0.0
-    information = weight[:, :, None] / series.noise**2
-    folded[~are_alike(information * depth[place], information)] = 0.0
-    best = folded.max(axis=1)
-    return float(phases[best.argmax()]) if best.max() > _SECONDARY else None
+    phase, image = np.nonzero(folded > _SECONDARY)
+    information = weight[:, phase] / series.noise[image] ** 2
+    alike = are_alike(information * depth[place[:, phase], image], information)
+    if not alike.any():
+        return None
+    return float(phases[phase[alike][folded[phase[alike], image[alike]].argmax()]])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import spline_filter
+from scipy.sparse import csr_array
 
 from batchvet.arrays import FloatArray, IndexArray
 
@@ -122,14 +123,16 @@ class TabulatedPrf:
 
     def grid_images(self, rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]) -> FloatArray:
         """Images [i, j, row, col] of stars of flux 1 at (rows[i], cols[j]), every pair."""
-        row_taps, row_weights, _ = self._taps(np.atleast_1d(rows), shape[0], 0)
-        col_taps, col_weights, _ = self._taps(np.atleast_1d(cols), shape[1], 1)
-        by_row = np.einsum("ixaw,ia->ixw", self._coefficients[row_taps], row_weights, optimize=True)
-        columns = np.ascontiguousarray(by_row.reshape(-1, by_row.shape[2]).T)
-        image = np.zeros((col_taps.shape[0], col_taps.shape[1], columns.shape[1]))
-        for b in range(4):
-            image += col_weights[:, b, None, None] * columns[col_taps[:, :, b]]
-        return image.reshape(*col_taps.shape[:2], *row_taps.shape[:2]).transpose(2, 0, 3, 1)
+        by_row = self._interpolation(np.atleast_1d(rows), shape[0], 0) @ self._coefficients
+        image = self._interpolation(np.atleast_1d(cols), shape[1], 1) @ np.ascontiguousarray(by_row.T)
+        return np.asarray(image.reshape(-1, shape[1], by_row.shape[0] // shape[0], shape[0]).transpose(2, 0, 3, 1))
+
+    def _interpolation(self, position: FloatArray, size: int, axis: int) -> csr_array:
+        """What takes coefficients along one axis to the pixels of stars there, [star pixel, coefficient]."""
+        taps, weights, _ = self._taps(position, size, axis)
+        values = np.repeat(weights, size, axis=0).ravel()
+        rows = taps.shape[0] * size
+        return csr_array((values, taps.ravel(), np.arange(0, 4 * rows + 1, 4)), (rows, self._coefficients.shape[axis]))
 
     def stamp_images(self, shape: tuple[int, int], step: float) -> FloatArray:
         """`grid_images` of a grid of that step (pixels) over a stamp and one pixel around it; the last one is kept."""

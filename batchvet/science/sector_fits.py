@@ -21,7 +21,7 @@ from batchvet.science.transit_images import (
     pointing_response,
     unrest,
     window_baselines,
-    window_flux,
+    window_light,
     window_products,
 )
 from batchvet.science.windows import Window
@@ -177,7 +177,7 @@ def _template_scores(
     score, information = np.zeros((2, len(windows), templates.shape[1]))
     ends = np.cumsum([len(window.u) for window in windows])
     for i, (window, baseline) in enumerate(zip(windows, window_baselines(windows), strict=True)):
-        light = star @ window_flux(pixels, window)
+        light = star @ window_light(pixels, window)
         if pixels.pointing is not None:
             light = light - pixels.pointing[window.cadences] @ (found.response @ star)
         baseline = baseline[:, : found.degree + 1]

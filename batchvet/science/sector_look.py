@@ -92,8 +92,8 @@ def first_look(pixels: SectorPixels, found: SectorFits, transits: Transits, sett
     sigma = max((ephemeris.mid_time_error(t) for t in mid_times), default=0.0)
     searched = search_reach(ephemeris, sigma, layout)
     quiet, regions = without_bumps_in_curves(curves, mid_times, layout, searched)
-    steady, series = without_slow_light(quiet, layout), dip_series(quiet, layout)
-    beside = series if steady is quiet else dip_series(steady, layout)
+    series = dip_series(quiet, layout)
+    steady, beside = without_slow_light(quiet, series, layout)
     own = _near_dips(curves.time, mid_times, searched + layout.outer + 0.5 * layout.duration, transits.others, layout)
     timing = find_timing(steady, mid_times, sigma, searched, layout, deepest_elsewhere(beside, own))
     if len(mid_times) == 1 and regions:  # one transit with a flare or an asteroid beside it does not tell the time

@@ -62,6 +62,24 @@ class SectorPixels:
         return cls(stamp.shape, live, timeline, series, variance, pointing)
 
     @cached_property
+    def reference(self) -> FloatArray:
+        """Flux of the first usable cadence, e-/s, [live pixel]."""
+        first: FloatArray = self.series[self.live, np.argmax(self.timeline.usable)].astype(np.float64)
+        return first
+
+    @cached_property
+    def light(self) -> FloatArray:
+        """Flux less `reference`, so that sums of squares keep a bright pixel's noise; e-/s, [live pixel, cadence].
+
+        Zero where a cadence cannot be used: what a sum over it adds.
+        """
+        whole = self.live.size == len(self.series)
+        series = self.series if whole else self.series[self.live]
+        light = np.subtract(series, self.reference[:, None], dtype=np.float64)
+        light[:, ~self.timeline.usable] = 0.0
+        return light
+
+    @cached_property
     def background(self) -> FloatArray:
         """A level and two slopes, in stamp half-widths, [live pixel, 3]."""
         rows, cols = np.divmod(self.live, self.shape[1])

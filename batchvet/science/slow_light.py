@@ -6,12 +6,14 @@ not where the ephemeris has it would be lost in it (method: timing).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
-from batchvet.arrays import FloatArray
-from batchvet.science.other_dips import dip_series
+from batchvet.arrays import FloatArray, IndexArray
+from batchvet.science.other_dips import DipSeries, dip_series
 from batchvet.science.star_curves import StarCurves
 from batchvet.science.windows import WindowLayout
 
@@ -21,54 +23,86 @@ _LEAST_GAIN = 1.5  # in the signal to noise of a dip, over that of the light as 
 _POLYNOMIAL = 3  # degree: cosines alone cannot follow a slope at the ends of a stretch
 
 
-def without_slow_light(curves: StarCurves, layout: WindowLayout) -> StarCurves:
+def without_slow_light(curves: StarCurves, series: DipSeries, layout: WindowLayout) -> tuple[StarCurves, DipSeries]:
     """The curves, each less the slow waves without which dips stand out most; the noise is what dips then see.
 
     Parameters
     ----------
     curves : StarCurves
         Without bumps.
+    series : DipSeries
+        Of these curves.
     layout : WindowLayout
         Of the dips that are looked for.
+
+    Returns
+    -------
+    curves : StarCurves
+    series : DipSeries
+        Of the curves without the waves.
     """
     varies = curves.noise > _LEAST_GAIN * curves.white_noise  # the others have nothing to gain
     if not varies.any():
-        return curves
+        return curves, series
     own = replace(curves, flux=curves.flux[:, varies], noise=curves.white_noise[varies])
-    flux, noise = own.flux, curves.noise[varies]
+    flux, depth = own.flux, series.depth[:, varies]
+    noise, seen = curves.noise[varies], series.noise[varies]
     best = _LEAST_GAIN / noise
-    for period in _PERIODS:
-        steady, kept = _steady(own, layout, period * layout.duration)
-        seen = dip_series(replace(own, flux=steady), layout).noise
-        better = kept / seen > best
-        flux, noise = np.where(better, steady, flux), np.where(better, seen, noise)
-        best = np.where(better, kept / seen, best)
-    whole = curves.flux.copy(), curves.noise.copy()
-    whole[0][:, varies], whole[1][varies] = flux, noise
-    return replace(curves, flux=whole[0], noise=whole[1])
+    for steady, kept in _steady(own, layout):
+        found = dip_series(replace(own, flux=steady), layout)
+        better = kept / found.noise > best
+        flux, depth = np.where(better, steady, flux), np.where(better, found.depth, depth)
+        noise, seen = np.where(better, found.noise, noise), np.where(better, found.noise, seen)
+        best = np.where(better, kept / found.noise, best)
+    curves = replace(curves, flux=curves.flux.copy(), noise=curves.noise.copy())
+    series = replace(series, depth=series.depth.copy(), noise=series.noise.copy())
+    curves.flux[:, varies], curves.noise[varies] = flux, noise
+    series.depth[:, varies], series.noise[varies] = depth, seen
+    return curves, series
 
 
-def _steady(curves: StarCurves, layout: WindowLayout, shortest: float) -> tuple[FloatArray, float]:
-    """Light [bin, image] less all waves longer than `shortest` (days), and the share of a dip that is left of it."""
-    names, size = np.unique(curves.stretch, return_counts=True)
-    flux, kept = curves.flux.copy(), 0.0
-    for name in names:
-        own = curves.stretch == name
-        basis = _slow_waves(curves.time[own], shortest)
-        if basis.shape[1] >= np.count_nonzero(own):
-            continue
-        flux[own] -= basis @ (basis.T @ curves.flux[own])
-        if name == names[size.argmax()]:
-            template = layout.template(curves.time[own] - np.median(curves.time[own]))
-            kept = 1.0 - float(np.sum((basis.T @ template) ** 2) / max(np.sum(template**2), 1.0))
-    return flux, kept
+def _steady(curves: StarCurves, layout: WindowLayout) -> Iterator[tuple[FloatArray, float]]:
+    """For each of `_PERIODS`: light [bin, image] less all longer waves, and the share of a dip that is left of it."""
+    stretches = [_Stretch.of(curves, layout, own) for own in _slices(curves.stretch)]
+    longest = max(stretches, key=lambda one: one.own.stop - one.own.start)
+    for number in range(len(_PERIODS)):
+        flux = curves.flux.copy()
+        for one in stretches:
+            n = one.waves[number]
+            if n < one.basis.shape[0]:
+                flux[one.own] -= one.basis[:, :n] @ one.light[:n]
+        n, template = longest.waves[number], longest.template
+        gone = np.sum((longest.basis[:, :n].T @ template) ** 2) / max(np.sum(template**2), 1.0)
+        yield flux, 1.0 - float(gone) if n < longest.basis.shape[0] else 0.0
 
 
-def _slow_waves(time: FloatArray, shortest: float) -> FloatArray:
-    """Orthonormal basis [bin, wave] of a cubic and all cosines longer than `shortest` that fit an unbroken stretch."""
-    x = (time - time[0]) / max(time[-1] - time[0], shortest)
-    waves = np.cos(np.pi * x[:, None] * np.arange(int(2.0 * (time[-1] - time[0]) / shortest) + 1))
-    both = np.column_stack([waves, (2.0 * x[:, None] - 1.0) ** np.arange(1, _POLYNOMIAL + 1)])
-    if both.shape[1] >= len(time):
-        return np.eye(len(time))
-    return np.asarray(np.linalg.qr(both)[0])
+def _slices(stretch: IndexArray) -> list[slice]:
+    """Of the stretches, which are in order."""
+    ends = [0, *(np.flatnonzero(np.diff(stretch)) + 1), len(stretch)]
+    return [slice(low, high) for low, high in pairwise(ends)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Stretch:
+    """Slow waves of an unbroken stretch."""
+
+    own: slice  #: its bins
+    basis: FloatArray  #: a cubic and cosines, slow ones first, orthonormal, [bin, wave]
+    waves: list[int]  #: how many of these are longer than each of `_PERIODS`; as many as bins where it has more waves
+    light: FloatArray  #: of the curves in these, [wave, image]
+    template: FloatArray  #: a dip in its middle, [bin]
+
+    @classmethod
+    def of(cls, curves: StarCurves, layout: WindowLayout, own: slice) -> _Stretch:
+        """The waves of all periods are the first of those of the shortest one: one basis serves all."""
+        time = curves.time[own]
+        span, n = time[-1] - time[0], len(time)
+        waves = [int(2.0 * span / (period * layout.duration)) + 1 + _POLYNOMIAL for period in _PERIODS]
+        waves = [min(each, n) for each in waves]
+        most = max((each for each in waves if each < n), default=0)
+        x = (time - time[0]) / max(span, layout.exposure)
+        polynomial = (2.0 * x[:, None] - 1.0) ** np.arange(1, _POLYNOMIAL + 1)
+        cosines = np.cos(np.pi * x[:, None] * np.arange(max(most - _POLYNOMIAL, 0)))
+        basis = np.asarray(np.linalg.qr(np.hstack([polynomial, cosines])[:, :most])[0])
+        template = layout.template(time - np.median(time))
+        return cls(own, basis, waves, basis.T @ curves.flux[own], template)

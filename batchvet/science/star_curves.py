@@ -8,10 +8,9 @@ secondary eclipse, another star's eclipses.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from batchvet.arrays import FloatArray, IndexArray
 from batchvet.science.robust import spread
@@ -60,43 +59,46 @@ class StarCurves:
         spacing = float(np.median(np.diff(time))) if len(time) > 1 else duration
         size = max(round(duration / _PER_DURATION / spacing), 1)
         breaks = np.flatnonzero((np.diff(time) > _GAP * size * spacing) | (np.diff(names) != 0)) + 1
-        runs = np.split(chosen, breaks)
-        reference = pixels.values(chosen[:1])
-        series = pixels.series if pixels.live.size == len(pixels.series) else pixels.series[pixels.live]
-        light = np.concatenate([_means(series, run, size) for run in runs], axis=1) - reference
-        middle = np.concatenate([_means(free.time, run, size) for run in runs])
-        count = np.concatenate([_counts(len(run), size) for run in runs])
-        names = np.concatenate([np.full(-(-len(run) // size), free.stretches[run[0]]) for run in runs])
+        ends = np.array([0, *breaks, len(chosen)])
+        starts = np.concatenate([np.arange(low, high, size) for low, high in pairwise(ends)])
+        count = np.diff(starts, append=len(chosen)).astype(np.float64)
+        bins = _Bins(chosen, starts, count)
+        light = bins.means_of_light(pixels)
         if pixels.pointing is not None:
-            motion = pixels.pointing.T
-            light -= response.T @ np.concatenate([_means(motion, run, size) for run in runs], axis=1)
+            light -= response.T @ bins.means(pixels.pointing[chosen].T)
         binned = light.T
         flux = (weights @ light).T
         white = _noise(flux, count)
-        return cls(middle, count, names, flux, white, white, binned, _noise(binned, count))
+        return cls(bins.means(time), count, names[starts], flux, white, white, binned, _noise(binned, count))
 
 
-def _means(values: NDArray[Any], run: IndexArray, size: int) -> FloatArray:
-    """Means of `size` values each [..., cadence] of a run of cadences, the last of what is left."""
-    unbroken = run[-1] - run[0] + 1 == len(run)
-    chosen = values[..., run[0] : run[-1] + 1] if unbroken else values[..., run]
-    whole = len(run) // size * size
-    means = np.zeros((*values.shape[:-1], -(-len(run) // size)))
-    for first in range(size):  # a few long sums are faster than many short ones
-        means[..., : whole // size] += chosen[..., first:whole:size]
-    means[..., : whole // size] /= size
-    if whole < len(run):
-        means[..., -1] = chosen[..., whole:].mean(axis=-1, dtype=np.float64)
-    return means
+@dataclass(frozen=True, eq=False)
+class _Bins:
+    """Neighbouring cadences taken together."""
 
+    cadences: IndexArray  #: that are in bins, increasing
+    starts: IndexArray  #: of the bins, in `cadences`
+    count: FloatArray  #: cadences in a bin
 
-def _counts(n: int, size: int) -> FloatArray:
-    """Cadences in the bins of a run of n."""
-    return np.array([size] * (n // size) + ([n % size] if n % size else []), dtype=np.float64)
+    def means(self, values: FloatArray) -> FloatArray:
+        """Of values [..., index of `cadences`], [..., bin]."""
+        return np.asarray(np.add.reduceat(values, self.starts, axis=-1) / self.count)
+
+    def means_of_light(self, pixels: SectorPixels) -> FloatArray:
+        """Of `SectorPixels.light`, [live pixel, bin]; what lies between the cadences adds nothing there."""
+        left_out = pixels.timeline.usable.copy()
+        left_out[self.cadences] = False
+        light = pixels.light
+        if left_out.any():
+            light = light.copy()
+            light[:, left_out] = 0.0
+        return np.asarray(np.add.reduceat(light, self.cadences[self.starts], axis=1) / self.count)
 
 
 def _noise(flux: FloatArray, count: FloatArray) -> FloatArray:
     """Scatter of a cadence, from second differences of bins: free from what varies slowly."""
-    second = flux[1:-1] - 0.5 * (flux[:-2] + flux[2:])
-    share = 1.0 / count[1:-1] + 0.25 / count[:-2] + 0.25 / count[2:]
-    return spread(second / np.sqrt(share)[:, None])
+    second = flux[:-2] + flux[2:]
+    second *= -0.5
+    second += flux[1:-1]
+    second /= np.sqrt(1.0 / count[1:-1] + 0.25 / count[:-2] + 0.25 / count[2:])[:, None]
+    return spread(second)

@@ -149,34 +149,63 @@ def window_products(
         mean_template=np.array([window.m.mean() for window in windows]),
     )
     for i, (window, baseline) in enumerate(zip(windows, window_baselines(windows), strict=True)):
-        flux = window_flux(pixels, window)
-        if restore is not None:
-            flux += restore[0][window.cadences] * restore[1][:, None]
-        reference = flux[:, :1].copy()
-        flux -= reference  # the sums of squares below would lose the noise of a bright pixel otherwise
-        terms = baseline.shape[1]
-        design = np.empty((len(window.u), terms + n_columns))
-        design[:, :terms] = baseline
-        design[:, terms] = window.m
+        span = slice(window.cadences[0], window.cadences[-1] + 1)
+        inside, terms = window.cadences - span.start, baseline.shape[1]
+        design = np.zeros((span.stop - span.start, terms + n_columns))  # zero in the gaps: a slice needs no copy
+        design[inside, :terms] = baseline
+        design[inside, terms] = window.m
         if pixels.pointing is not None:
             pointing = pixels.pointing[window.cadences]
-            design[:, terms + 1 :] = pointing - pointing.mean(axis=0)  # or rounding would pass for motion
+            mean = (baseline[:, 0] @ pointing) * baseline[0, 0]  # or rounding would pass for motion
+            design[inside, terms + 1 :] = pointing - mean
+        flux = pixels.light[:, span]
+        if restore is not None or window.bump is not None:
+            flux = np.zeros(flux.shape)
+            flux[:, inside] = window_light(pixels, window)
+            if restore is not None:
+                flux[:, inside] += restore[0][window.cadences] * restore[1][:, None]
+            products.power[i] = np.einsum("pn,pn->p", flux, flux)
         own, light = design.T @ design[:, terms:], (flux @ design).T
         products.terms[i] = terms
         products.baseline[i, :terms], products.inner[i] = own[:terms], own[terms:]
         products.baseline_flux[i, :terms], products.flux[i] = light[:terms], light[terms:]
-        products.power[i] = np.einsum("pn,pn->p", flux, flux)
-        products.level[i] = reference[:, 0] + baseline[0, 0] * light[0]  # the mean
+        products.level[i] = pixels.reference + baseline[0, 0] * light[0]  # the mean
+    if restore is None:
+        plain = [i for i, window in enumerate(windows) if window.bump is None]
+        products.power[plain] = _powers(pixels.light, [windows[i].cadences for i in plain])
     return products
 
 
-def window_flux(pixels: SectorPixels, window: Window) -> FloatArray:
-    """Flux of a window without its bumps, e-/s, [live pixel, cadence]."""
-    flux = pixels.values(window.cadences)
+def _powers(light: FloatArray, windows: Sequence[IndexArray]) -> FloatArray:
+    """Sums of squares of light [pixel, cadence] over the cadences of each window, [window, pixel].
+
+    Windows overlap: each piece between two of their edges is summed once, a pixel at a time, as that fits the cache.
+    """
+    powers = np.zeros((len(windows), len(light)))
+    if not windows:
+        return powers
+    flat, owner = np.concatenate(windows), np.repeat(np.arange(len(windows)), [len(each) for each in windows])
+    breaks = np.flatnonzero((np.diff(flat) != 1) | (np.diff(owner) != 0)) + 1
+    firsts, lasts = np.append(0, breaks), np.append(breaks, len(flat)) - 1
+    edges, place = np.unique(np.stack([flat[firsts], flat[lasts] + 1]), return_inverse=True)
+    (low, high), owner = place.reshape(2, -1), owner[firsts]
+    member = np.zeros((len(edges) + 1, len(windows)))
+    np.add.at(member, (low, owner), 1.0)
+    np.add.at(member, (high, owner), -1.0)
+    starts = edges[edges < light.shape[1]]
+    pieces = np.empty((len(light), len(starts)))
+    for pixel, each in enumerate(light):
+        pieces[pixel] = np.add.reduceat(each * each, starts)
+    return np.asarray((pieces @ np.cumsum(member, axis=0)[: len(starts)]).T)
+
+
+def window_light(pixels: SectorPixels, window: Window) -> FloatArray:
+    """Light of a window without its bumps, less `SectorPixels.reference`, e-/s, [live pixel, cadence]."""
+    light = pixels.light[:, window.cadences]
     if window.bump is None:
-        return flux
+        return light
     pointing = None if pixels.pointing is None else pixels.pointing[window.cadences]
-    return filled(flux.T, window.bump, window, pointing).T
+    return filled(light.T, window.bump, window, pointing).T
 
 
 def window_baselines(windows: Sequence[Window]) -> list[FloatArray]:

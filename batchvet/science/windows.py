@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,14 +95,19 @@ class WindowLayout:
 
 def trapezoid(u: FloatArray, duration: float, ingress: float, exposure: float) -> FloatArray:
     """Trapezoid of depth 1 averaged over the exposure, at times u from mid-transit; all in days."""
-    corners = np.array([0.5 * duration, 0.5 * duration - ingress])
-    corners = np.concatenate([corners, -corners[::-1]])
-    slopes = np.array([1.0, -1.0, -1.0, 1.0]) / ingress
-    later = _ramp_integral(u + 0.5 * exposure, corners) @ slopes
-    earlier = _ramp_integral(u - 0.5 * exposure, corners) @ slopes
-    template = np.clip((later - earlier) / exposure, 0.0, 1.0)
-    # The antiderivative leaves rounding errors where the dip is over.
-    return np.where(np.abs(u) < 0.5 * (duration + exposure), template, 0.0)
+    template = np.zeros(np.shape(u))
+    inside = np.abs(u) < 0.5 * (duration + exposure)
+    near = np.asarray(u)[inside]
+    within = _trapezoid_integral(near + 0.5 * exposure, duration, ingress)
+    within -= _trapezoid_integral(near - 0.5 * exposure, duration, ingress)
+    template[inside] = np.clip(within / exposure, 0.0, 1.0)
+    return template
+
+
+def _trapezoid_integral(x: FloatArray, duration: float, ingress: float) -> FloatArray:
+    """Integral of the trapezoid from mid-transit to x."""
+    away = np.minimum(np.abs(x), 0.5 * duration)
+    return np.copysign(away - np.maximum(away - (0.5 * duration - ingress), 0.0) ** 2 / (2.0 * ingress), x)
 
 
 #: Quadratic law, u1 and u2: about that of a star like the Sun in TESS's band (Claret 2017, A&A 600, A30).
@@ -110,18 +115,33 @@ _LIMB_DARKENING = (0.3, 0.25)
 _SUBSTEPS = 9  # of an exposure
 
 
-def darkened(u: FloatArray, duration: float, ingress: float, exposure: float) -> FloatArray:
-    """The dip of a star whose limb is darker: a trapezoid with a rounded floor, 1 at mid-transit; all in days."""
+def darkened(u: FloatArray, duration: float, ingresses: Sequence[float], exposure: float) -> FloatArray:
+    """The dips of a star whose limb is darker: trapezoids with a rounded floor, 1 at mid-transit; all in days.
+
+    Parameters
+    ----------
+    u : array, [cadence]
+        Time from mid-transit.
+    duration : float
+        First to fourth contact.
+    ingresses : sequence of float
+        First to second contact, of each shape.
+    exposure : float
+
+    Returns
+    -------
+    array, [cadence, shape]
+    """
+    dips = np.zeros((len(u), len(ingresses)))
+    inside = np.abs(u) < 0.5 * (duration + exposure)
     steps = ((np.arange(_SUBSTEPS) + 0.5) / _SUBSTEPS - 0.5) * exposure
-    x = np.abs(np.asarray(u)[:, None] + steps) / (0.5 * duration)
-    away = 1.0 - np.sqrt(np.clip(1.0 - x**2, 0.0, 1.0))
-    floor = 1.0 - _LIMB_DARKENING[0] * away - _LIMB_DARKENING[1] * away**2
-    return np.asarray((np.clip((1.0 - x) * 0.5 * duration / ingress, 0.0, 1.0) * floor).mean(axis=1))
-
-
-def _ramp_integral(x: FloatArray, corners: FloatArray) -> FloatArray:
-    """Integral up to x of ramps that start at -corners, [x, corner]."""
-    return 0.5 * np.maximum(np.asarray(x)[:, None] + corners, 0.0) ** 2
+    x = np.minimum(np.abs(u[inside, None] + steps) / (0.5 * duration), 1.0)
+    away = 1.0 - np.sqrt(1.0 - x * x)
+    floor = 1.0 - (_LIMB_DARKENING[0] + _LIMB_DARKENING[1] * away) * away
+    depth = (1.0 - x) * (0.5 * duration)
+    for shape, ingress in enumerate(ingresses):
+        dips[inside, shape] = (np.minimum(depth / ingress, 1.0) * floor) @ np.full(_SUBSTEPS, 1.0 / _SUBSTEPS)
+    return dips
 
 
 def transit_windows(
@@ -173,16 +193,16 @@ def windows_at(
     """The windows around some mid-times out of the free cadences; a phrase that says why there is none."""
     low = np.searchsorted(free.times, mid_times - layout.outer)
     high = np.minimum(np.searchsorted(free.times, mid_times + layout.outer) + 1, free.index.size)
-    near = [free.index[start:stop] for start, stop in zip(low, high, strict=True)]
-    if not near:
+    if not len(mid_times):
         return []
-    ends = np.cumsum([len(cadences) for cadences in near])
-    u = free.time[np.concatenate(near)] - np.repeat(mid_times, np.diff(ends, prepend=0))
+    lengths = high - low
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    starts = np.cumsum(lengths) - lengths
+    cadences = free.index[np.arange(lengths.sum()) + np.repeat(low - starts, lengths)]
+    u = free.time[cadences] - np.repeat(mid_times, lengths)
     m = layout.template(u)
-    times, templates = np.split(u, ends[:-1]), np.split(m, ends[:-1])
-    return [
-        _window(float(mid_times[i]), near[i], times[i], templates[i], layout, free, settings) for i in range(len(near))
-    ]
+    near = _Near(cadences, u, m, owner, free.stretches[cadences])
+    return near.windows(mid_times, layout, settings)
 
 
 def window_at(mid_time: float, layout: WindowLayout, free: FreeCadences, settings: WindowSettings) -> Window | str:
@@ -190,28 +210,41 @@ def window_at(mid_time: float, layout: WindowLayout, free: FreeCadences, setting
     return windows_at(np.array([mid_time]), layout, free, settings)[0]
 
 
-def _window(  # house: what a window is made of
-    mid_time: float,
-    cadences: IndexArray,
-    u: FloatArray,
-    m: FloatArray,
-    layout: WindowLayout,
-    free: FreeCadences,
-    settings: WindowSettings,
-) -> Window | str:
-    """A window out of the cadences near it, with their times and templates.
+@dataclass(frozen=True, eq=False)
+class _Near:
+    """Cadences near some mid-times; those near several are there several times, [near]."""
 
-    Of the stretches of pointing that the transit touches, the one that sees most of it is used.
-    """
-    in_stretch = np.bincount(free.stretches[cadences], weights=m) if len(m) else np.zeros(1)
-    needed = min(settings.least_in_transit, 0.5 * layout.expected_in_transit)
-    if in_stretch.max() < needed:
-        return f"only {in_stretch.max():.1f} cadences in transit, {needed:.1f} needed"
-    keep = (free.stretches[cadences] == in_stretch.argmax()) & (np.abs(u) <= layout.outer)
-    keep &= (m > 0) | (np.abs(u) >= layout.inner)
-    cadences, u, m = cadences[keep], u[keep], m[keep]
-    before = np.count_nonzero((m == 0) & (u < 0))
-    after = np.count_nonzero((m == 0) & (u > 0))
-    if max(before, after) < settings.least_baseline:
-        return f"only {before} and {after} cadences of baseline beside it"
-    return Window(mid_time, cadences, u, m, bool(min(before, after) < settings.least_baseline))
+    cadences: IndexArray
+    u: FloatArray  #: time from mid-transit, days
+    m: FloatArray  #: template
+    owner: IndexArray  #: number of the mid-time, increasing
+    stretch: IndexArray  #: of undisturbed pointing
+
+    def windows(self, mid_times: FloatArray, layout: WindowLayout, settings: WindowSettings) -> list[Window | str]:
+        """A window for each mid-time, or why there is none.
+
+        Of the stretches of pointing that a transit touches, the one that sees most of it is used.
+        """
+        n, u, m = len(mid_times), self.u, self.m
+        base = int(self.stretch.min(initial=0))
+        seen = np.zeros((n, int(self.stretch.max(initial=0)) - base + 1))
+        np.add.at(seen, (self.owner, self.stretch - base), m)
+        best, most = seen.argmax(axis=1) + base, seen.max(axis=1)
+        kept = (self.stretch == best[self.owner]) & (np.abs(u) <= layout.outer)
+        kept &= (m > 0) | (np.abs(u) >= layout.inner)
+        cadences, u, m, owner = self.cadences[kept], u[kept], m[kept], self.owner[kept]
+        before = np.bincount(owner[(m == 0) & (u < 0)], minlength=n)
+        after = np.bincount(owner[(m == 0) & (u > 0)], minlength=n)
+        ends = np.searchsorted(owner, np.arange(n + 1))
+        needed = min(settings.least_in_transit, 0.5 * layout.expected_in_transit)
+        found: list[Window | str] = []
+        for i, mid_time in enumerate(mid_times.tolist()):
+            own = slice(ends[i], ends[i + 1])
+            if most[i] < needed:
+                found.append(f"only {most[i]:.1f} cadences in transit, {needed:.1f} needed")
+            elif max(before[i], after[i]) < settings.least_baseline:
+                found.append(f"only {before[i]} and {after[i]} cadences of baseline beside it")
+            else:
+                one_sided = bool(min(before[i], after[i]) < settings.least_baseline)
+                found.append(Window(mid_time, cadences[own], u[own], m[own], one_sided))
+        return found

@@ -30,14 +30,14 @@ def test_a_darkened_dip_is_averaged_over_the_exposure():
 
     for t in (0.0, 0.03, 0.055):
         mean = quad(instant, t - EXPOSURE / 2, t + EXPOSURE / 2, limit=200)[0] / EXPOSURE
-        assert darkened(np.array([t]), DURATION, 0.15 * DURATION, EXPOSURE)[0] == pytest.approx(mean, abs=3e-3)
+        assert darkened(np.array([t]), DURATION, [0.15 * DURATION], EXPOSURE)[0, 0] == pytest.approx(mean, abs=3e-3)
 
 
 def test_a_v_is_deeper_than_a_flat_template_measures_and_by_how_much():
     """The depth that least squares give for a noiseless V with a flat template, turned back."""
     one = window()
     found = DipShapes.of([one], DURATION, EXPOSURE, 1, np.ones(1))
-    truth = darkened(one.u, DURATION, 0.5 * DURATION, EXPOSURE)
+    truth = darkened(one.u, DURATION, [0.5 * DURATION], EXPOSURE)[:, 0]
     design = np.column_stack([np.ones_like(one.u), one.u, one.m])
     measured = np.linalg.lstsq(design, truth, rcond=None)[0][2]
     assert measured * found.deepest[V] == pytest.approx(1.0, rel=1e-9)
