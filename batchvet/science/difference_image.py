@@ -144,7 +144,7 @@ def _fit_all(
     pixels: SectorPixels, windows: Sequence[Window], first: FirstFit, transits: Transits, settings: DifferenceSettings
 ) -> tuple[SectorFits, NoiseModel]:
     """Dips of all transits, with the baseline and the template that suit them, and the noise."""
-    found, star = best_baseline(pixels, first.transits, first.epochs)
+    found, star = best_baseline(pixels, first.transits, first.epochs, first.line)
     scatter = medians(found.fits.scatter.T)
     noise = measure_noise(pixels, found.nulls, found.shapes, scatter, settings.noise)
     if star is not None and not all(window.bump is not None for window in windows):

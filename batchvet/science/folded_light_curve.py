@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import Akima1DInterpolator
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
@@ -67,6 +68,8 @@ def folded_light_curve(
     away = ephemeris.time_from_transit(time)
     ppm = _relative(time, light, np.abs(away) > 0.6 * ephemeris.duration_days, ephemeris.duration_days)
     noise = _noise(ppm[np.abs(away) > 0.6 * ephemeris.duration_days])
+    by_value = np.argsort(ppm)
+    time, ppm, away = time[by_value], ppm[by_value], away[by_value]
     reach = _REACH * ephemeris.duration_days
     if not ephemeris.is_single:
         reach = min(reach, 0.5 * ephemeris.period_days)
@@ -133,16 +136,26 @@ def _from_phase(time: FloatArray, ephemeris: Ephemeris, phase: float) -> FloatAr
 
 
 def _binned(x: FloatArray, ppm: FloatArray, edges: FloatArray, noise: float) -> tuple[FloatArray, FloatArray]:
-    """Median of each bin and its error."""
+    """Median of each bin of increasing `ppm`, and its error."""
     use = np.isfinite(x) & np.isfinite(ppm) & (x >= edges[0]) & (x < edges[-1])
-    place = np.digitize(x[use], edges) - 1
-    order = np.argsort(place, kind="stable")
-    numbers, starts = np.unique(place[order], return_index=True)
-    values, errors = np.full((2, len(edges) - 1), np.nan)
-    for number, mine in zip(numbers, np.split(ppm[use][order], starts[1:]), strict=bool(len(numbers))):
-        values[number] = medians(mine)
-        errors[number] = noise * (_MEDIAN_ERROR if mine.size > 2 else 1.0) / np.sqrt(mine.size)
+    place = _places(x[use], edges)
+    ordered = ppm[use][np.argsort(place, kind="stable")]  # by bin, and in each by ppm
+    n = np.bincount(place, minlength=len(edges) - 1)
+    start, seen = np.cumsum(n) - n, n > 0
+    values, errors = np.full((2, len(n)), np.nan)
+    low, high = (start + (n - 1) // 2)[seen], (start + n // 2)[seen]
+    values[seen] = 0.5 * (ordered[low] + ordered[high])
+    errors[seen] = noise * np.where(n[seen] > 2, _MEDIAN_ERROR, 1.0) / np.sqrt(n[seen])
     return values, errors
+
+
+def _places(x: FloatArray, edges: FloatArray) -> NDArray[np.int16]:
+    """Numbers of the bins, all as wide as each other, that x lie in, as `numpy.digitize` has them."""
+    n = len(edges) - 1
+    place: NDArray[np.int16] = np.clip((x - edges[0]) * (n / (edges[-1] - edges[0])), 0, n - 1).astype(np.int16)
+    place -= x < edges[place]  # rounding puts what is on an edge on either side of it
+    place += x >= edges[place + 1]
+    return place
 
 
 def _whole_period(time: FloatArray, ppm: FloatArray, ephemeris: Ephemeris) -> FloatArray:

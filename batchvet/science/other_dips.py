@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -34,14 +33,10 @@ class DipSeries:
     """How deep a dip of the candidate's duration would be at every time, in every star's curve."""
 
     time: FloatArray  #: BTJD, days, [bin]
-    depth: FloatArray  #: weighted light, [bin, image]; NaN where it cannot be measured
-    variance: FloatArray  #: over that of one cadence, [bin]
+    scaled: FloatArray  #: weighted light over the square root of `variance`, [bin, image]; NaN in bins not `measured`
+    variance: FloatArray  #: of the light over that of one cadence, [bin]
     noise: FloatArray  #: 1 sigma of one cadence, as dips of this length see it, [image]
-
-    @cached_property
-    def significance(self) -> FloatArray:
-        """Depth over its error, 0 where it cannot be measured, [bin, image]."""
-        return np.nan_to_num(self.depth / (self.noise * np.sqrt(self.variance)[:, None]), copy=False)
+    measured: BoolArray  #: whether there is light within and on both sides, [bin]
 
 
 def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
@@ -55,12 +50,11 @@ def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
     counted = np.concatenate([[0.0], np.cumsum(curves.count)])
     n = np.maximum(counted[edges[1::2]] - counted[edges[::2]], 1.0)
     variance = 0.25 / n[0] + 1.0 / n[1] + 0.25 / n[2]
-    depth = _from_sums(edges, np.array([[0.5], [-1.0], [0.5]]) / n, whole) @ _running_sums(curves)
-    depth[~whole] = np.nan
-    if not whole.any():
-        return DipSeries(time, depth, variance, curves.noise)
-    seen = spread(depth[whole] / np.sqrt(variance[whole])[:, None])
-    return DipSeries(time, depth, variance, np.maximum(seen, curves.noise))
+    factors = np.array([[0.5], [-1.0], [0.5]]) / (n * np.sqrt(variance))
+    scaled = _from_sums(edges, factors, whole) @ _running_sums(curves)
+    scaled[~whole] = np.nan
+    noise = np.maximum(spread(scaled[whole]), curves.noise) if whole.any() else curves.noise
+    return DipSeries(time, scaled, variance, noise, whole)
 
 
 def _running_sums(curves: StarCurves) -> FloatArray:
@@ -85,15 +79,20 @@ def strange_times(series: DipSeries, known: BoolArray) -> FloatArray:
 
     Noise rises as often as it falls: what rises as far elsewhere, as pointing that POS_CORR does not tell of, is noise.
     """
-    significance = np.where(known[:, None], 0.0, series.significance)
-    limit = np.maximum(_STRANGE, -_BEYOND * significance.min(axis=0))
-    return np.asarray(series.time[(significance > limit).any(axis=1)])
+    free = series.measured & ~known
+    lowest = np.min(series.scaled, axis=0, where=free[:, None], initial=0.0)
+    limit = np.maximum(_STRANGE * series.noise, -_BEYOND * lowest)
+    return np.asarray(series.time[free & (series.scaled > limit).any(axis=1)])
 
 
 def deepest_elsewhere(series: DipSeries, known: BoolArray) -> FloatArray:
     """Weighted light that the deepest dip of every curve takes, the `known` bins left out; 0 for noise, [image]."""
-    seen = ~known[:, None] & (series.significance > _STRANGE)
-    return np.asarray(np.max(np.where(seen, series.depth, 0.0), axis=0, initial=0.0))
+    bins, images = np.nonzero(series.scaled > _STRANGE * series.noise)
+    elsewhere = ~known[bins]
+    bins, images = bins[elsewhere], images[elsewhere]
+    deepest = np.zeros(series.scaled.shape[1])
+    np.maximum.at(deepest, images, series.scaled[bins, images] * np.sqrt(series.variance[bins]))
+    return deepest
 
 
 def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, shift: float = 0.0) -> float | None:
@@ -107,12 +106,12 @@ def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, 
     if n < 1:
         return None
     phases = clear + (np.arange(n) + 0.5) * (1.0 - 2.0 * clear) / n
-    usable = np.isfinite(series.depth[:, 0])
+    usable = series.measured.copy()
     for other in transits.others:
         usable &= np.abs(other.time_from_transit(series.time)) > 0.5 * (duration + other.duration_days)
     if not usable.any():
         return None
-    times, depth, variance = series.time[usable], series.depth[usable], series.variance[usable]
+    times, bins = series.time[usable], np.flatnonzero(usable)
     epochs = np.arange(
         math.floor((times[0] - ephemeris.t0_btjd) / period) - 1, math.ceil((times[-1] - ephemeris.t0_btjd) / period) + 1
     )
@@ -120,16 +119,18 @@ def find_secondary(series: DipSeries, transits: Transits, layout: WindowLayout, 
     place = np.searchsorted(times, wanted).clip(1, len(times) - 1)
     place -= wanted - times[place - 1] < times[place] - wanted
     there = np.abs(times[place] - wanted) < duration / _PHASES
-    weight = there / variance[place]
+    place = bins[place]
+    error = np.sqrt(series.variance[place])
+    weight = there / error**2
     total = weight.sum(axis=0)
-    part = weight[:, :, None] * depth[place]
+    part = (there / error)[:, :, None] * series.scaled[place]
     # Without its strongest: what happens once is no secondary eclipse.
     rest = np.maximum(total - weight.max(axis=0), LEAST_WEIGHT)
     folded = (part.sum(axis=0) - part.max(axis=0)) * (np.sqrt(total) / rest)[:, None] / series.noise
     folded[(weight > 0).sum(axis=0) < _LEAST_OCCASIONS] = 0.0
     phase, image = np.nonzero(folded > _SECONDARY)
     information = weight[:, phase] / series.noise[image] ** 2
-    alike = are_alike(information * depth[place[:, phase], image], information)
+    alike = are_alike(part[:, phase, image] / series.noise[image] ** 2, information)
     if not alike.any():
         return None
     return float(phases[phase[alike][folded[phase[alike], image[alike]].argmax()]])

@@ -65,12 +65,19 @@ def fit_with_baseline(
 
 
 def best_baseline(
-    pixels: SectorPixels, transits: WindowProducts, epochs: WindowProducts
+    pixels: SectorPixels, transits: WindowProducts, epochs: WindowProducts, line: SectorFits
 ) -> tuple[SectorFits, FloatArray | None]:
     """The fits with the least noise where the dip seems to be; with a line unless a curve is clearly better.
 
     A star that varies leaves, after a line is taken out, more than the photons' noise: in the pixels of that star
     only, so that it matters where the dip is, not over the whole stamp.
+
+    Parameters
+    ----------
+    pixels : SectorPixels
+    transits, epochs : WindowProducts
+    line : SectorFits
+        Of the same windows with a line.
 
     Returns
     -------
@@ -78,7 +85,6 @@ def best_baseline(
     star : array, [live pixel], or None
         Weights that bring out a dip there with noise 1 for a leverage of 1; None when the epochs are too few to choose.
     """
-    line = fit_with_baseline(pixels, transits, epochs, BASELINES[0])
     if len(epochs) < LEAST_EPOCHS:
         return line, None
     trials = [line, *(fit_with_baseline(pixels, transits, epochs, degree) for degree in BASELINES[1:])]
@@ -177,7 +183,7 @@ def _template_scores(
     score, information = np.zeros((2, len(windows), templates.shape[1]))
     ends = np.cumsum([len(window.u) for window in windows])
     for i, (window, baseline) in enumerate(zip(windows, window_baselines(windows), strict=True)):
-        light = star @ window_light(pixels, window)
+        light = (star @ window_light(pixels, window))[window.cadences - window.cadences[0]]
         if pixels.pointing is not None:
             light = light - pixels.pointing[window.cadences] @ (found.response @ star)
         baseline = baseline[:, : found.degree + 1]

@@ -62,22 +62,44 @@ class SectorPixels:
         return cls(stamp.shape, live, timeline, series, variance, pointing)
 
     @cached_property
-    def reference(self) -> FloatArray:
-        """Flux of the first usable cadence, e-/s, [live pixel]."""
-        first: FloatArray = self.series[self.live, np.argmax(self.timeline.usable)].astype(np.float64)
-        return first
+    def _live(self) -> Float32Array:
+        """Light curves of the live pixels, e-/s, [live pixel, cadence]."""
+        return self.series if self.live.size == len(self.series) else self.series[self.live]
 
-    @cached_property
-    def light(self) -> FloatArray:
-        """Flux less `reference`, so that sums of squares keep a bright pixel's noise; e-/s, [live pixel, cadence].
+    def span(self, cadences: IndexArray) -> FloatArray:
+        """Flux from the first of the cadences to the last, e-/s, [live pixel, cadence]; 0 in others between them.
 
-        Zero where a cadence cannot be used: what a sum over it adds.
+        A slice is converted much faster than cadences are gathered.
         """
-        whole = self.live.size == len(self.series)
-        series = self.series if whole else self.series[self.live]
-        light = np.subtract(series, self.reference[:, None], dtype=np.float64)
-        light[:, ~self.timeline.usable] = 0.0
-        return light
+        first, last = cadences[0], cadences[-1]
+        flux: FloatArray = self._live[:, first : last + 1].astype(np.float64, order="C")
+        if last - first + 1 > len(cadences):
+            others = np.ones(last - first + 1, dtype=bool)
+            others[cadences - first] = False
+            flux[:, others] = 0.0
+        return flux
+
+    def binned(self, cadences: IndexArray, starts: IndexArray, size: int) -> FloatArray:
+        """Mean flux less that of the first cadence in bins, e-/s, [live pixel, bin].
+
+        Parameters
+        ----------
+        cadences : array, increasing
+        starts : array
+            Of the bins, in `cadences`.
+        size : int
+            Of the largest bin.
+        """
+        count = np.diff(starts, append=len(cadences))
+        place = starts[:, None] + np.arange(size)
+        filled = np.arange(size) < count[:, None]
+        taken = cadences[np.where(filled, place, 0)].ravel()  # the first, which adds nothing, where a bin is smaller
+        means = np.empty((self.live.size, len(starts)))
+        for pixel, series in enumerate(self._live):  # one by one, as a pixel's light stays in the processor's cache
+            light = series[taken].astype(np.float64)
+            light -= series[cadences[0]]
+            means[pixel] = light.reshape(-1, size) @ np.ones(size)
+        return np.asarray(means / count)
 
     @cached_property
     def background(self) -> FloatArray:
@@ -139,7 +161,7 @@ def _pointing(stamp: Stamp, usable: BoolArray) -> FloatArray | None:
     known = np.isfinite(motion).all(axis=1) & usable
     if np.count_nonzero(known) < 0.5 * np.count_nonzero(usable) or not motion[known].any():
         return None
-    col, row = (motion - np.median(motion[known], axis=0)).T
+    col, row = motion.T - medians(motion[known].T)[:, None]
     return np.column_stack([col, row, col * col, col * row, row * row])
 
 

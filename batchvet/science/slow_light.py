@@ -45,19 +45,19 @@ def without_slow_light(curves: StarCurves, series: DipSeries, layout: WindowLayo
     if not varies.any():
         return curves, series
     own = replace(curves, flux=curves.flux[:, varies], noise=curves.white_noise[varies])
-    flux, depth = own.flux, series.depth[:, varies]
+    flux, scaled = own.flux, series.scaled[:, varies]
     noise, seen = curves.noise[varies], series.noise[varies]
     best = _LEAST_GAIN / noise
     for steady, kept in _steady(own, layout):
         found = dip_series(replace(own, flux=steady), layout)
         better = kept / found.noise > best
-        flux, depth = np.where(better, steady, flux), np.where(better, found.depth, depth)
+        flux, scaled = np.where(better, steady, flux), np.where(better, found.scaled, scaled)
         noise, seen = np.where(better, found.noise, noise), np.where(better, found.noise, seen)
         best = np.where(better, kept / found.noise, best)
     curves = replace(curves, flux=curves.flux.copy(), noise=curves.noise.copy())
-    series = replace(series, depth=series.depth.copy(), noise=series.noise.copy())
+    series = replace(series, scaled=series.scaled.copy(), noise=series.noise.copy())
     curves.flux[:, varies], curves.noise[varies] = flux, noise
-    series.depth[:, varies], series.noise[varies] = depth, seen
+    series.scaled[:, varies], series.noise[varies] = scaled, seen
     return curves, series
 
 
@@ -65,13 +65,15 @@ def _steady(curves: StarCurves, layout: WindowLayout) -> Iterator[tuple[FloatArr
     """For each of `_PERIODS`: light [bin, image] less all longer waves, and the share of a dip that is left of it."""
     stretches = [_Stretch.of(curves, layout, own) for own in _slices(curves.stretch)]
     longest = max(stretches, key=lambda one: one.own.stop - one.own.start)
+    time = curves.time[longest.own]
+    template = layout.template(time - np.median(time))  # a dip in its middle
     for number in range(len(_PERIODS)):
         flux = curves.flux.copy()
         for one in stretches:
             n = one.waves[number]
             if n < one.basis.shape[0]:
                 flux[one.own] -= one.basis[:, :n] @ one.light[:n]
-        n, template = longest.waves[number], longest.template
+        n = longest.waves[number]
         gone = np.sum((longest.basis[:, :n].T @ template) ** 2) / max(np.sum(template**2), 1.0)
         yield flux, 1.0 - float(gone) if n < longest.basis.shape[0] else 0.0
 
@@ -90,7 +92,6 @@ class _Stretch:
     basis: FloatArray  #: a cubic and cosines, slow ones first, orthonormal, [bin, wave]
     waves: list[int]  #: how many of these are longer than each of `_PERIODS`; as many as bins where it has more waves
     light: FloatArray  #: of the curves in these, [wave, image]
-    template: FloatArray  #: a dip in its middle, [bin]
 
     @classmethod
     def of(cls, curves: StarCurves, layout: WindowLayout, own: slice) -> _Stretch:
@@ -104,5 +105,4 @@ class _Stretch:
         polynomial = (2.0 * x[:, None] - 1.0) ** np.arange(1, _POLYNOMIAL + 1)
         cosines = np.cos(np.pi * x[:, None] * np.arange(max(most - _POLYNOMIAL, 0)))
         basis = np.asarray(np.linalg.qr(np.hstack([polynomial, cosines])[:, :most])[0])
-        template = layout.template(time - np.median(time))
-        return cls(own, basis, waves, basis.T @ curves.flux[own], template)
+        return cls(own, basis, waves, basis.T @ curves.flux[own])

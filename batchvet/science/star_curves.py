@@ -62,37 +62,22 @@ class StarCurves:
         ends = np.array([0, *breaks, len(chosen)])
         starts = np.concatenate([np.arange(low, high, size) for low, high in pairwise(ends)])
         count = np.diff(starts, append=len(chosen)).astype(np.float64)
-        bins = _Bins(chosen, starts, count)
-        light = bins.means_of_light(pixels)
+        light = pixels.binned(chosen, starts, size)
         if pixels.pointing is not None:
-            light -= response.T @ bins.means(pixels.pointing[chosen].T)
+            light -= response.T @ (np.add.reduceat(pixels.pointing[chosen], starts, axis=0).T / count)
         binned = light.T
         flux = (weights @ light).T
         white = _noise(flux, count)
-        return cls(bins.means(time), count, names[starts], flux, white, white, binned, _noise(binned, count))
-
-
-@dataclass(frozen=True, eq=False)
-class _Bins:
-    """Neighbouring cadences taken together."""
-
-    cadences: IndexArray  #: that are in bins, increasing
-    starts: IndexArray  #: of the bins, in `cadences`
-    count: FloatArray  #: cadences in a bin
-
-    def means(self, values: FloatArray) -> FloatArray:
-        """Of values [..., index of `cadences`], [..., bin]."""
-        return np.asarray(np.add.reduceat(values, self.starts, axis=-1) / self.count)
-
-    def means_of_light(self, pixels: SectorPixels) -> FloatArray:
-        """Of `SectorPixels.light`, [live pixel, bin]; what lies between the cadences adds nothing there."""
-        left_out = pixels.timeline.usable.copy()
-        left_out[self.cadences] = False
-        light = pixels.light
-        if left_out.any():
-            light = light.copy()
-            light[:, left_out] = 0.0
-        return np.asarray(np.add.reduceat(light, self.cadences[self.starts], axis=1) / self.count)
+        return cls(
+            np.add.reduceat(time, starts) / count,
+            count,
+            names[starts],
+            flux,
+            white,
+            white,
+            binned,
+            _noise(binned, count),
+        )
 
 
 def _noise(flux: FloatArray, count: FloatArray) -> FloatArray:

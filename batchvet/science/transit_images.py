@@ -16,6 +16,7 @@ from batchvet.science.windows import Window
 #: Degrees of the baseline in time that are tried: a line, and curves for variable stars.
 BASELINES = (1, 2, 4)
 
+_TERMS = BASELINES[-1] + 1  # of the longest baseline
 _UNREST_SIGMAS = 3.0  # of the scatter that chance gives: beyond, a window's pointing is restless
 _CADENCES_PER_TERM = 3  # of baseline, for each term of a curve
 _LEAST_MOTION = 1e-5  # pixels; less motion than this explains nothing
@@ -135,103 +136,87 @@ def window_products(
     restore : (template [cadence], dip [live pixel]), optional
         Add template times dip first, so that a known dip is not seen.
     """
-    n_columns = 1 if pixels.pointing is None else 1 + pixels.pointing.shape[1]
-    terms, shape = BASELINES[-1] + 1, (len(windows), pixels.live.size)
-    products = WindowProducts(
-        n=np.array([len(window.u) for window in windows], dtype=np.intp),
-        terms=np.zeros(len(windows), dtype=np.intp),
-        baseline=np.zeros((len(windows), terms, n_columns)),
-        inner=np.zeros((len(windows), n_columns, n_columns)),
-        baseline_flux=np.zeros((len(windows), terms, pixels.live.size)),
-        flux=np.zeros((len(windows), n_columns, pixels.live.size)),
-        power=np.zeros(shape),
-        level=np.zeros(shape),
-        mean_template=np.array([window.m.mean() for window in windows]),
+    n, terms, design = _designs(pixels, windows)
+    own = np.swapaxes(design, 1, 2) @ design[:, :, _TERMS:]
+    light = np.empty((len(windows), design.shape[2], pixels.live.size))
+    power = np.empty((len(windows), pixels.live.size))
+    for i, window in enumerate(windows):
+        flux = window_light(pixels, window)
+        if restore is not None:
+            flux[:, window.cadences - window.cadences[0]] += restore[0][window.cadences] * restore[1][:, None]
+        light[i] = (flux @ design[i, : flux.shape[1]]).T
+        power[i] = np.vecdot(flux, flux)
+    return WindowProducts(
+        n=n,
+        terms=terms,
+        baseline=own[:, :_TERMS],
+        inner=own[:, _TERMS:],
+        baseline_flux=light[:, :_TERMS],
+        flux=light[:, _TERMS:],
+        power=power,
+        level=light[:, 0] / np.sqrt(n)[:, None],  # the lowest baseline is a level of unit length
+        mean_template=own[:, 0, 0] / np.sqrt(n),
     )
-    for i, (window, baseline) in enumerate(zip(windows, window_baselines(windows), strict=True)):
-        span = slice(window.cadences[0], window.cadences[-1] + 1)
-        inside, terms = window.cadences - span.start, baseline.shape[1]
-        design = np.zeros((span.stop - span.start, terms + n_columns))  # zero in the gaps: a slice needs no copy
-        design[inside, :terms] = baseline
-        design[inside, terms] = window.m
-        if pixels.pointing is not None:
-            pointing = pixels.pointing[window.cadences]
-            mean = (baseline[:, 0] @ pointing) * baseline[0, 0]  # or rounding would pass for motion
-            design[inside, terms + 1 :] = pointing - mean
-        flux = pixels.light[:, span]
-        if restore is not None or window.bump is not None:
-            flux = np.zeros(flux.shape)
-            flux[:, inside] = window_light(pixels, window)
-            if restore is not None:
-                flux[:, inside] += restore[0][window.cadences] * restore[1][:, None]
-            products.power[i] = np.einsum("pn,pn->p", flux, flux)
-        own, light = design.T @ design[:, terms:], (flux @ design).T
-        products.terms[i] = terms
-        products.baseline[i, :terms], products.inner[i] = own[:terms], own[terms:]
-        products.baseline_flux[i, :terms], products.flux[i] = light[:terms], light[terms:]
-        products.level[i] = pixels.reference + baseline[0, 0] * light[0]  # the mean
-    if restore is None:
-        plain = [i for i, window in enumerate(windows) if window.bump is None]
-        products.power[plain] = _powers(pixels.light, [windows[i].cadences for i in plain])
-    return products
 
 
-def _powers(light: FloatArray, windows: Sequence[IndexArray]) -> FloatArray:
-    """Sums of squares of light [pixel, cadence] over the cadences of each window, [window, pixel].
+def _designs(pixels: SectorPixels, windows: Sequence[Window]) -> tuple[IndexArray, IndexArray, FloatArray]:
+    """Cadences and baseline terms of windows, and their designs [window, cadence from the first on, column].
 
-    Windows overlap: each piece between two of their edges is summed once, a pixel at a time, as that fits the cache.
+    The columns are `_TERMS` of baseline, the template and the pointing, which is about its mean, as rounding would
+    pass for motion otherwise; all are zero in gaps and beyond the end.
     """
-    powers = np.zeros((len(windows), len(light)))
-    if not windows:
-        return powers
-    flat, owner = np.concatenate(windows), np.repeat(np.arange(len(windows)), [len(each) for each in windows])
-    breaks = np.flatnonzero((np.diff(flat) != 1) | (np.diff(owner) != 0)) + 1
-    firsts, lasts = np.append(0, breaks), np.append(breaks, len(flat)) - 1
-    edges, place = np.unique(np.stack([flat[firsts], flat[lasts] + 1]), return_inverse=True)
-    (low, high), owner = place.reshape(2, -1), owner[firsts]
-    member = np.zeros((len(edges) + 1, len(windows)))
-    np.add.at(member, (low, owner), 1.0)
-    np.add.at(member, (high, owner), -1.0)
-    starts = edges[edges < light.shape[1]]
-    pieces = np.empty((len(light), len(starts)))
-    for pixel, each in enumerate(light):
-        pieces[pixel] = np.add.reduceat(each * each, starts)
-    return np.asarray((pieces @ np.cumsum(member, axis=0)[: len(starts)]).T)
+    n, terms, baselines, inside = _baselines(windows)
+    cadences, owner = np.concatenate([window.cadences for window in windows]), np.nonzero(inside)[0]
+    columns = np.concatenate([window.m for window in windows])[:, None]
+    if pixels.pointing is not None:
+        pointing = pixels.pointing[cadences]
+        means = np.add.reduceat(pointing, np.cumsum(n) - n, axis=0) / n[:, None]
+        columns = np.hstack([columns, pointing - means[owner]])
+    place = cadences - np.array([window.cadences[0] for window in windows])[owner]
+    design = np.zeros((len(windows), place.max() + 1, _TERMS + columns.shape[1]))
+    design[owner, place] = np.hstack([baselines[inside], columns])
+    return n, terms, design
 
 
 def window_light(pixels: SectorPixels, window: Window) -> FloatArray:
-    """Light of a window without its bumps, less `SectorPixels.reference`, e-/s, [live pixel, cadence]."""
-    light = pixels.light[:, window.cadences]
-    if window.bump is None:
-        return light
-    pointing = None if pixels.pointing is None else pixels.pointing[window.cadences]
-    return filled(light.T, window.bump, window, pointing).T
+    """`SectorPixels.span` of a window, without its bumps, e-/s, [live pixel, cadence]."""
+    light = pixels.span(window.cadences)
+    if window.bump is not None:
+        inside = window.cadences - window.cadences[0]
+        pointing = None if pixels.pointing is None else pixels.pointing[window.cadences]
+        light[:, inside] = filled(light[:, inside].T, window.bump, window, pointing).T
+    return light
 
 
 def window_baselines(windows: Sequence[Window]) -> list[FloatArray]:
-    """Orthonormal polynomials in time, as many as a window's baseline can bear, the lowest first, [cadence, term] each.
+    """Orthonormal polynomials in time, as many as a window's baseline can bear, the lowest first, [cadence, term]."""
+    n, terms, baselines, _ = _baselines(windows)
+    return [each[:size, :k] for each, size, k in zip(baselines, n, terms, strict=True)]
+
+
+def _baselines(windows: Sequence[Window]) -> tuple[IndexArray, IndexArray, FloatArray, BoolArray]:
+    """Cadences of each window, terms of its baseline, these [window, cadence, term], and where there is a cadence.
 
     All windows at once: each power of time is the last polynomial times time, less what the lower ones have of it,
     twice, as the first time leaves a rounding error.
     """
-    if not windows:
-        return []
-    lengths = np.array([len(window.u) for window in windows])
-    inside = np.arange(lengths.max()) < lengths[:, None]
+    n = np.array([len(window.u) for window in windows], dtype=np.intp)
+    inside = np.arange(n.max()) < n[:, None]
     time = np.zeros(inside.shape)
     time[inside] = np.concatenate([window.u for window in windows])
-    time = np.where(inside, time - (time.sum(axis=1) / lengths)[:, None], 0.0)
+    time = np.where(inside, time - (time.sum(axis=1) / n)[:, None], 0.0)
     time /= np.abs(time).max(axis=1)[:, None]
-    terms = np.clip([window.n_out // _CADENCES_PER_TERM for window in windows], 2, BASELINES[-1] + 1)
-    found = [inside / np.sqrt(lengths)[:, None]]
-    for _ in range(1, terms.max()):
-        new = time * found[-1]
-        for lower in (*found, *found):
-            new -= np.einsum("wn,wn->w", new, lower)[:, None] * lower
-        size = np.sqrt(np.einsum("wn,wn->w", new, new))
-        found.append(new / np.maximum(size, LEAST_WEIGHT)[:, None])
-    together = np.stack(found, axis=-1)
-    return [each[:n, :k] for each, n, k in zip(together, lengths, terms, strict=True)]
+    n_out = [window.n_out for window in windows]
+    terms = np.clip(np.array(n_out, dtype=np.intp) // _CADENCES_PER_TERM, 2, _TERMS)
+    found = np.zeros((_TERMS, *inside.shape))
+    found[0] = inside / np.sqrt(n)[:, None]
+    for term in range(1, terms.max()):
+        new = time * found[term - 1]
+        for lower in (*found[:term], *found[:term]):
+            new -= np.vecdot(new, lower)[:, None] * lower
+        size = np.sqrt(np.vecdot(new, new))
+        found[term] = np.where(term < terms, 1.0 / np.maximum(size, LEAST_WEIGHT), 0.0)[:, None] * new
+    return n, terms, np.moveaxis(found, 0, -1), inside
 
 
 def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:

@@ -28,7 +28,7 @@ def fitted(stamp, ephemeris=EPHEMERIS):
     pixels = SectorPixels.of(stamp, BITMASK)
     windows, _ = transit_windows(pixels.timeline, transits, SETTINGS.windows)
     first = FirstFit.of(pixels, windows, transits, SETTINGS.windows, SETTINGS.noise)
-    found, _ = best_baseline(pixels, first.transits, first.epochs)
+    found, _ = best_baseline(pixels, first.transits, first.epochs, first.line)
     noise = measure_noise(pixels, found.nulls, found.shapes, np.median(found.fits.scatter, axis=0), SETTINGS.noise)
     return windows, first, found, noise
 
