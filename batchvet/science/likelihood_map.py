@@ -36,7 +36,9 @@ class LikelihoodMap:
 
     def has(self, nodes: FloatArray) -> BoolArray:
         """Which `nodes` [..., 2] lie on the map, [...]."""
-        return np.asarray(np.all((nodes >= 0) & (nodes <= np.array(self.values.shape) - 1), axis=-1))
+        row, col = nodes[..., 0], nodes[..., 1]
+        last = self.values.shape[0] - 1, self.values.shape[1] - 1
+        return np.asarray((row >= 0) & (row <= last[0]) & (col >= 0) & (col <= last[1]))
 
     def log_likelihood(self, scale: float) -> tuple[FloatArray, FloatArray]:
         """Every node's place [row, col, 2] and the log of its share of the likelihood's integral, pixel² [row, col].

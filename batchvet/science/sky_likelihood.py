@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
@@ -30,6 +31,7 @@ ANYWHERE = 0.2
 _WINDOW = 5.0  # half width of the fine grid, in standard deviations
 _NODES = 41  # of the fine grid, each way
 _COARSE_STEP = 4.0  # arcsec
+_PADDING = 12  # nodes around a spline, as scipy has them, so that its ends do not matter
 _SEEN_ALONE = 5.0  # signal to noise of a sector that sees the dip by itself
 
 
@@ -50,6 +52,13 @@ class SectorSky:
         """Every map, from coarse to fine, and a spline of its signal to noise over the noise's scale."""
         maps, root = self.evidence.maps, np.sqrt(self.evidence.noise_scale)
         return [(each, spline_filter(each.values / root)) for each in (maps.stamp, maps.near, maps.peak)]
+
+    @cached_property
+    def _informations(self) -> list[tuple[FloatArray, Literal[1, 3], int]]:
+        """What the flux could be known to on every map: spline, its order, nodes of padding before the first."""
+        maps = self.evidence.maps
+        padded = (np.pad(each, _PADDING, mode="edge") for each in (maps.near_information, maps.peak_information))
+        return [(maps.stamp_information, 1, 0), *((spline_filter(each), 3, _PADDING) for each in padded)]
 
     @cached_property
     def broad_log_likelihood(self) -> float:
@@ -85,16 +94,23 @@ class SectorSky:
         """Signal to noise S of a dip at `offsets` [..., 2] and 1/sigma of its flux, each [...]."""
         found, maps = self.evidence, self.evidence.maps
         pixels = self._pixels(offsets)
-        snr = np.zeros(offsets.shape[:-1])
-        stored = np.moveaxis(maps.stamp.nodes(pixels) / EVERY[0], -1, 0)
-        flux_information = map_coordinates(maps.stamp_information, stored, order=1, mode="nearest")
-        finer = (None, maps.near_information, maps.peak_information)
-        for (each, spline), information, every in zip(self._splines, finer, EVERY, strict=True):
+        snr, flux_information = np.zeros((2, *offsets.shape[:-1]))
+        left = np.ones(snr.shape, dtype=bool)
+        each_map = [*zip(self._splines, self._informations, EVERY, strict=True)]
+        for (each, spline), (information, order, padding), every in reversed(each_map):
             nodes = each.nodes(pixels)
-            inside = each.has(nodes)
-            snr[inside] = map_coordinates(spline, nodes[inside].T, prefilter=False)
-            if information is not None:
-                flux_information[inside] = map_coordinates(information, nodes[inside].T / every, mode="nearest")
+            inside = left & each.has(nodes)
+            if inside.any():
+                nodes = nodes[inside].T
+                snr[inside] = map_coordinates(spline, nodes, prefilter=False)
+                stored = nodes / every + padding
+                flux_information[inside] = map_coordinates(
+                    information, stored, order=order, mode="nearest", prefilter=False
+                )
+                left &= ~inside
+        if left.any():  # off the stamp's map
+            stored = maps.stamp.nodes(pixels[left]).T / EVERY[0]
+            flux_information[left] = map_coordinates(maps.stamp_information, stored, order=1, mode="nearest")
         factor, _ = self._widening
         best = max(float(maps.peak.values.max()), 0.0) / np.sqrt(found.noise_scale)
         # By as much as a Gaussian peak of this width; far from it the likelihood of no dip ends that.

@@ -94,16 +94,18 @@ class StarLikelihoods:
         """Log likelihood of those depths [star], and how far each sector is believed to see it [star, sector]."""
         constant, slope, curvature = self._of_shift(depth)
         slope[:, self._by_map], curvature[:, self._by_map] = 0.0, 0.0
+        upper = [curvature[..., 0, 0], curvature[..., 0, 1], curvature[..., 1, 1]]
+        of_shift = constant, np.concatenate([slope, np.stack(upper, axis=-1)], axis=-1)
         trust = self.present.astype(float)
         for _ in range(3):
             precision = np.eye(2) / floor**2 + np.einsum("is,isab->iab", trust, curvature)
             mean = np.linalg.solve(precision, np.einsum("is,isa->ia", trust, slope)[..., None])[..., 0]
-            there = self._at(depth, (constant, slope, curvature), mean[:, None])[:, 0]
+            there = self._at(depth, of_shift, mean[:, None])[:, 0]
             trust = np.where(self.present, self._mixed(there)[1], 0.0)
         root = np.linalg.cholesky(np.linalg.inv(precision))
         nodes = np.einsum("iab,nb->ina", root, _HERMITE_NODES) + mean[:, None]
         log_prior = -0.5 * np.sum(nodes**2, axis=-1) / floor**2 - np.log(2 * np.pi * floor**2)
-        total = self._mixed(self._at(depth, (constant, slope, curvature), nodes))[0].sum(axis=-1) + log_prior
+        total = self._mixed(self._at(depth, of_shift, nodes))[0].sum(axis=-1) + log_prior
         volume = np.log(np.linalg.det(root))
         return np.asarray(volume + np.logaddexp.reduce(total + _LOG_HERMITE_WEIGHTS, axis=-1)), trust
 
@@ -127,11 +129,13 @@ class StarLikelihoods:
         return constant, np.einsum("sab,isb->isa", turn, slope), turn @ curvature @ self.shift
 
     def _at(self, depth: FloatArray, of_shift: tuple[FloatArray, ...], shift: FloatArray) -> FloatArray:
-        """Log likelihood of those depths [star] at shifts [star, node, 2], [star, node, sector]."""
-        constant, slope, curvature = of_shift
+        """Log likelihood of those depths [star] at shifts [star, node, 2], [star, node, sector].
+
+        `of_shift` has its constant [star, sector]; slope, and curvature above the diagonal, [star, sector, 5].
+        """
+        constant, factors = of_shift
         east, north = shift[..., 0], shift[..., 1]
         squares = np.stack([east, north, -0.5 * east**2, -east * north, -0.5 * north**2], axis=-1)
-        factors = np.concatenate([slope, curvature[..., *np.triu_indices(2)]], axis=-1)
         value = np.asarray(constant[:, None] + squares @ np.swapaxes(factors, -1, -2))
         for j in map(int, np.flatnonzero(self._by_map)):
             snr, weight = self.sectors[j].dip(self.offset[:, None, j] + shift)
