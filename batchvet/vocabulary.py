@@ -10,6 +10,9 @@ from __future__ import annotations
 from enum import StrEnum, unique
 from typing import Self
 
+#: What a PRF is called in tables: from the official files, or fitted to the stamp.
+SPOC, EMPIRICAL = "spoc", "empirical"
+
 
 class Layer(StrEnum):
     """Where in the program a word comes from."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,6 +20,7 @@ from batchvet.results.success import is_finished
 from batchvet.vocabulary import FINAL_FAULTS
 
 if TYPE_CHECKING:
+    import pandas as pd
     from astropy.table import QTable
 
 
@@ -169,6 +169,8 @@ def _read_whole(path: Path, command: str) -> pa.Table:
 
 
 def _with_host_candidates(candidates: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd  # 0.3 s, which commands that show no table do not wait for
+
     attrs, candidates.attrs = candidates.attrs, {}  # pandas would copy them for every column that is looked at
     stars = [hosts_of(row) for row in cast("list[dict[str, Any]]", candidates.to_dict("records"))]
     candidates["host_candidates"] = pd.Series(stars, index=candidates.index, dtype=object)

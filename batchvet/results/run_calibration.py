@@ -10,7 +10,6 @@ from typing import Any
 from batchvet.errors import RunError
 from batchvet.results.directory import CALIBRATION, now, sole_writer, write_json
 from batchvet.results.reader import RunResults
-from batchvet.results.self_check import sure_scale
 from batchvet.science.calibration import DEFAULT, Calibration
 
 _LEAST = 50  #: offsets: they tell the scale to 8 %
@@ -56,6 +55,8 @@ def apply_scale(run: RunResults) -> dict[str, Any]:
         Too few sure candidates, or they have not been judged with the run's calibration yet: its scale would count
         twice.
     """
+    from batchvet.results.self_check import sure_scale  # and with it pandas, which no other command waits for
+
     before = calibration_of(run.directory)
     versions = sorted(set(run.candidates["calibration_version"].dropna()) - {"", before.version})
     if versions:

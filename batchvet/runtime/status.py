@@ -11,17 +11,20 @@ from typing import Any
 
 from batchvet.errors import ConfigError, RunError
 from batchvet.pixels.sources import Asking
-from batchvet.results.directory import PLAN, REJECTS
+from batchvet.results.directory import CANDIDATES, PLAN, REJECTS
+from batchvet.results.parts import read_part, undisturbed
 from batchvet.results.reader import RunResults
+from batchvet.results.row_index import gathered, row_index
 from batchvet.results.run_calibration import calibration_of
 from batchvet.results.success import judged_otherwise
 from batchvet.runtime.at_work import at_work
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.plan import make_plan
 from batchvet.runtime.progress import Progress, Silent
-from batchvet.vetting.judge import Judge
-from batchvet.vocabulary import Status
+from batchvet.vocabulary import FINAL_FAULTS, Status
 
+_OF_A_CANDIDATE = ("toi", "tic", "error_kind", "error")
+_OF_A_ROW = ("toi", "tic", "sector", "status", "error_kind", "error")
 _SILENCE_S = 120.0  #: after which a run at work is told to be silent
 
 
@@ -47,11 +50,14 @@ def run_status(directory: str | Path, progress: Progress = Silent()) -> dict[str
     except (ConfigError, KeyError, TypeError) as error:
         raise RunError(f"{directory}/plan.json: not a configuration; run 'batchvet run CONFIG' again") from error
     plan = make_plan(config, keep_going=(directory / REJECTS).exists(), asking=Asking(ask=False), progress=progress)
-    sectors = run.sectors
-    failed = sectors[sectors["status"] != Status.OK].sort_values("status", kind="stable")  # errors first
+    sectors = undisturbed(
+        directory, lambda: gathered(directory, "sectors", row_index(directory), _OF_A_ROW)
+    ).to_pylist()
+    failed = sorted((row for row in sectors if row["status"] != Status.OK), key=lambda row: row["status"])
+    candidates = _candidates(directory)
     summary = plan.summary()
-    judge = Judge(config.priors(), calibration_of(directory))
-    to_judge = len(run.candidates) if judged_otherwise(directory, judge.settings) else 0
+    judged_with = calibration_of(directory).judged_with(config.priors())
+    to_judge = len(candidates) if judged_otherwise(directory, judged_with) else 0
     return {
         "run": str(directory),
         "at_work": False,
@@ -59,11 +65,17 @@ def run_status(directory: str | Path, progress: Progress = Silent()) -> dict[str
         "finished": run.is_finished and not summary["rows_to_do"] and not to_judge,
         **{name: summary[name] for name in ("rows", "rows_done", "rows_stale", "rows_to_do", "estimated_seconds")},
         "stale": dict(Counter(" and ".join(why) for why in plan.rows.stale.values())),
-        "status": {name: int(n) for name, n in sectors["status"].value_counts().sort_index().items()},
+        "status": dict(sorted(Counter(row["status"] for row in sectors).items())),
         "judged_otherwise": to_judge,
-        "not_judged": run.not_judged[["toi", "tic", "error_kind", "error"]].to_dict("records"),
-        "failures": failed[["toi", "tic", "sector", "status", "error_kind", "error"]].to_dict("records"),
+        "not_judged": [row for row in candidates if (row["error_kind"] or "") not in ("", *FINAL_FAULTS)],
+        "failures": failed,
     }
+
+
+def _candidates(directory: Path) -> list[dict[str, Any]]:
+    """What could not be judged is said of every candidate; none before the run has finished."""
+    path = directory / CANDIDATES
+    return read_part(path, _OF_A_CANDIDATE).to_pylist() if path.exists() else []
 
 
 def next_command(status: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from batchvet.science.circumstances import Circumstances
 from batchvet.science.hypotheses import Hypotheses
-from batchvet.science.prf import EMPIRICAL
+from batchvet.science.priors import Priors
+from batchvet.vocabulary import EMPIRICAL
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Calibration:
             {name: tuple(nodes) for name, nodes in values["confusion"].items()},
             {name: (least, most) for name, (least, most) in values.get("domain", {}).items()},
         )
+
+    def judged_with(self, priors: Priors) -> dict[str, Any]:
+        """What the probabilities depend on, as JSON has it: candidates are judged again when it changes."""
+        return {"calibration": self.version, **asdict(priors)}
 
     def with_error_scale(self, scale: float) -> Calibration:
         """The same with errors of places multiplied by `scale`, in the version too; to a thousandth."""

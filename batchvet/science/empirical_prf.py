@@ -15,9 +15,10 @@ from numpy.polynomial.legendre import leggauss
 from scipy.ndimage import correlate1d
 
 from batchvet.arrays import BoolArray, FloatArray
-from batchvet.science.prf import EMPIRICAL, TabulatedPrf
+from batchvet.science.prf import TabulatedPrf
 from batchvet.science.robust import huber_weights
 from batchvet.science.stars import Star, relative_fluxes
+from batchvet.vocabulary import EMPIRICAL
 
 #: Systematic position error of an empirical PRF, pixels per axis: 0.4" rms on official PRFs of four CCDs, and a little
 #: more beside neighbours, by the coverage of simulated scenes' error ellipses.

@@ -16,7 +16,6 @@ from batchvet.science.circumstances import Circumstances
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint_parts import JointParts
-from batchvet.science.prf import EMPIRICAL
 from batchvet.science.priors import Priors
 from batchvet.science.sky_likelihood import (
     JointPosition,
@@ -27,7 +26,7 @@ from batchvet.science.sky_likelihood import (
 )
 from batchvet.science.star_verdicts import StarVerdict, dip_depth, star_verdicts
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
-from batchvet.vocabulary import Flag, Verdict
+from batchvet.vocabulary import EMPIRICAL, Flag, Verdict
 
 #: Error of all positions that all sectors have in common and that does not average down, 1 sigma per axis (method: all
 #: sectors). Simulated scenes have none; on the sky WASP-126 stands 0.6" off in both of its sectors, with either PRF.

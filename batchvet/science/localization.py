@@ -19,7 +19,7 @@ from batchvet.science.hosts import host_evidence
 from batchvet.science.localization_settings import LocalizationSettings
 from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.position import PointSource, SignificanceMap, fit_point_source
-from batchvet.science.prf import EMPIRICAL, SPOC, Prf
+from batchvet.science.prf import Prf
 from batchvet.science.priors import TableDepth, galactic_latitude
 from batchvet.science.scene import Scene
 from batchvet.science.sky import SkyFrame, from_tangent_plane, tangent_plane
@@ -27,7 +27,7 @@ from batchvet.science.stars import StarField, find_target, place_stars
 from batchvet.science.timeline import Transits
 from batchvet.science.unlisted import fit_scene_with_unlisted
 from batchvet.science.verdict import LEAST_SNR
-from batchvet.vocabulary import Flag
+from batchvet.vocabulary import EMPIRICAL, SPOC, Flag
 
 #: Reduced chi² of the point source above which the PRF is said not to fit.
 POOR_CHI2 = 2.0

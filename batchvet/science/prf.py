@@ -16,13 +16,12 @@ from scipy.ndimage import spline_filter
 from scipy.sparse import csr_array
 
 from batchvet.arrays import FloatArray, IndexArray
+from batchvet.vocabulary import SPOC
 
 if TYPE_CHECKING:
     from batchvet.pixels.prf_files import PrfNodes
 
 
-#: What a PRF is called in tables: from the official files, or fitted to the stamp.
-SPOC, EMPIRICAL = "spoc", "empirical"
 #: Systematic position error of the official tables, pixels per axis.
 SPOC_POSITION_ERROR = 0.01
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray
 from batchvet.science.empirical_prf import fit_empirical_prf
-from batchvet.science.prf import EMPIRICAL, SPOC, Prf
+from batchvet.science.prf import Prf
 from batchvet.science.robust import huber_weights
 from batchvet.science.scene_solver import SceneEquations
 from batchvet.science.stars import Star, relative_fluxes, saturated_pixels
+from batchvet.vocabulary import EMPIRICAL, SPOC
 
 #: Pixels, 1 sigma per axis (method: scene and PRF). An empirical PRF has no centre of its own: its origin is one more
 #: unknown.

@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import kstest, rayleigh
 
 from batchvet.arrays import FloatArray
 
@@ -48,6 +46,8 @@ def rayleigh_scale(significance: FloatArray, limit: float = math.inf) -> Rayleig
     ``<x²> = 2 s² (1 - u / (e^u - 1))``, iterated from the median. Its error is ``s / 2 sqrt(n V)``, where
     ``V = 1 - u² e^-u / (1 - e^-u)²`` is what the cut leaves of the variance of x²/2s².
     """
+    from scipy.stats import kstest, rayleigh  # half a second, which commands that check nothing do not wait for
+
     x = np.asarray(significance, dtype=np.float64)
     x = x[np.isfinite(x) & (x > 0) & (x < limit)]
     if len(x) < 5:
@@ -71,6 +71,7 @@ def rayleigh_scale(significance: FloatArray, limit: float = math.inf) -> Rayleig
 
 def _scale_below(mean_square: float, cut: float) -> float:
     """Scale whose offsets below `cut` have that mean square."""
+    from scipy.optimize import brentq
 
     def excess(scale: float) -> float:
         u = 0.5 * (cut / scale) ** 2

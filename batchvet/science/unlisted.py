@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from batchvet.arrays import FloatArray
-from batchvet.science.prf import EMPIRICAL, SPOC, Prf
+from batchvet.science.prf import Prf
 from batchvet.science.scene import Scene, fit_scene
 from batchvet.science.stars import FAINTEST_SATURATED, Star
+from batchvet.vocabulary import EMPIRICAL, SPOC
 
 _APART = 1.5  # pixels between the brightest pixel and any listed star: farther than a zero point can be
 _OWN_ERROR = 0.03  # of the unlisted star's flux in a pixel: what subtracting it leaves

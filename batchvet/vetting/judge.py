@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -52,7 +52,7 @@ class Judge:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the probabilities depend on, as JSON has it: candidates are judged again when it changes."""
-        return {"calibration": self.calibration.version, **asdict(self.priors)}
+        return self.calibration.judged_with(self.priors)
 
     def __call__(self, judgement: Judgement) -> dict[str, Any]:
         """The candidate's row, whatever happens: one that cannot be judged says why, and is judged again next time."""
