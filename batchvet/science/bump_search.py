@@ -120,9 +120,9 @@ def _rises(u: FloatArray, dip: FloatArray, light: FloatArray, sigma: FloatArray)
     white = light / scale
     excess = (white - basis @ (basis.T @ white)) * scale
     residual = excess / sigma
-    suspect = np.flatnonzero(
-        residual.max(axis=0) > _SUSPECT * np.maximum(spread(residual), 1.0)
-    )  # the others have no bump in any fit
+    high = np.flatnonzero(residual.max(axis=0) > _SUSPECT)
+    suspect = high[residual[:, high].max(axis=0, initial=0.0) > _SUSPECT * spread(residual[:, high])]
+    # the others have no bump in any fit
     rises = np.zeros(light.shape, dtype=bool)
     if suspect.size:
         rises[:, suspect], excess[:, suspect] = _robust_rises(design, light[:, suspect], sigma[:, suspect])

@@ -71,7 +71,8 @@ def _from_sums(edges: IndexArray, factors: FloatArray, chosen: BoolArray) -> csr
     values = np.where(chosen & (edges > 0), np.repeat(factors, 2, axis=0), 0.0)
     values[::2] *= -1.0
     columns = np.maximum(edges - 1, 0)
-    return csr_array((values.T.ravel(), columns.T.ravel(), np.arange(0, 6 * n + 1, 6)), shape=(n, n))
+    starts = np.arange(0, 6 * n + 1, 6, dtype=np.int32)
+    return csr_array((values.T.ravel(), columns.T.ravel().astype(np.int32), starts), shape=(n, n))
 
 
 def strange_times(series: DipSeries, known: BoolArray) -> FloatArray:

@@ -130,8 +130,9 @@ class TabulatedPrf:
         """What takes coefficients along one axis to the pixels of stars there, [star pixel, coefficient]."""
         taps, weights, _ = self._taps(position, size, axis)
         values = np.repeat(weights, size, axis=0).ravel()
-        rows = taps.shape[0] * size
-        return csr_array((values, taps.ravel(), np.arange(0, 4 * rows + 1, 4)), (rows, self._coefficients.shape[axis]))
+        starts = np.arange(0, len(values) + 1, 4, dtype=np.int32)
+        shape = len(starts) - 1, self._coefficients.shape[axis]
+        return csr_array((values, taps.ravel().astype(np.int32), starts), shape)
 
     def stamp_images(self, shape: tuple[int, int], step: float) -> FloatArray:
         """`grid_images` of a grid of that step (pixels) over a stamp and one pixel around it; the last one is kept."""
@@ -163,8 +164,9 @@ class TabulatedPrf:
 def _cubic_b_spline(t: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Weights and derivatives [n, 4] of the uniform cubic B-spline at fraction t of a knot interval."""
     s = 1.0 - t
-    weights = np.stack([s**3, 3 * t**3 - 6 * t**2 + 4, 3 * s**3 - 6 * s**2 + 4, t**3], axis=-1) / 6.0
-    slopes = np.stack([-(s**2), 3 * t**2 - 4 * t, 4 * s - 3 * s**2, t**2], axis=-1) / 2.0
+    t2, s2 = t * t, s * s
+    weights = np.stack([s2 * s, (3 * t - 6) * t2 + 4, (3 * s - 6) * s2 + 4, t2 * t], axis=-1) / 6.0
+    slopes = np.stack([-s2, 3 * t2 - 4 * t, 4 * s - 3 * s2, t2], axis=-1) / 2.0
     return weights, slopes
 
 
