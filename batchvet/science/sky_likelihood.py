@@ -108,6 +108,8 @@ class SectorSky:
                     information, stored, order=order, mode="nearest", prefilter=False
                 )
                 left &= ~inside
+                if not left.any():
+                    break
         if left.any():  # off the stamp's map
             stored = maps.stamp.nodes(pixels[left]).T / EVERY[0]
             flux_information[left] = map_coordinates(maps.stamp_information, stored, order=1, mode="nearest")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from batchvet.arrays import BoolArray, FloatArray
+from batchvet.arrays import BoolArray, FloatArray, IndexArray
 from batchvet.science.floors import LEAST_INFORMATION
 from batchvet.science.hosts import DEEPEST
 from batchvet.science.sky_likelihood import FLUX_SCATTER, SectorSky
@@ -56,6 +56,11 @@ class StarLikelihoods:
             light[rows, j] = found.hosts.flux
         return cls(sectors, present, score, information, shared, nuisance, shift, offset, light)
 
+    def of_stars(self, stars: IndexArray) -> StarLikelihoods:
+        """Those of some of the stars, by their numbers."""
+        rows = ("present", "score", "information", "shared", "offset", "light")
+        return replace(self, **{name: getattr(self, name)[stars] for name in rows})
+
     @property
     def _by_map(self) -> BoolArray:
         """Which sectors are read off their maps, [sector]."""
@@ -71,13 +76,15 @@ class StarLikelihoods:
             middle = np.nanmedian(each, axis=1)
         # Where most sectors do not see the dip, the one that sees it best tells how deep it is.
         clearest = int(np.argmax([sector.evidence.dip.snr for sector in self.sectors]))
-        best = np.full(len(own), -np.inf)
-        for depth in (pooled, middle, np.where(self.present[:, clearest], each[:, clearest], pooled)):
-            for _ in range(3):
-                depth = np.clip(depth, 0.0, DEEPEST)
-                value, trust = self._shared(depth, floor_arcsec)
-                best = np.maximum(best, value)
-                depth = np.sum(trust * own, axis=1) / np.maximum(np.sum(trust * power, axis=1), LEAST_INFORMATION)
+        starts = (pooled, middle, np.where(self.present[:, clearest], each[:, clearest], pooled))
+        depth, best = np.concatenate(starts), np.full(len(own), -np.inf)
+        every = self.of_stars(np.tile(np.arange(len(own)), len(starts)))
+        own, power = np.tile(own, (len(starts), 1)), np.tile(power, (len(starts), 1))
+        for _ in range(3):
+            depth = np.clip(depth, 0.0, DEEPEST)
+            value, trust = every._shared(depth, floor_arcsec)
+            best = np.maximum(best, value.reshape(len(starts), -1).max(axis=0))
+            depth = np.sum(trust * own, axis=1) / np.maximum(np.sum(trust * power, axis=1), LEAST_INFORMATION)
         return pooled, best
 
     def of_depth(self) -> tuple[FloatArray, FloatArray]:
