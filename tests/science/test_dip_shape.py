@@ -28,7 +28,7 @@ def test_a_darkened_dip_is_averaged_over_the_exposure():
         mu = np.sqrt(1 - x**2)
         return min((1 - x) / 0.3, 1.0) * (1 - 0.3 * (1 - mu) - 0.25 * (1 - mu) ** 2)
 
-    for t in (0.0, 0.03, 0.055):
+    for t in (0.0, 0.03, 0.055, DURATION / 2 + 0.2 * EXPOSURE):
         mean = quad(instant, t - EXPOSURE / 2, t + EXPOSURE / 2, limit=200)[0] / EXPOSURE
         assert darkened(np.array([t]), DURATION, [0.15 * DURATION], EXPOSURE)[0, 0] == pytest.approx(mean, abs=3e-3)
 
