@@ -9,7 +9,8 @@ v09      V09 from the cache against opening the FITS file and running tess-vette
 checks   V08 and V10 against tess-vetter's, and the localisation with and without official PRF files, reading excluded
 codecs   size and reading time of a cache entry's flux, by codec
 neighbours  a sector of WASP-126 against the stars of its table, the embedded sample's pixels in memory
-scaling  2 workers against the serial executor on simulated 30-minute stamps, with the client's memory
+scaling  1 and 2 workers and the serial executor on simulated stamps (30 minutes, or --cadence), what is spent outside
+         tasks, and the client's memory
 scale    what the client costs when there are many rows (benchmark_scale.py)
 """
 
@@ -204,8 +205,8 @@ def benchmark_codecs(repeats: int) -> dict[str, dict[str, float]]:
     return results
 
 
-def benchmark_scaling(tasks: int) -> dict[str, float]:
-    """The same run serially and with two workers; both caches are warm, so that only vetting is compared."""
+def benchmark_scaling(tasks: int, cadence_s: float) -> dict[str, float]:
+    """The same run serially, with one worker and with two; the cache is warm, so that only vetting is compared."""
     from batchvet.api import run
     from batchvet.runtime.config import read_config
     from batchvet.runtime.fill import ingest
@@ -233,18 +234,24 @@ def benchmark_scaling(tasks: int) -> dict[str, float]:
 
     results: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as directory:
-        survey = simulate(Path(directory) / "sim", targets=max(1, tasks // 5), sectors=5, seed=1, workers=2)
+        kinds: dict[str, Any] = {"targets": max(1, tasks // 5), "sectors": 5, "cadence_s": cadence_s}
+        survey = simulate(Path(directory) / "sim", seed=1, workers=2, **kinds)
         config = read_config(survey.config)
         ingest(config)
-        for name, cluster in (("serial", ClusterSettings(serial=True)), ("two_workers", ClusterSettings(workers=2))):
+        clusters = {"serial": ClusterSettings(serial=True)}
+        clusters |= {name: ClusterSettings(workers=n) for name, n in (("one_worker", 1), ("two_workers", 2))}
+        for name, cluster in clusters.items():
             watch = VettingSeconds()
             output = Path(directory) / name
-            run(config.model_copy(update={"cluster": cluster, "output": output}), progress=watch)
+            done = run(config.model_copy(update={"cluster": cluster, "output": output}), progress=watch)
             results[f"{name}_s"] = watch.last - watch.first
+            in_tasks = float(done.sectors["seconds"].sum())
+            results[f"{name}_outside_tasks"] = 1.0 - in_tasks / (watch.last - watch.first) / (cluster.workers or 1)
             quarter = len(watch.memory) // 4
             results[f"{name}_client_mb_growth"] = watch.memory[-1] - watch.memory[quarter]
         results["tasks"] = len(survey.files)
     results["ratio"] = results["serial_s"] / results["two_workers_s"]
+    results["two_over_one"] = results["one_worker_s"] / results["two_workers_s"]
     return results
 
 
@@ -267,6 +274,7 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=1000, help="target-sectors of the scaling benchmark")
+    parser.add_argument("--cadence", type=float, default=1800.0, help="seconds, of the scaling benchmark")
     parser.add_argument("--rows", type=int, default=60_000, help="of the scale benchmark")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     parser.add_argument("--record", metavar="VERSION", help="add what stages measured to the history, for a release")
@@ -288,7 +296,7 @@ def main() -> None:
             "checks": lambda: benchmark_checks(options.repeats),
             "neighbours": lambda: benchmark_neighbours(options.repeats),
             "codecs": lambda: benchmark_codecs(options.repeats),
-            "scaling": lambda: benchmark_scaling(options.tasks),
+            "scaling": lambda: benchmark_scaling(options.tasks, options.cadence),
             "scale": lambda: sys.exit("scale runs alone"),
         }[what]()
     if options.record:
