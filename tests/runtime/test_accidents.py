@@ -68,14 +68,14 @@ def test_a_worker_killed_with_finished_results_in_hand_costs_nothing(workers, tm
     wait_for_two(workers)
     usual, killed = dask_executor._results, []
 
-    def fetched_too_late(future):
+    def fetched_too_late(client, future):
         if not killed:
             (address,) = workers._client.who_has([future])[future.key]
             (pid,) = workers._client.run(os.getpid, workers=[address]).values()
             os.kill(pid, signal.SIGKILL)
             psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=30)
             killed.append(pid)
-        return usual(future)
+        return usual(client, future)
 
     monkeypatch.setattr(dask_executor, "_results", fetched_too_late)
     assert dict(workers.map(Square(tmp_path), ITEMS, lost, 2)) == SQUARES

@@ -174,11 +174,11 @@ def test_paused_workers_end_the_run_with_a_word_of_memory(impatient_workers, mon
 def test_results_that_went_with_their_worker_are_computed_again(workers, monkeypatch):
     real, lost_once = dask_executor._results, []
 
-    def first_never_comes(future):
+    def first_never_comes(client, future):
         if not lost_once:
             lost_once.append(future.key)
             raise dask_executor._DoAgain
-        return real(future)
+        return real(client, future)
 
     monkeypatch.setattr(dask_executor, "_results", first_never_comes)
     items = list(range(6))
