@@ -50,6 +50,16 @@ class AvailablePixels:
         """Sectors with pixels of a target, sorted."""
         return tuple(sorted(self._entries.sectors(tic) | self._offered.get(tic, set())))
 
+    @property
+    def entries(self) -> EntryTable:
+        """All of the cache."""
+        return self._entries
+
+    def certain_entries(self, tic: int) -> dict[int, int]:
+        """By sector the row of a target's only entry, where no source has anything: that is what is used."""
+        offered = self._offered.get(tic, ())
+        return {sector: row for sector, row in self._entries.only_ones(tic).items() if sector not in offered}
+
     def of(self, tic: int, sector: int) -> Pixels:
         """What to use for a target in a sector: the cached entry unless a source has another version."""
         entries = sorted(self._entries.of(tic, sector), key=lambda e: cadence_rank(e.cadence_s))
