@@ -48,10 +48,7 @@ class TaskMaker:
         everybody = self.everybody[tic]
         return Target(
             tic,
-            {
-                sector: tuple(c for c, several in zip(group, sectors, strict=True) if sector in several)
-                for sector in sorted({sector for several in sectors for sector in several})
-            },
+            _by_sector(group, sectors),
             Surroundings(everybody, self.neighbours.of(tic) if self.neighbours else None),
             short_hash([c if c.sectors is None else replace(c, sectors=None) for c in everybody]),
             (self.neighbours.sha256_of(tic) or "none")[:12] if self.neighbours else "none",
@@ -127,6 +124,14 @@ class TaskMaker:
         )
         finished = all(row and row["source_file"] and task.hashes.items() <= row.items() for row in rows)
         return task if finished else None
+
+
+def _by_sector(group: Sequence[Candidate], sectors: Sequence[tuple[int, ...]]) -> dict[int, tuple[Candidate, ...]]:
+    """Candidates by sector, of the sectors of each."""
+    if len({*sectors}) == 1:  # as nearly always
+        return dict.fromkeys(sorted(set(sectors[0])), tuple(group))
+    every = sorted({sector for several in sectors for sector in several})
+    return {s: tuple(c for c, several in zip(group, sectors, strict=True) if s in several) for s in every}
 
 
 def settings_hash(files: PrfFiles, sector: int, pixels: Pixels) -> str:
