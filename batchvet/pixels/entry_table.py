@@ -76,6 +76,12 @@ class EntryTable:
         first, last = self._rows_of(tic)
         return frozenset(self._sectors[first:last])
 
+    def has(self, tic: int, sector: int) -> bool:
+        """Whether a target has an entry in a sector."""
+        first, last = self._rows_of(tic)
+        at = bisect_left(self._sectors, sector, lo=first, hi=last)
+        return at < last and self._sectors[at] == sector
+
     def only_ones(self, tic: int) -> dict[int, int]:
         """By sector the row of a target's entry, where it has just one."""
         first, last = self._rows_of(tic)
