@@ -73,6 +73,10 @@ class Tasks(Sequence[Task]):
             return task
         return task.of_candidates(self._is_open[first:last].tolist())
 
+    def let_go(self) -> None:
+        """Give up what tasks are made of, the cache's index above all; the columns stay."""
+        self._make, self._made = _gone, (-1, ())
+
     def where(self, chosen: BoolArray) -> Tasks:
         """Of these tasks the chosen ones."""
         return Tasks(self.columns, self._make, self._chosen[chosen], self._is_open)
@@ -165,3 +169,7 @@ class Tasks(Sequence[Task]):
         for start in range(0, len(columns.toi), 10_000):
             digest.update("\n".join(map(str, columns.toi.slice(start, 10_000).to_pylist())).encode())
         return digest.hexdigest()[:12]
+
+
+def _gone(origin: int) -> Sequence[Task]:
+    raise RuntimeError("tasks were asked for after they were let go")

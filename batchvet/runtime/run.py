@@ -182,6 +182,9 @@ def _do(plan: Plan, tasks: Tasks, config: RunConfig, judge: Judge, output: _Outp
             work = VetChunk(VetTask(config.worker_cache, config.vet_settings()), judge)
             batches = chunks(ready, config.batch_size or batch_size(plan, tasks), plan.tasks.rows_of_targets())
             _vet(tasks.n_rows, batches, work, workers, output)
+        for several in (tasks, plan.tasks):
+            several.let_go()
+        give_back()
         _finish(plan, judge, workers, output)
     output.log.write("finished")
 
