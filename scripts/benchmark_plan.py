@@ -1,9 +1,9 @@
 """How long it takes to plan the whole TOI list: a table in ExoFOP's layout against a cache of many entries.
 
-    python scripts/benchmark_plan.py [--candidates 7600] [--entries 60000]
+    python scripts/benchmark_plan.py [--candidates 7600] [--entries 60000] [--without-archive]
 
-The cache's entries are empty files with an index that speaks of them, which is all that a plan looks at; stars around
-every target and an archive's answers are remembered beside it.
+The cache's entries are empty files with an index that speaks of them, which is all that a plan looks at; an archive's
+answers are remembered beside it. Time and memory are those of the plan: another process makes all this.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ import cProfile
 import pstats
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from benchmark_scale import PeakMemory
 
 from batchvet.pixels.cache import INDEX, CacheEntry
 from batchvet.pixels.entry import StampKey
 from batchvet.pixels.index_file import encode_records
 from batchvet.pixels.mast import MastChoice, MastSource
-from batchvet.pixels.mast_search import Product
+from batchvet.pixels.mast_answers import Answer, Answers
 from batchvet.pixels.sources import Asking
 from batchvet.pixels.storage import LocalStorage
 from batchvet.runtime.config import RunConfig
@@ -67,44 +71,60 @@ def fill_cache(cache: Path, targets: dict[int, list[int]]) -> int:
     return len(entries)
 
 
-class _Answers:
+class _Archive:
     """An archive that has just what is cached, and one sector more."""
 
     def __init__(self, targets: dict[int, list[int]]) -> None:
         self._targets = targets
+        self._now = datetime.now(UTC).isoformat(timespec="seconds")
 
-    def stamps(self, tics: list[int], authors: tuple[str, ...]) -> list[Product]:
+    def answers(self, tic: int) -> list[Answer]:
+        """What it says of a target."""
         name = "mast:TESS/product/tess2018206045859-s{:04d}-{:016d}-0120-s_tp.fits"
-        return [Product(t, s, "SPOC", 120, name.format(s, t), 5 * 10**7) for t in tics for s in (*self._targets[t], 99)]
+        sectors = (*self._targets[tic], 99)
+        return [Answer(tic, self._now, s, "SPOC", 120, name.format(s, tic), 5 * 10**7) for s in sectors]
 
 
-def main() -> None:
-    """Print the time of each kind of plan."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--candidates", type=int, default=7600)
-    parser.add_argument("--entries", type=int, default=60_000)
-    parser.add_argument("--profile", action="store_true")
-    options = parser.parse_args()
-    n_targets = max(1, int(options.candidates / 1.05))
+def made_inputs(base: Path, candidates: int, entries: int) -> int:
+    """Catalogues with and without sectors, a cache, and an archive's answers; returns how many entries it has."""
+    n_targets = max(1, int(candidates / 1.05))
     rng = np.random.default_rng(0)
-    n_sectors = options.entries // n_targets + 1
+    n_sectors = entries // n_targets + 1
     targets = {
         10_000_000 + 1017 * n: sorted(rng.choice(np.arange(1, 90), n_sectors, replace=False).tolist())
         for n in range(n_targets)
     }
+    for with_sectors in (True, False):
+        write_catalogue(base / f"toi-{with_sectors}.csv", targets, candidates, with_sectors)
+    answers, archive = Answers(), _Archive(targets)
+    answers.learn({tic: archive.answers(tic) for tic in targets})
+    source = MastSource(MastChoice(), LocalStorage(base / "cache"))
+    source._kept_in.put(source._name, answers.encoded(), lambda content: None, replace=True)
+    return fill_cache(base / "cache", targets)
+
+
+def main() -> None:
+    """Print time and memory of each kind of plan."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--candidates", type=int, default=7600)
+    parser.add_argument("--entries", type=int, default=60_000)
+    parser.add_argument("--without-archive", action="store_true", help="what is in the cache alone")
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        n_entries = fill_cache(base / "cache", targets)
-        source = MastSource(MastChoice(), LocalStorage(base / "cache"))
-        source._search = _Answers(targets)
-        list(source.offers({tic: (0.0, 0.0) for tic in targets}))
-        print(f"{options.candidates} candidates of {n_targets} targets, {n_entries} cached entries")
-        sources = (MastSourceSettings(mast=MastSettings()),)
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            n_entries = pool.submit(made_inputs, base, options.candidates, options.entries).result()
+        print(f"{options.candidates} candidates, {n_entries} cached entries", flush=True)
+        sources = () if options.without_archive else (MastSourceSettings(mast=MastSettings()),)
         for with_sectors in (True, False):
-            write_catalogue(base / "toi.csv", targets, options.candidates, with_sectors)
-            places = {"catalog": base / "toi.csv", "cache": str(base / "cache"), "output": base / "run"}
-            config = RunConfig(**places, sources=sources)
-            profile = cProfile.Profile()
+            config = RunConfig(
+                catalog=base / f"toi-{with_sectors}.csv",
+                cache=str(base / "cache"),
+                output=base / "run",
+                sources=sources,
+            )
+            profile, peak = cProfile.Profile(), PeakMemory()
             start, cpu_start = time.perf_counter(), time.process_time()
             if options.profile:
                 profile.enable()
@@ -112,9 +132,14 @@ def main() -> None:
             profile.disable()
             seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
             kind = "with" if with_sectors else "without"
-            print(f"plan {kind} sectors in the table: {seconds:.2f} s ({cpu:.2f} s of CPU), {len(plan.tasks)} tasks")
+            print(
+                f"plan {kind} sectors in the table: {seconds:.1f} s ({cpu:.1f} s of CPU), {len(plan.tasks)} tasks, "
+                f"{peak.stop():.0f} MB at the peak",
+                flush=True,
+            )
             if options.profile:
                 pstats.Stats(profile).sort_stats("cumulative").print_stats(25)
+            del plan
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def _names(cells: Any) -> list[str]:
         plain = pc.and_(pc.string_is_ascii(cells), pc.utf8_is_printable(cells))
         if not pc.all(plain).as_py() or not pc.all(pc.equal(pc.utf8_trim_whitespace(cells), cells)).as_py():
             raise _NeedsCare
-    names = [str(name) for name in cells.to_pylist()]
-    if any(map(is_missing, names)):
-        raise _NeedsCare
-    return names
+        are_numbers: Any = pc.match_substring_regex(cells, "^[0-9]")  # most names, and none of the words for nothing
+        if any(is_missing(str(name)) for name in cells.filter(pc.invert(are_numbers)).to_pylist()):
+            raise _NeedsCare
+    return [str(name) for name in cells.to_pylist()]

@@ -155,10 +155,11 @@ class _Reading:
             return
         zero_is_missing = self._table.layout.zero_is_missing
         cells = {ours: row[position] for ours, position in self._table.positions.items()}
-        if self._lenient:
+        values, problems = read_fields(cells, self._called, zero_is_missing=zero_is_missing)
+        if problems and self._lenient:
             cells, left_out = without_optional(cells, self._called, zero_is_missing=zero_is_missing)
             self.left_out += [f"{self._table.place} {line}: {problem}" for problem in left_out]
-        values, problems = read_fields(cells, self._called, zero_is_missing=zero_is_missing)
+            values, problems = read_fields(cells, self._called, zero_is_missing=zero_is_missing)
         name = values.get("toi") or ""
         first = self._seen.setdefault(name, line) if name else line
         if not problems and first != line:

@@ -30,7 +30,13 @@ FluxErr = Literal["summary", "full"]  #: what is kept of FLUX_ERR
 
 SUFFIX = ".zarr.zip"
 INDEX = "index.parquet"
-_LISTED_AT_ONCE = 200_000
+_LISTED_AT_ONCE = 65_536
+_FIELDS: list[pa.Field[Any]] = [
+    pa.field("name", pa.string()),
+    pa.field("size", pa.int64()),
+    pa.field("version", pa.int64()),
+]
+_LISTED = pa.schema(_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -116,18 +122,19 @@ class Cache:
             The place cannot be reached or refuses, as in every method.
         """
         known = self._read_index()
-        names = _names(known)
-        rows: list[IntegerArray] = []
-        unknown: list[Listed] = []
+        blocks = [_LISTED.empty_table()]
         every = self.storage.list(SUFFIX)
         while block := list(islice(every, _LISTED_AT_ONCE)):
-            row = _rows_of_known(known, names, block)
-            rows.append(row[row >= 0])
-            unknown += [block[n] for n in np.flatnonzero(row < 0).tolist()]
-        del names
+            columns = zip(_LISTED, zip(*block, strict=True), strict=True)
+            blocks.append(pa.table([pa.array(values, field.type) for field, values in columns], schema=_LISTED))
+        listed = pa.concat_tables(blocks)
+        del blocks
+        row = _rows_of_known(known, listed)
+        unknown = [Listed(*one.values()) for one in listed.filter(pa.array(row < 0)).to_pylist()]
+        del listed
         found = [entry for entry in self._each(self._open_entry, unknown) if entry is not None]
-        there = known.take(np.concatenate([np.empty(0, dtype=np.int64), *rows]))
-        entries = EntryTable(pa.concat_tables([there, EntryTable.of_entries(found).rows]))
+        there = known if np.count_nonzero(row >= 0) == known.num_rows else known.take(row[row >= 0])
+        entries = EntryTable(pa.concat_tables([there, EntryTable.of_entries(found).rows]) if found else there)
         if found or len(entries) != known.num_rows:
             # who may read but not write can do without the index file: it takes longer
             with contextlib.suppress(StorageError):
@@ -205,24 +212,24 @@ class Cache:
         self.storage.put(INDEX, encode_table(rows), lambda written: None, replace=True)
 
 
-def _names(known: pa.Table) -> pa.Array[Any]:
-    """Of each entry its name, as it is listed."""
-    blocks = []
-    for batch in known.select(["tic", "sector", "cadence_s"]).to_batches(max_chunksize=_LISTED_AT_ONCE):
-        keys = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        blocks.append(pa.array([StampKey(*key).name for key in keys], pa.string()))
-    names: pa.Array[Any] = pa.concat_arrays([pa.array([], pa.string()), *blocks])
-    return names
+def _names(known: pa.Table) -> Any:
+    """Of each entry its name, as :attr:`.StampKey.name`."""
+    sector, tic, cadence = (
+        pc.utf8_lpad(pc.cast(known[name], pa.string()), width, "0")
+        for name, width in (("sector", 4), ("tic", 16), ("cadence_s", 4))
+    )
+    words: list[Any] = ["s", sector, "/", tic, "-", cadence, f"s{SUFFIX}", ""]
+    return pc.binary_join_element_wise(*words)
 
 
-def _rows_of_known(known: pa.Table, names: pa.Array[Any], block: list[Listed]) -> IntegerArray:
+def _rows_of_known(known: pa.Table, listed: pa.Table) -> IntegerArray:
     """Of each listed object its row in the index; -1 where that does not know it, or knows another version."""
-    place: Any = pc.index_in(pa.array([listed.name for listed in block], pa.string()), value_set=names)
+    place: Any = pc.index_in(listed["name"], value_set=_names(known))
     row = np.asarray(place.fill_null(-1).to_numpy(), dtype=np.int64)
     if known.num_rows:
         for column in ("size", "version"):
-            here = np.array([getattr(listed, column) for listed in block], dtype=np.int64)
-            row[np.asarray(known[column].to_numpy())[row] != here] = -1
+            here = listed[column].to_numpy()
+            row[known[column].to_numpy()[row] != here] = -1
     return row
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pyarrow as pa
 
-from batchvet.arrays import IntegerArray
 from batchvet.pixels.entry import StampKey
 from batchvet.pixels.index_file import schema_of
 
+_ORDER = ("tic", "sector", "cadence_s")
 _BLOCK = 1024  #: entries that are looked at together, as a plan does target by target
 
 
@@ -49,10 +49,11 @@ class EntryTable:
     """
 
     def __init__(self, rows: pa.Table) -> None:
-        order = [(name, "ascending") for name in ("tic", "sector", "cadence_s")]
-        self.rows = rows.sort_by(order).combine_chunks()  # type: ignore[arg-type]
+        if not _is_sorted(rows):
+            rows = rows.sort_by([(name, "ascending") for name in _ORDER])
+        self.rows = rows.combine_chunks()
         self._tics = array("q", self.rows["tic"].to_numpy().tobytes())
-        self._sector: IntegerArray = np.asarray(self.rows["sector"].to_numpy())
+        self._sectors = array("q", self.rows["sector"].to_numpy().tobytes())
         self._block: tuple[int, list[CacheEntry]] = (-1, [])  #: those that were looked at last
 
     @classmethod
@@ -73,12 +74,27 @@ class EntryTable:
     def sectors(self, tic: int) -> frozenset[int]:
         """Sectors of a target that have an entry."""
         first, last = self._rows_of(tic)
-        return frozenset(self._sector[first:last].tolist())
+        return frozenset(self._sectors[first:last])
+
+    def has(self, tic: int, sector: int) -> bool:
+        """Whether a target has an entry in a sector."""
+        first, last = self._rows_of(tic)
+        at = bisect_left(self._sectors, sector, lo=first, hi=last)
+        return at < last and self._sectors[at] == sector
+
+    def only_ones(self, tic: int) -> dict[int, int]:
+        """By sector the row of a target's entry, where it has just one."""
+        first, last = self._rows_of(tic)
+        sectors = self._sectors[first:last]
+        rows = dict(zip(sectors, range(first, last), strict=True))
+        return rows if len(rows) == last - first else {s: row for s, row in rows.items() if sectors.count(s) == 1}
 
     def of(self, tic: int, sector: int) -> list[CacheEntry]:
         """Entries of a target in a sector, the shortest cadence first."""
         first, last = self._rows_of(tic)
-        return [entry for entry in map(self._entry, range(first, last)) if entry.sector == sector]
+        first = bisect_left(self._sectors, sector, lo=first, hi=last)
+        last = bisect_right(self._sectors, sector, lo=first, hi=last)
+        return [self._entry(row) for row in range(first, last)]
 
     def _entry(self, row: int) -> CacheEntry:
         block = row // _BLOCK
@@ -92,3 +108,14 @@ class EntryTable:
         # unlike NumPy's, this search never waits for threads of Dask's
         first = bisect_left(self._tics, tic)
         return first, bisect_right(self._tics, tic, lo=first)
+
+
+def _is_sorted(rows: pa.Table) -> bool:
+    """Whether rows are sorted already, as in an index that this program has written: to sort copies all of it."""
+    same = np.ones(max(rows.num_rows - 1, 0), dtype=bool)
+    for name in _ORDER:
+        step = np.diff(np.asarray(rows[name].to_numpy()))
+        if (step[same] < 0).any():
+            return False
+        same &= step == 0
+    return True

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from batchvet.errors import ArchiveError, CacheError
 from batchvet.network.asking import Politeness
-from batchvet.pixels.index_file import decode_records, encode_records
+from batchvet.pixels.mast_answers import Answer, Answers
 from batchvet.pixels.mast_search import TARGETS_PER_QUESTION, TESSCUT, MastSearch, Product
 from batchvet.pixels.sources import Asking, Offer, cadence_rank, read_offered_file
 from batchvet.pixels.stamp import Stamp
@@ -49,23 +49,6 @@ class MastChoice:
         if product.cadence_s not in self.exptimes:
             return None
         return self.authors.index(product.author), (self.exptimes.index(product.cadence_s), 0)
-
-
-@dataclass(frozen=True)
-class _Remembered:
-    """A row of what is kept: a product, or (sector 0) that the archive has none for the target."""
-
-    tic: int
-    asked: str  #: UTC, ISO
-    sector: int
-    author: str
-    cadence_s: int
-    location: str
-    size: int
-
-    @property
-    def product(self) -> Product:
-        return Product(self.tic, self.sector, self.author, self.cadence_s, self.location, self.size)
 
 
 @dataclass(frozen=True)
@@ -127,27 +110,23 @@ class MastSource:
             The archive did not answer; what it has answered is remembered. For targets that are only asked for again
             because it is long ago, the older answers hold and :attr:`note` says so.
         """
-        remembered = self._remembered()
-        unknown = [tic for tic in sorted(targets) if self._asking.refresh or tic not in remembered]
+        answers = self._remembered()
+        unknown = [tic for tic in sorted(targets) if self._asking.refresh or tic not in answers]
         oldest = (datetime.now(UTC) - timedelta(days=self.choice.remember_days)).isoformat()
-        long_ago = [tic for tic in sorted(targets) if tic in remembered and remembered[tic][0].asked < oldest]
+        long_ago = [tic for tic in sorted(targets) if tic in answers and answers.asked(tic) < oldest]
         if self._asking.ask:
-            self._learn(unknown, targets, remembered)
+            self._learn(unknown, targets, answers)
             try:
-                self._learn([] if self._asking.refresh else long_ago, targets, remembered)
+                self._learn([] if self._asking.refresh else long_ago, targets, answers)
             except ArchiveError as error:
                 self.note = f"MAST's answers are older than {self.choice.remember_days:g} days ({error})"
-        self.not_asked = frozenset(targets) - remembered.keys()
-        known = (row.product for tic in targets for row in remembered.get(tic, ()) if row.sector)
-        for product in self.choice.preferred(known).values():
-            yield Offer(product.tic, product.sector, product.cadence_s, product.location, product.size)
+        self.not_asked = frozenset(tic for tic in targets if tic not in answers)
+        for tic in targets:
+            known = (answer.product for answer in answers.of(tic) if answer.sector)
+            for product in self.choice.preferred(known).values():
+                yield Offer(product.tic, product.sector, product.cadence_s, product.location, product.size)
 
-    def _learn(
-        self,
-        tics: Sequence[int],
-        targets: Mapping[int, tuple[float, float]],
-        remembered: dict[int, list[_Remembered]],
-    ) -> None:
+    def _learn(self, tics: Sequence[int], targets: Mapping[int, tuple[float, float]], known: Answers) -> None:
         """Ask for `tics` and remember the answers, some at a time."""
         for start in range(0, len(tics), TARGETS_PER_QUESTION):
             several = tics[start : start + TARGETS_PER_QUESTION]
@@ -157,26 +136,18 @@ class MastSource:
                     if all(map(math.isfinite, targets[tic])):
                         products += self._search.cutouts(tic, *targets[tic], self.choice.cutout_pixels)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            answers: dict[int, list[_Remembered]] = {tic: [] for tic in several}
+            answers: dict[int, list[Answer]] = {tic: [] for tic in several}
             for p in products:
                 answers.setdefault(p.tic, []).append(
-                    _Remembered(p.tic, now, p.sector, p.author, p.cadence_s, p.location, p.size)
+                    Answer(p.tic, now, p.sector, p.author, p.cadence_s, p.location, p.size)
                 )
-            nothing = {tic: [_Remembered(tic, now, 0, "", 0, "", 0)] for tic, rows in answers.items() if not rows}
-            remembered |= answers | nothing
-            self._remember(remembered)
+            nothing = {tic: [Answer(tic, now, 0, "", 0, "", 0)] for tic, rows in answers.items() if not rows}
+            known.learn(answers | nothing)
+            self._kept_in.put(self._name, known.encoded(), lambda content: None, replace=True)
             self._asking.progress(start + len(several))
 
-    def _remembered(self) -> dict[int, list[_Remembered]]:
+    def _remembered(self) -> Answers:
         try:
-            rows = decode_records(_Remembered, self._kept_in.read(self._name))
+            return Answers(self._kept_in.read(self._name))
         except CacheError:
-            return {}  # nothing is remembered yet, or it is damaged: the archive is asked again
-        known: dict[int, list[_Remembered]] = {}
-        for row in rows:
-            known.setdefault(row.tic, []).append(row)
-        return known
-
-    def _remember(self, remembered: Mapping[int, list[_Remembered]]) -> None:
-        rows = (row for tic in sorted(remembered) for row in remembered[tic])
-        self._kept_in.put(self._name, encode_records(_Remembered, rows), lambda content: None, replace=True)
+            return Answers()  # nothing is remembered yet

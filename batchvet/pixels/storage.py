@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from batchvet.atomic import write_atomically
 from batchvet.errors import CacheError, StorageError
 from batchvet.pixels.listing import files_below
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """An object found by listing."""
 
     name: str  #: relative to the storage's root, with forward slashes

@@ -80,8 +80,10 @@ def row_index(directory: Path, columns: Iterable[str] = ()) -> RowIndex:
     tables = [_numbered(read_part(part, wanted), number) for number, part in enumerate(parts.values())]
     empty = pa.schema([TABLES["sectors"].field(name).remove_metadata() for name in wanted]).empty_table()
     rows = pa.concat_tables([_numbered(empty, 0), *tables]).combine_chunks()
-    rows = rows.take(pc.sort_indices(rows, sort_keys=_ORDER))
-    return RowIndex(tuple(parts), rows.filter(pa.array(_last_of_each(rows), pa.bool_())))
+    if not _are_in_order(rows):  # as parts are that were merged: to sort and to choose copies all of them
+        rows = rows.take(pc.sort_indices(rows, sort_keys=_ORDER))
+        rows = rows.filter(pa.array(_last_of_each(rows), pa.bool_()))
+    return RowIndex(tuple(parts), rows)
 
 
 def places_of(toi: pa.Array[Any], sector: IntegerArray, rows: pa.Table) -> IntegerArray:
@@ -179,6 +181,14 @@ def _numbered(rows: pa.Table, number: int) -> pa.Table:
     n = rows.num_rows
     part, row = pa.array(np.full(n, number, dtype=np.int64)), pa.array(np.arange(n, dtype=np.int64))
     return rows.append_column("part", part).append_column("row", row)
+
+
+def _are_in_order(rows: pa.Table) -> bool:
+    """Whether rows are sorted by their names, and each name is there once."""
+    one, next_one = rows.slice(0, max(rows.num_rows - 1, 0)), rows.slice(1)
+    tic, sector = (np.diff(np.asarray(rows[name].to_numpy())) for name in ("tic", "sector"))
+    is_after, same = (np.asarray(compare(next_one["toi"], one["toi"]).to_numpy()) for compare in (pc.greater, pc.equal))
+    return bool(np.all((tic > 0) | ((tic == 0) & (is_after | (same & (sector > 0))))))
 
 
 def _last_of_each(rows: pa.Table) -> BoolArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,9 @@ from batchvet.runtime.hashes import short_hash
 from batchvet.runtime.sectors import wanted_sectors
 from batchvet.runtime.tasks import Cached, Missing, Offered, Pixels
 from batchvet.vocabulary import ErrorKind, error_kind
+
+#: Tells whether there is something of a target in a sector.
+Have = Callable[[int, int], bool]
 
 
 class AvailablePixels:
@@ -49,6 +52,16 @@ class AvailablePixels:
     def sectors(self, tic: int) -> tuple[int, ...]:
         """Sectors with pixels of a target, sorted."""
         return tuple(sorted(self._entries.sectors(tic) | self._offered.get(tic, set())))
+
+    @property
+    def entries(self) -> EntryTable:
+        """All of the cache."""
+        return self._entries
+
+    def certain_entries(self, tic: int) -> dict[int, int]:
+        """By sector the row of a target's only entry, where no source has anything: that is what is used."""
+        offered = self._offered.get(tic, ())
+        return {sector: row for sector, row in self._entries.only_ones(tic).items() if sector not in offered}
 
     def of(self, tic: int, sector: int) -> Pixels:
         """What to use for a target in a sector: the cached entry unless a source has another version."""
@@ -102,19 +115,24 @@ def find_pixels(
     if not sources:
         return AvailablePixels(entries, {})
     wanted = {tic: wanted_sectors(group, listed_sectors) for tic, group in targets.items()}
-    cached = {(tic, sector) for tic in wanted for sector in entries.sectors(tic)}
     offers: dict[tuple[int, int], Offer] = {}
     not_asked: frozenset[int] = frozenset()
     note = ""
+
+    def is_there(tic: int, sector: int) -> bool:
+        offer = offers.get((tic, sector))
+        return (offer is not None and not offer.error) or entries.has(tic, sector)
+
     for source in sources:
-        have = cached | {key for key, offer in offers.items() if not offer.error} if source.remote else set()
+        have: Have = is_there if source.remote else lambda tic, sector: False
         lacking = _lacking(wanted, have)
         if not lacking:
             continue
         positions = {tic: (targets[tic][0].ra, targets[tic][0].dec) for tic in lacking}
         sectors = {tic: several for tic, several in lacking.items() if several is not None}
-        for key, offer in best_offers(source.offers(positions, sectors)).items():
-            if key not in have and (key not in offers or (offers[key].error and not offer.error)):
+        of_use = (offer for offer in source.offers(positions, sectors) if not have(offer.tic, offer.sector))
+        for key, offer in best_offers(of_use).items():
+            if key not in offers or (offers[key].error and not offer.error):
                 offers[key] = offer
         not_asked |= source.not_asked
         note = source.note or note
@@ -138,13 +156,11 @@ def is_of_same_pixels(pixels: Pixels, row: Mapping[str, Any]) -> bool:
             return not offer.mtime_ns or _sha256(offer)[:12] == row["stamp_hash"]
 
 
-def _lacking(
-    wanted: Mapping[int, frozenset[int] | None], have: Set[tuple[int, int]]
-) -> dict[int, frozenset[int] | None]:
+def _lacking(wanted: Mapping[int, frozenset[int] | None], have: Have) -> dict[int, frozenset[int] | None]:
     """Of the wanted sectors those that are not there, by target; a target that lacks nothing is left out."""
     lacking = {}
     for tic, sectors in wanted.items():
-        still = None if sectors is None else frozenset(s for s in sectors if (tic, s) not in have)
+        still = None if sectors is None else frozenset(s for s in sectors if not have(tic, s))
         if still is None or still:
             lacking[tic] = still
     return lacking

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchvet.errors import ConfigError, RunError
 from batchvet.runtime.executors import Executor, SerialExecutor
@@ -68,8 +68,6 @@ def open_executor(settings: ClusterSettings, *, item_timeout_s: float = 300.0) -
 @contextmanager
 def _executor(settings: ClusterSettings, item_timeout_s: float) -> Iterator[DaskExecutor]:
     """On workers that were started here, or on somebody's."""
-    from distributed import Client
-
     from batchvet.runtime.crew import Patience
     from batchvet.runtime.dask_executor import DaskExecutor
 
@@ -81,13 +79,21 @@ def _executor(settings: ClusterSettings, item_timeout_s: float) -> Iterator[Dask
     elif settings.slurm is not None:
         from batchvet.runtime.slurm_cluster import slurm_workers
 
-        with slurm_workers(settings) as jobs, Client(jobs.cluster, set_as_default=False) as client:
+        with slurm_workers(settings) as jobs, _our_client(jobs.cluster) as client:
             yield DaskExecutor(client, patience, n_workers=jobs.n_workers, reopen=jobs.reopen)
     else:
         from batchvet.runtime.local_cluster import our_workers
 
-        with our_workers(settings) as ours, Client(ours.cluster, set_as_default=False) as client:
+        with our_workers(settings) as ours, _our_client(ours.cluster) as client:
             yield DaskExecutor(client, patience, n_workers=ours.n_workers, reopen=ours.reopen)
+
+
+def _our_client(cluster: Any) -> Client:
+    """A client of a cluster whose scheduler is in this process, so that what the one reaches the other does: rows come
+    from the workers themselves, and are encrypted and read once, not twice."""
+    from distributed import Client
+
+    return Client(cluster, set_as_default=False, direct_to_workers=True)
 
 
 @contextmanager

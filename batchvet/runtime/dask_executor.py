@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, get_worker, wait
+from distributed import Client, Future, KilledWorker, get_worker
 from distributed.protocol import pickle
 
 from batchvet.runtime.crew import Crew, Patience, scheduler_answers
@@ -149,19 +150,20 @@ class DaskExecutor:
         """Each batch with its results, None when it killed its workers; at once `most`, or three for each worker."""
         again: deque[_Flight] = deque()
         in_flight: dict[Future, _Flight] = {}
+        finished: SimpleQueue[Future] = SimpleQueue()
         try:
             while True:
                 while len(in_flight) < (most or BATCHES_PER_THREAD * self.crew.size):
                     flight = again.popleft() if again else _next_of(batches)
                     if flight is None:
                         break
-                    self._submit(batch, flight, in_flight)
+                    self._submit(batch, flight, in_flight, finished)
                 if not in_flight:
                     return
-                for future in self._next_finished(in_flight):
+                for future in self._next_finished(in_flight, finished):
                     flight = in_flight.pop(future)
                     try:
-                        address, results = _results(future)
+                        address, results = _results(self._client, future)
                     except _DoAgain:
                         again.append(flight)
                         continue
@@ -190,12 +192,15 @@ class DaskExecutor:
                 for future in in_flight:
                     future.cancel()
 
-    def _submit(self, batch: bytes, flight: _Flight, in_flight: dict[Future, _Flight]) -> None:
+    def _submit(
+        self, batch: bytes, flight: _Flight, in_flight: dict[Future, _Flight], finished: SimpleQueue[Future]
+    ) -> None:
         chosen = self.crew.choice(flight.avoid)
         with scheduler_answers(self._client):
             future = self._client.submit(done, batch, pickle.dumps(flight.items), pure=False, workers=chosen)
         workers = None if chosen is None else tuple(chosen)
         in_flight[future] = replace(flight, workers=workers, n_choices=flight.n_choices + 1)
+        future.add_done_callback(finished.put)
 
     def _weighed(
         self, flight: _Flight, address: str, results: list[Any], doubtful: Doubtful[Any]
@@ -209,12 +214,19 @@ class DaskExecutor:
         good = [(item, result) for item, result in pairs if not doubtful(result)]
         return good, [_Flight((item,), avoid=address) for item, result in pairs if doubtful(result)]
 
-    def _next_finished(self, in_flight: dict[Future, _Flight]) -> list[Future]:
-        """Futures that are done, or none when it is time to see whose workers are gone."""
+    def _next_finished(self, in_flight: dict[Future, _Flight], finished: SimpleQueue[Future]) -> list[Future]:
+        """Futures that are done, or none when it is time to see whose workers are gone.
+
+        Each says itself when it is: to ask all that are in flight every time would cost a large cluster's client more
+        than all the rest.
+        """
         self.crew.look()
-        with suppress(TimeoutError), scheduler_answers(self._client), self._client.as_current():
-            return list(wait(list(in_flight), timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED").done)
-        return []
+        done: list[Future] = []
+        with suppress(Empty):
+            done.append(finished.get(timeout=_POLL_SECONDS))
+            while True:
+                done.append(finished.get_nowait())
+        return [future for future in dict.fromkeys(done) if future in in_flight]
 
 
 class _DoAgain(Exception):
@@ -226,10 +238,13 @@ def _next_of(batches: Iterator[Sequence[Any]]) -> _Flight | None:
     return None if several is None else _Flight(several)
 
 
-def _results(future: Future) -> tuple[str, list[Any] | None]:
+def _results(client: Client, future: Future) -> tuple[str, list[Any] | None]:
     """Worker and results of a batch; None when it killed its workers. Raises what the work raised."""
     try:
-        address, packed = future.result(timeout=_FETCH_SECONDS)
+        if future.status == "error":
+            future.result()
+        with scheduler_answers(client):
+            address, packed = future.result(timeout=_FETCH_SECONDS)
     except KilledWorker:
         return "", None
     except TimeoutError:

@@ -19,10 +19,11 @@ from batchvet.runtime.available import find_pixels
 from batchvet.runtime.bars import counted
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.earlier_rows import EarlierRows, earlier_rows, read_rows
-from batchvet.runtime.planned_tasks import CACHED, MISSING, NOWHERE, OFFERED, ColumnsOfTasks, Tasks, is_nowhere
+from batchvet.runtime.planned_tasks import Tasks
 from batchvet.runtime.prf_choice import PrfFiles
 from batchvet.runtime.progress import Progress, Silent
 from batchvet.runtime.star_fields import stars_around
+from batchvet.runtime.task_columns import CACHED, MISSING, NOWHERE, OFFERED, ColumnsOfTasks
 from batchvet.runtime.task_maker import TaskMaker, settings_hash
 from batchvet.runtime.tasks import RowKey, Task
 
@@ -179,18 +180,17 @@ def _planned(
         return (maker.task_without_ephemeris(unusable[origin - len(groups)]),)
 
     progress.start("Planning targets", len(groups))
-    collected, n_left_out, n_without = ColumnsOfTasks(), 0, 0
-    for origin in range(len(groups) + len(unusable)):
-        made = make(origin)
-        n_without += not made
-        for number, task in enumerate(made):
-            if only_with_pixels and is_nowhere(task.pixels):
-                n_left_out += len(task.candidates)
-            else:
-                collected.add(task, origin, number)
-        if origin % _TARGETS_AT_A_TIME == _TARGETS_AT_A_TIME - 1 and origin < len(groups):
+    collected = ColumnsOfTasks(maker.pixels.entries, maker.prf_files.settings_hash)
+    n_left_out, n_without = 0, 0
+    for origin, (tic, group) in enumerate(groups):
+        target = maker.target(tic, group)
+        n_without += not target.candidates
+        n_left_out += maker.collect(target, origin, collected, without_pixels=not only_with_pixels)
+        if origin % _TARGETS_AT_A_TIME == _TARGETS_AT_A_TIME - 1:
             progress.advance(_TARGETS_AT_A_TIME)
     progress.advance(len(groups) % _TARGETS_AT_A_TIME)
+    for origin in range(len(groups), len(groups) + len(unusable)):
+        collected.add(make(origin)[0], origin, 0)
     return Tasks(collected.columns(), make), n_left_out, _without_sector(n_without)
 
 
@@ -203,4 +203,5 @@ def _without_sector(n_targets: int) -> str:
 def with_prf(tasks: Iterable[Task], files: PrfFiles) -> Iterator[Task]:
     """Tasks whose pixels were looked for, with the PRF files of their CCDs counted in their hashes."""
     for task in tasks:
-        yield replace(task, settings_hash=settings_hash(files, task.sector, task.pixels))
+        wanted = settings_hash(files, task.sector, task.pixels)
+        yield task if task.settings_hash == wanted else replace(task, settings_hash=wanted)

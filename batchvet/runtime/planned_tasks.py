@@ -1,4 +1,4 @@
-"""The tasks of a plan as columns: a hundred bytes each, and a task by itself only while somebody looks at it."""
+"""The tasks of a plan: columns of all of them, and a task by itself only while somebody looks at it."""
 
 from __future__ import annotations
 
@@ -7,99 +7,19 @@ import heapq
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
-import pyarrow as pa
 
 import batchvet
 from batchvet.arrays import BoolArray, IndexArray, IntegerArray
-from batchvet.runtime.earlier_rows import WantedRows
-from batchvet.runtime.tasks import Cached, Missing, Offered, Pixels, RowKey, Task
-from batchvet.vocabulary import ErrorKind
+from batchvet.runtime.task_columns import CACHED, OFFERED, TaskColumns
+from batchvet.runtime.tasks import RowKey, Task
 
-CACHED, OFFERED, MISSING, NOWHERE = range(4)  #: kinds of pixels; nowhere: not even a file that cannot be used
-_HASHES = ("stamp_hash", "candidate_hash", "neighbours_hash", "settings_hash")
-_WIDTH = 16  #: letters of such a word, at most
 _EXAMPLES = 3  #: of the smallest entries
 
 #: Makes the tasks of one origin, always the same ones.
 Make = Callable[[int], Sequence[Task]]
-
-
-@dataclass(frozen=True)
-class TaskColumns:
-    """What is kept of each task, sorted by target and sector; rows are its candidates, task after task."""
-
-    tic: IntegerArray
-    sector: IntegerArray
-    kind: IntegerArray  #: of its pixels
-    size: IntegerArray  #: bytes of its pixels
-    ccd: IntegerArray  #: eight times the camera, and the CCD
-    origin: IntegerArray  #: of whom it is made
-    number: IntegerArray  #: which of its origin's tasks it is
-    first_row: IntegerArray  #: of each task, and the number of all rows
-    toi: pa.Array[Any]  #: of each row
-    hashes: dict[str, Any]  #: by the table's columns, a word each
-
-    @property
-    def n_rows(self) -> IntegerArray:
-        """Rows of each task."""
-        return np.diff(self.first_row)
-
-    @cached_property
-    def task_of_row(self) -> IndexArray:
-        """Of each row its task."""
-        return np.repeat(np.arange(len(self.tic)), self.n_rows)
-
-    def wanted(self) -> WantedRows:
-        """The rows by name."""
-        return WantedRows(self.toi, self.sector[self.task_of_row])
-
-    def hashes_of_rows(self, column: str) -> pa.Array[Any]:
-        """What a column of hashes is to say of each row."""
-        if column not in self.hashes:
-            return pa.repeat(batchvet.__version__, int(self.first_row[-1]))
-        words: pa.Array[Any] = pa.array(self.hashes[column][self.task_of_row]).cast(pa.string())
-        return words
-
-
-class ColumnsOfTasks:
-    """Collects tasks into columns."""
-
-    def __init__(self) -> None:
-        self._numbers = {name: array("q") for name in ("tic", "sector", "kind", "size", "ccd", "origin", "number")}
-        self._n_rows = array("q")
-        self._toi: list[str] = []
-        self._hashes = {name: bytearray() for name in _HASHES}
-
-    def add(self, task: Task, origin: int, number: int) -> None:
-        """Take a task, the `number`-th of its origin."""
-        numbers = (task.tic, task.sector, _kind(task.pixels), _size(task.pixels), _ccd(task.pixels), origin, number)
-        for each, value in zip(self._numbers.values(), numbers, strict=True):
-            each.append(value)
-        self._n_rows.append(len(task.candidates))
-        self._toi.extend([candidate.toi for candidate in task.candidates])
-        words = (task.pixels.stamp_hash, task.candidate_hash, task.neighbours_hash, task.settings_hash)
-        for column, word in zip(self._hashes.values(), words, strict=True):
-            column += word.encode().ljust(_WIDTH, b"\0")
-
-    def columns(self) -> TaskColumns:
-        """The tasks, sorted."""
-        numbers = {name: np.frombuffer(column, dtype=np.int64) for name, column in self._numbers.items()}
-        n_rows = np.frombuffer(self._n_rows, dtype=np.int64)
-        order = np.lexsort((numbers["sector"], numbers["tic"]))
-        before = np.concatenate([[0], np.cumsum(n_rows)])
-        first_row = np.concatenate([[0], np.cumsum(n_rows[order])])
-        row = np.arange(first_row[-1]) + np.repeat(before[:-1][order] - first_row[:-1], n_rows[order])
-        return TaskColumns(
-            **{name: column[order] for name, column in numbers.items()},
-            first_row=first_row,
-            toi=pa.array(self._toi, pa.string()).take(pa.array(row)),
-            hashes={name: np.frombuffer(bytes(text), dtype=f"S{_WIDTH}")[order] for name, text in self._hashes.items()},
-        )
 
 
 class Tasks(Sequence[Task]):
@@ -152,6 +72,10 @@ class Tasks(Sequence[Task]):
         if self._is_open is None or self._is_open[first:last].all():
             return task
         return task.of_candidates(self._is_open[first:last].tolist())
+
+    def let_go(self) -> None:
+        """Give up what tasks are made of, the cache's index above all; the columns stay."""
+        self._make, self._made = _gone, (-1, ())
 
     def where(self, chosen: BoolArray) -> Tasks:
         """Of these tasks the chosen ones."""
@@ -247,24 +171,5 @@ class Tasks(Sequence[Task]):
         return digest.hexdigest()[:12]
 
 
-def _kind(pixels: Pixels) -> int:
-    match pixels:
-        case Cached():
-            return CACHED
-        case Offered():
-            return OFFERED
-        case Missing():
-            return NOWHERE if is_nowhere(pixels) else MISSING
-
-
-def is_nowhere(pixels: Pixels) -> bool:
-    """Whether there is not even a file that cannot be used."""
-    return isinstance(pixels, Missing) and pixels.problem.kind in (ErrorKind.MISSING_TPF, ErrorKind.NOT_ASKED)
-
-
-def _size(pixels: Pixels) -> int:
-    return 0 if isinstance(pixels, Missing) else pixels.size
-
-
-def _ccd(pixels: Pixels) -> int:
-    return 8 * pixels.camera + pixels.ccd if isinstance(pixels, Cached) and pixels.camera and pixels.ccd else 0
+def _gone(origin: int) -> Sequence[Task]:
+    raise RuntimeError("tasks were asked for after they were let go")

@@ -40,9 +40,9 @@ from batchvet.runtime.worker import VetTask
 from batchvet.vetting.judge import Judge
 from batchvet.vocabulary import FINAL_FAULTS, Status
 
-_SECONDS_PER_BATCH = (0.5, 2.0)  #: at least, and where there are many batches all the same
+_SECONDS_PER_BATCH = (0.5, 4.0)  #: at least, and where there are many batches all the same
 _BATCHES_OF_A_WORKER = 100  #: that are many
-_MOST_PER_BATCH = 32
+_MOST_PER_BATCH = 64
 _FEW_TO_JUDGE = 64  #: in this process: workers take longer to start
 _LOGGED = ("toi", "tic", "sector", "status", "error_kind", "error")  #: what the log says of a row
 
@@ -182,6 +182,9 @@ def _do(plan: Plan, tasks: Tasks, config: RunConfig, judge: Judge, output: _Outp
             work = VetChunk(VetTask(config.worker_cache, config.vet_settings()), judge)
             batches = chunks(ready, config.batch_size or batch_size(plan, tasks), plan.tasks.rows_of_targets())
             _vet(tasks.n_rows, batches, work, workers, output)
+        for several in (tasks, plan.tasks):
+            several.let_go()
+        give_back()
         _finish(plan, judge, workers, output)
     output.log.write("finished")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 import time
@@ -42,9 +43,19 @@ class Square:
         return -n if os.getpid() == self.wrong_in else n * n
 
 
+@dataclass(frozen=True)
+class Patiently(Square):
+    """The same, and it takes its time."""
+
+    def __call__(self, n: int) -> int:
+        time.sleep(0.05)
+        return super().__call__(n)
+
+
 @pytest.fixture(scope="module")
 def workers():
     """Two, of whom one that says nothing for some seconds is started again."""
+    assert "distributed.scheduler.worker-ttl" in local_cluster._SETTINGS  # Dask's own is five minutes
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(local_cluster._SETTINGS, "distributed.scheduler.worker-ttl", "5s")
         patch.setattr(crew, "_LOOK_SECONDS", 0.5)
@@ -68,18 +79,44 @@ def test_a_worker_killed_with_finished_results_in_hand_costs_nothing(workers, tm
     wait_for_two(workers)
     usual, killed = dask_executor._results, []
 
-    def fetched_too_late(future):
+    def fetched_too_late(client, future):
         if not killed:
             (address,) = workers._client.who_has([future])[future.key]
             (pid,) = workers._client.run(os.getpid, workers=[address]).values()
             os.kill(pid, signal.SIGKILL)
             psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=30)
             killed.append(pid)
-        return usual(future)
+        return usual(client, future)
 
     monkeypatch.setattr(dask_executor, "_results", fetched_too_late)
     assert dict(workers.map(Square(tmp_path), ITEMS, lost, 2)) == SQUARES
     assert killed
+
+
+def test_workers_killed_at_random_twenty_times_cost_nothing(workers, tmp_path):
+    wait_for_two(workers)
+    chance, over = random.Random(14), threading.Event()
+    killed: list[int] = []
+
+    def kill():
+        while len(killed) < 20 and not over.wait(chance.uniform(0.1, 1.0)):
+            working = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+            with suppress(psutil.Error):
+                unlucky = chance.choice(working)
+                unlucky.kill()
+                killed.append(unlucky.pid)
+
+    killer = threading.Thread(target=kill)
+    many = list(range(1, 200))
+    killer.start()
+    try:
+        while len(killed) < 20:
+            assert dict(workers.map(Patiently(tmp_path), many, lost, 3)) == {n: n * n for n in many}
+    finally:
+        over.set()
+        killer.join()
+    assert len(killed) == 20
+    wait_for_two(workers)
 
 
 def test_a_frozen_worker_s_task_is_done_by_another_and_it_is_started_again(workers, tmp_path):

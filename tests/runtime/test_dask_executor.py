@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
-from distributed import Client, LocalCluster, Security
+from distributed import Client, LocalCluster, Security, get_worker
 from same_tables import same_tables
 
 from batchvet.api import run
@@ -30,6 +30,7 @@ class Square:
     deadly: tuple[int, ...] = ()
     hanging: tuple[int, ...] = ()
     hungry: tuple[int, ...] = ()
+    keeping: tuple[int, ...] = ()
 
     def __call__(self, n: int) -> int:
         if n in self.deadly:
@@ -39,7 +40,15 @@ class Square:
         if n in self.hungry:
             kept = [bytearray(os.urandom(50_000_000)) for _ in range(16)]
             time.sleep(len(kept))
+        if n in self.keeping:
+            limit, process = get_worker().memory_manager.memory_limit, psutil.Process()
+            while process.memory_info().rss < 0.87 * limit:
+                _kept.append(os.urandom(5_000_000))
+            time.sleep(1)  # Dask looks every 0.1 s, and pauses a worker at 0.8
         return n * n
+
+
+_kept: list[bytes] = []  #: of a worker, nothing that anybody could release
 
 
 def lost(n: int) -> int:
@@ -117,6 +126,13 @@ def test_item_that_hangs_or_outgrows_its_worker_s_memory_is_given_up(impatient_w
     assert results == {n: -2 if n == 2 else n * n for n in items}
 
 
+def test_a_worker_whose_memory_is_nearly_full_works_on():
+    """Dask would pause it, and with all workers paused a run waited for ever."""
+    with open_executor(ClusterSettings(workers=1, memory="614MB", wait_s=10.0)) as executor:
+        items = list(range(1, 9))
+        assert dict(executor.map(Square(keeping=(2,)), items, lost, 1)) == {n: n * n for n in items}
+
+
 def test_workers_killed_while_they_start_are_replaced(monkeypatch, caplog):
     monkeypatch.setattr(crew, "_LOOK_SECONDS", 0.5)
     killed: set[int] = set()
@@ -174,11 +190,11 @@ def test_paused_workers_end_the_run_with_a_word_of_memory(impatient_workers, mon
 def test_results_that_went_with_their_worker_are_computed_again(workers, monkeypatch):
     real, lost_once = dask_executor._results, []
 
-    def first_never_comes(future):
+    def first_never_comes(client, future):
         if not lost_once:
             lost_once.append(future.key)
             raise dask_executor._DoAgain
-        return real(future)
+        return real(client, future)
 
     monkeypatch.setattr(dask_executor, "_results", first_never_comes)
     items = list(range(6))

@@ -5,13 +5,20 @@ from __future__ import annotations
 import gc
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from batchvet.catalog.candidate import Candidate, Ephemeris
 from batchvet.errors import Problem
 from batchvet.pixels.entry import StampKey
+from batchvet.pixels.entry_table import CacheEntry, EntryTable
 from batchvet.pixels.sources import Offer
-from batchvet.runtime.planned_tasks import ColumnsOfTasks, Tasks
+from batchvet.runtime.available import AvailablePixels
+from batchvet.runtime.earlier_rows import RowsBefore
+from batchvet.runtime.planned_tasks import Tasks
+from batchvet.runtime.prf_choice import PrfChoice, PrfFiles
+from batchvet.runtime.task_columns import CACHED, MISSING, NOWHERE, OFFERED, ColumnsOfTasks
+from batchvet.runtime.task_maker import TaskMaker
 from batchvet.runtime.tasks import Cached, Missing, Offered, Pixels, Task
 from batchvet.vocabulary import ErrorKind
 
@@ -115,3 +122,60 @@ def test_tasks_that_nobody_looks_at_are_not_there():
         if n % 500 == 0:
             most = max(most, sum(isinstance(one, Task) for one in gc.get_objects()))
     assert len(found) == 1995 and most <= 20
+
+
+def entry(tic: int, sector: int, cadence_s: int = 120, camera: int = 2, sha256: str = "") -> CacheEntry:
+    return CacheEntry(tic, sector, cadence_s, 10 * tic + sector, 1, 9, camera, 3, f"/{tic}-{sector}", 4, 5, sha256)
+
+
+def maker_of(sky: dict[int, tuple[Candidate, ...]], listed: tuple[int, ...] | None, prf: PrfChoice) -> TaskMaker:
+    """Targets in the cache once, twice, not at all; with a file on offer besides, the same or another."""
+    entries = [entry(tic, sector, sha256=f"{tic:032d}{sector:032d}") for tic in (3, 5, 7) for sector in (1, 2, 4)]
+    entries += [entry(3, 2, 20, sha256="2" * 64), entry(5, 6, 1800, camera=0), entry(7, 6, 600, camera=9)]
+    offers = {
+        (7, 1): Offer(7, 1, 120, "/7-1", size=4, mtime_ns=5),
+        (7, 2): Offer(7, 2, 120, "/new-7-2", size=44, mtime_ns=55),
+        (7, 5): Offer(7, 5, 120, "/7-5", size=50),
+        (9, 1): Offer(9, 1, 120, "/9-1", error_kind=str(ErrorKind.TRUNCATED), error="cut"),
+    }
+    columns = {"toi": pa.string(), "tic": pa.int64(), "sector": pa.int64()}
+    rows = RowsBefore(pa.table({name: pa.array([], kind) for name, kind in columns.items()}), {})
+    pixels = AvailablePixels(EntryTable.of_entries(entries), offers)
+    return TaskMaker(pixels, None, PrfFiles(prf, {"a": 1}, ask=False), listed, rows, sky)
+
+
+@pytest.mark.parametrize("listed", [None, (1, 2, 3), (5, 6)])
+def test_columns_say_of_a_task_what_it_says_itself(listed, tmp_path):
+    folder = tmp_path / "start_s0001" / "cam2_ccd3"
+    folder.mkdir(parents=True)
+    (folder / "tess-prf.fits").write_bytes(b"1234")
+    sky = {
+        tic: tuple(
+            Candidate(f"{tic}.0{n}", tic, Ephemeris(3.0, 1500.0, 2.0), sectors=(1, 4) if n == tic // 2 else None)
+            for n in range(1, 3)
+        )
+        for tic in (3, 5, 7, 9, 11)
+    }
+    maker = maker_of(sky, listed, PrfChoice(str(tmp_path), tmp_path, may_fetch=False))
+    collected = ColumnsOfTasks(maker.pixels.entries, maker.prf_files.settings_hash)
+    for origin, (tic, group) in enumerate(sky.items()):
+        assert maker.collect(maker.target(tic, group), origin, collected, without_pixels=True) == 0
+    groups = list(sky.items())
+    found = Tasks(collected.columns(), lambda origin: maker.tasks_of(*groups[origin]))
+    kinds = {CACHED: Cached, OFFERED: Offered, MISSING: Missing, NOWHERE: Missing}
+    assert len(found) > 8
+    for n, task in enumerate(found):
+        pixels = task.pixels
+        assert (found.tic[n], found.sector[n]) == (task.tic, task.sector)
+        assert isinstance(pixels, kinds[int(found.kind[n])])
+        assert found.size[n] == (0 if isinstance(pixels, Missing) else pixels.size)
+        whole = isinstance(pixels, Cached) and pixels.camera == 2
+        assert found.columns.ccd[n] == (8 * 2 + 3 if whole else 0)
+        words = {name: column[n].decode() for name, column in found.columns.hashes.items()}
+        assert words.items() <= task.hashes.items()
+    rows = [key for task in found for key in task.keys]
+    assert found.columns.wanted().names(np.ones(len(rows), dtype=bool)) == rows
+    if listed is None:
+        assert set(found.columns.hashes["settings_hash"].tolist()) == {
+            maker.prf_files.settings_hash(*where).encode() for where in ((1, 2, 3), (1, 0, 0))
+        }

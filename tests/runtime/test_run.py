@@ -23,6 +23,7 @@ from batchvet.pixels.cache import Cache
 from batchvet.results import directory, log, table_file
 from batchvet.results.schema import CANDIDATES_SCHEMA, TABLES
 from batchvet.runtime.fill import ingest
+from batchvet.runtime.progress import Silent
 from batchvet.runtime.status import next_command, run_status
 
 
@@ -265,6 +266,28 @@ def test_damaged_cache_entry_is_a_row_that_names_it(config):
     assert set(zip(bad["tic"], bad["sector"], strict=True)) == {(entry.tic, entry.sector)}
     assert bad["error"].str.contains(entry.key.name, regex=False).all()
     assert (bad["error_kind"] == "cache").all()
+
+
+def test_an_entry_that_goes_during_a_run_is_a_row_that_the_next_run_makes_anew(config, whole):
+    ingest(config)
+    last = max(Path(config.cache).glob("s*/*.zip"), key=lambda path: (path.name, path.parent.name))
+
+    class Evicting(Silent):
+        def advance(self, n=1, failed=0, n_bytes=0):
+            last.unlink(missing_ok=True)
+
+    config = config.model_copy(update={"batch_size": 1})
+    rows = run(config, progress=Evicting()).sectors
+    gone = rows[rows["status"] == "error"]
+    assert set(gone["error_kind"]) == {"cache"} and gone["error"].str.contains(last.name, regex=False).all()
+    assert run(config).is_finished
+    assert same_tables(config.output, whole)
+
+
+def test_a_network_without_tls_is_told_in_the_log(config):
+    run(config.model_copy(update={"cluster": config.cluster.model_copy(update={"allow_insecure": True})}), limit=1)
+    notes = [json.loads(line).get("text", "") for line in (config.output / "log.jsonl").read_text().splitlines()]
+    assert "cluster.allow_insecure: what goes to the workers is not encrypted" in notes
 
 
 def test_second_writer_is_refused_while_the_first_works(config):
