@@ -4,9 +4,10 @@
                            [--patience 60] [--cached] [--json]
 
 DIR/sim holds made files (kept for another soak), DIR/whole a run that nothing disturbs, DIR/soak the one that is
-killed: over and over SIGKILL, SIGINT, SIGTERM or SIGHUP for the client, SIGKILL or SIGSTOP for a worker, a part, an
-entry of the cache or the table of candidates deleted between two runs. A run that finishes begins anew without its
-tables, every other time without its cache. Exit 1 unless nothing is lost, twice, different or left running.
+killed for so many minutes from its first client on, then left alone until it has ended: over and over SIGKILL, SIGINT,
+SIGTERM or SIGHUP for the client, SIGKILL or SIGSTOP for a worker, a part, an entry of the cache or the table of
+candidates deleted between two runs. A run that finishes begins anew without its tables, every other time without its
+cache. Exit 1 unless nothing is lost, twice, different or left running.
 """
 
 from __future__ import annotations
@@ -96,12 +97,13 @@ class Soak:
         self.run = config.parent / "run"
         self.accidents: Counter[str] = Counter()
         self.found: Counter[str] = Counter()
-        self.whole_runs = 0
+        self.whole_runs = self.clients = 0
         self.wrong_exits: list[str] = []
 
     def go_on_for(self, seconds: float, whole: Path) -> dict[str, Any]:
         """Accidents for so long, then an end in peace; what was found."""
-        stop = time.monotonic() + seconds
+        begun = time.monotonic()
+        stop = begun + seconds
         while time.monotonic() < stop:
             if self.one_client(min(self.chance.uniform(3, self.patience), stop - time.monotonic())):
                 self.held_against(whole)
@@ -113,6 +115,8 @@ class Soak:
         self.held_against(whole)
         return {
             "accidents": dict(sorted(self.accidents.items())),
+            "clients": self.clients,
+            "minutes": round((time.monotonic() - begun) / 60, 1),
             "whole_runs": self.whole_runs,
             **{name: self.found[name] for name in ("rows", "lost", "twice", "different", "killed_rows", "orphans")},
             "wrong_exits": self.wrong_exits,
@@ -121,6 +125,7 @@ class Soak:
     def one_client(self, seconds: float | None) -> bool:
         """Start a client, which is killed after so long, its workers before; whether it came to its end."""
         argv = [*_BATCHVET, "run", str(self.config), "-q", "--retry-failed"]
+        self.clients += 1
         with (self.config.parent / "client.log").open("ab") as log:
             client = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=log)
             stop = None if seconds is None else time.monotonic() + seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from batchvet.errors import RunError
 from batchvet.results import directory as module
 from batchvet.results.candidate_rows import CandidateRows
 from batchvet.results.compaction import compact, recover
+from batchvet.results.parts import read_part
 from batchvet.results.row_index import gathered, row_index
 from batchvet.results.schema import FORMAT_VERSION, SECTORS, TABLES
 from batchvet.results.writer import ResultRow, ResultWriter
@@ -105,6 +107,24 @@ def test_flipped_bit_in_a_part_is_an_error_that_names_it(tmp_path):
     (tmp_path / "plan.json").write_text(json.dumps({"format_version": FORMAT_VERSION, "n_rows": 1}))
     with pytest.raises(RunError, match=r"sectors/part-.*: damaged .* its rows are made anew"):
         _ = open_run(tmp_path).sectors
+
+
+def test_a_flipped_bit_in_any_page_is_an_error_never_another_number(tmp_path):
+    with ResultWriter(tmp_path, FOOTER) as writer:
+        writer.add([row(f"{n}.01", 1, depth=1.0 + n / 7) for n in range(200)])
+    (part,) = (tmp_path / "sectors").glob("part-*")
+    whole, content = read_part(part), part.read_bytes()
+    pages = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    chance, n_refused = random.Random(3), 0
+    for _ in range(100):
+        changed = bytearray(content)
+        changed[chance.randrange(4, pages)] ^= 1 << chance.randrange(8)
+        part.write_bytes(changed)
+        try:
+            assert read_part(part).equals(whole)
+        except RunError:
+            n_refused += 1
+    assert n_refused > 60
 
 
 def test_unknown_column_is_refused(tmp_path):

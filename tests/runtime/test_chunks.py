@@ -11,9 +11,12 @@ from same_tables import same_tables
 from batchvet.api import open_run, run
 from batchvet.catalog.candidate import Candidate, Ephemeris
 from batchvet.errors import Problem
-from batchvet.runtime.chunks import chunks
+from batchvet.runtime import watchdog
+from batchvet.runtime.chunks import Chunk, VetChunk, chunks
 from batchvet.runtime.executors import SerialExecutor
 from batchvet.runtime.tasks import Missing, Task
+from batchvet.runtime.worker import VetTask
+from batchvet.vetting.judge import Judge
 from batchvet.vetting.threads import one_thread
 from batchvet.vocabulary import ErrorKind
 
@@ -108,3 +111,16 @@ def test_rows_that_fail_by_what_may_be_the_place_are_in_doubt_and_others_are_not
     monkeypatch.setattr("batchvet.runtime.run.open_executor", forgetful)
     run(config)
     assert same_tables(config.output, whole)
+
+
+def test_each_task_of_a_chunk_and_each_candidate_has_all_of_the_time(config, monkeypatch):
+    wound_up: list[float] = []
+    monkeypatch.setattr(
+        watchdog.faulthandler, "dump_traceback_later", lambda seconds, **options: wound_up.append(seconds)
+    )
+    several = tuple(tasks({7: 3, 8: 2}))
+    work = VetChunk(VetTask("/nowhere", config.vet_settings()), Judge())
+    with watchdog.watched(5.0):
+        made = work(Chunk(several, frozenset({7})))
+    assert made.rows.tables["sectors"].num_rows == 10 and made.candidates.candidates.num_rows == 2
+    assert wound_up == [5.0] * (1 + len(several) + 2)
