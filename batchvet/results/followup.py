@@ -13,7 +13,7 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.catalog.cells import BTJD_ZERO
 from batchvet.errors import ConfigError, RunError
 from batchvet.results.reader import RunResults
-from batchvet.results.site import LOWEST, checked_lowest, seen_from, site_of
+from batchvet.results.site import LOWEST, checked_lowest, offline, seen_from, site_of
 from batchvet.vocabulary import HostWord
 
 #: Columns of the list, in their order.
@@ -96,11 +96,12 @@ def followup(
     chosen = run.candidates if not named else run.candidates[run.candidates["toi"].isin(named)]
     watched = run.hosts[(run.hosts["word"] != HostWord.CLEARED) & (run.hosts["depth_required"] <= 1.1)]
     stars = {toi: group.to_dict("records") for toi, group in watched.groupby("toi", sort=False)}
-    rows = [
-        row
-        for candidate in chosen.to_dict("records")
-        for row in _rows(candidate, stars.get(candidate["toi"], ()), first, first + days)
-    ]
+    with offline():
+        rows = [
+            row
+            for candidate in chosen.to_dict("records")
+            for row in _rows(candidate, stars.get(candidate["toi"], ()), first, first + days)
+        ]
     listed = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
         ["mid_time_bjd_tdb", "toi", "probability"], ascending=[True, True, False], kind="stable", ignore_index=True
     )
@@ -136,6 +137,7 @@ def _rows(
 
 def _btjd(date: str) -> float:
     try:
-        return float(Time(date, scale="utc").tdb.jd - BTJD_ZERO)
+        with offline():
+            return float(Time(date, scale="utc").tdb.jd - BTJD_ZERO)
     except ValueError:
         raise ConfigError(f"--from: {date!r} is not a date such as 2026-12-01") from None

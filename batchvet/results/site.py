@@ -19,6 +19,7 @@ from astropy.coordinates.errors import UnknownSiteException
 from astropy.time import Time
 from astropy.utils import data, iers
 from astropy.utils.exceptions import AstropyWarning
+from erfa import ErfaWarning
 
 from batchvet.errors import ConfigError
 
@@ -55,7 +56,7 @@ _SITES = {
 
 
 @contextmanager
-def _offline() -> Iterator[None]:
+def offline() -> Iterator[None]:
     """Nothing is asked for, and nobody is told that it was not."""
     with (
         data.conf.set_temp("allow_internet", False),
@@ -65,6 +66,7 @@ def _offline() -> Iterator[None]:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", AstropyWarning)
+        warnings.simplefilter("ignore", ErfaWarning)  # leap seconds of years to come are not known
         yield
 
 
@@ -91,7 +93,7 @@ def site_of(text: str) -> EarthLocation:
     name = text.strip()
     if (known := _SITES.get(name.lower())) is not None:
         return EarthLocation.from_geodetic(known[1] * u.deg, known[0] * u.deg, known[2] * u.m)
-    with _offline():
+    with offline():
         try:
             return EarthLocation.of_site(name)
         except (UnknownSiteException, OSError):  # not in its list, or no list on this machine
@@ -123,9 +125,10 @@ def seen_from(site: EarthLocation, listed: pd.DataFrame, lowest: float = LOWEST)
         return pd.DataFrame(columns=list(COLUMNS), index=listed.index)
     stars = SkyCoord(listed["ra"].to_numpy() * u.deg, listed["dec"].to_numpy() * u.deg)
     days = listed["mid_time_bjd_tdb"].to_numpy(dtype=np.float64)
-    with _offline():
+    with offline():
         at_sun = Time(days, format="jd", scale="tdb", location=site)
         seen = at_sun - at_sun.light_travel_time(stars)
+        told = [moment[:16] for moment in seen.utc.isot]
         times, number = np.unique(np.round(seen.utc.jd, 5), return_inverse=True)  # of a second; many stars share one
         moments = Time(times, format="jd", scale="utc", location=site)
         frame = AltAz(obstime=moments[number], location=site)
@@ -137,7 +140,7 @@ def seen_from(site: EarthLocation, listed: pd.DataFrame, lowest: float = LOWEST)
     dark = sun_altitude < NIGHT
     return pd.DataFrame(
         {
-            "mid_time_site_utc": [moment[:16] for moment in seen.utc.isot],
+            "mid_time_site_utc": told,
             "altitude_deg": altitude.round(2),
             "sun_altitude_deg": sun_altitude.round(2),
             "is_dark": dark,

@@ -53,7 +53,7 @@ def sun(jd: float) -> tuple[float, float]:
 
 def test_altitudes_are_those_of_the_textbook():
     rng = np.random.default_rng(1)
-    rows = [(2461465.5 + rng.uniform(0, 3000), rng.uniform(0, 360), rng.uniform(-75, 30)) for _ in range(40)]
+    rows = [(2461465.5 + rng.uniform(0, 3000), rng.uniform(0, 360), rng.uniform(-75, 30)) for _ in range(150)]
     seen = seen_from(site_of(PLACE), stars(*rows))
     for (_, ra, dec), row in zip(rows, seen.to_dict("records"), strict=True):
         jd = float(np.datetime64(row["mid_time_site_utc"]).astype("datetime64[s]").astype(float)) / 86400 + 2440587.5
@@ -61,7 +61,7 @@ def test_altitudes_are_those_of_the_textbook():
         assert row["sun_altitude_deg"] == pytest.approx(altitude(jd, *sun(jd)), abs=0.4)
         assert row["is_dark"] == (row["sun_altitude_deg"] < -12)
         assert row["visible"] == (row["is_dark"] and row["altitude_deg"] >= 30)
-    assert 3 < seen["visible"].sum() < 30
+    assert 3 < seen["visible"].sum() < 75
 
 
 def test_light_takes_eight_minutes_from_the_suns_place():
@@ -83,7 +83,7 @@ def test_the_moon_is_where_eclipses_say():
 
 
 def test_places_are_understood_and_mistakes_are_named():
-    assert site_of(" la silla ").lat.deg == pytest.approx(-29.26) and site_of("51.5,0").height.value == 0
+    assert site_of(" la silla ").lat.deg == pytest.approx(-29.26) and abs(site_of("51.5,0").height.value) < 1e-3
     assert site_of("-29.26,289.27,2347").lon.deg == pytest.approx(-70.73)
     for wrong in ("nowhere", "a,b", "95,10", "10,400", "10,20,30000", "1,2,3,4", "nan,1"):
         with pytest.raises(ConfigError, match="--site: "):
