@@ -22,6 +22,17 @@ _SHOWN = {
     "tmag": "Tmag",
     "separation_arcsec": 'apart"',
 }
+_SHOWN_FROM = {
+    "toi": "TOI",
+    "mid_time_site_utc": "UTC there",
+    "mid_time_error_minutes": "+- min",
+    "source_id": "star",
+    "depth_required_ppm": "needs [ppm]",
+    "visible": "visible",
+    "altitude_deg": "alt",
+    "sun_altitude_deg": "Sun",
+    "moon_separation_deg": "Moon",
+}
 _OPTIONAL = 3  #: columns at the end that a narrow screen has no room for
 
 
@@ -30,6 +41,11 @@ def followup(  # house: options of a command
     start: Annotated[str, typer.Option("--from", metavar="DATE", help="First night, such as 2026-12-01, UTC.")],
     days: Annotated[float, typer.Option(help="How many days from then.")] = 30.0,
     toi: Annotated[list[str] | None, typer.Option(help="Only this candidate; may be given again.")] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Seen from: latitude,longitude,height (deg, m), or an observatory."),
+    ] = None,
+    min_altitude: Annotated[float, typer.Option(help="Degrees, below which a star is not visible from there.")] = 30.0,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV with all columns.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -44,14 +60,15 @@ def followup(  # house: options of a command
     if output is not None:
         refuse_file_of_a_run(output)
     with working("Listing stars", quiet, verbose):
-        found = listed(RunResults(run), start, days, toi or ())
+        found = listed(RunResults(run), start, days, toi or (), site=site, min_altitude=min_altitude)
     if output is not None:
         write_atomically(output, found.to_csv(index=False).encode())
     if as_json:
         print_json(found.to_dict("records"))
         return
+    shown = _SHOWN if site is None else _SHOWN_FROM
     print_table(
-        [{head: row[name] for name, head in _SHOWN.items()} for row in found.head(_ROWS_SHOWN).to_dict("records")],
+        [{head: row[name] for name, head in shown.items()} for row in found.head(_ROWS_SHOWN).to_dict("records")],
         optional=_OPTIONAL,
     )
     more = f"; the first {_ROWS_SHOWN} are shown" if len(found) > _ROWS_SHOWN else ""

@@ -41,6 +41,7 @@ def match(
                 "how": row["match_kind"],
                 "chance": row["match_p"],
                 "P ratio": row["period_ratio"],
+                "phase": row["match_phase"],
                 'apart"': row["separation_arcsec"],
             }
             for row in best.head(_ROWS_SHOWN).to_dict("records")

@@ -95,7 +95,7 @@ def candidate_context(rows: CandidateRows, command: str) -> dict[str, Any]:
         "sky": None if rows.sky.is_empty else sky_drawing(rows.sky),
         "facts": facts(_with_magnitude(rows)),
         "lights": _lights(rows),
-        **stars_context(rows.stars or _likely_stars(rows), display_name(rows.toi)),
+        **stars_context(rows.stars or _likely_stars(rows), display_name(rows.toi), rows.sky),
         "flags": [_flag(flag, where) for flag, where in rows.flags().items()],
         "check_flags": [_flag(flag, where) for flag, where in rows.check_flags().items()],
         "sectors": [_sector(row, view, command) for row, view in zip(rows.sectors, rows.views, strict=True)],

@@ -67,7 +67,7 @@ def sky_drawing(sky: SkyView) -> Markup:
         name = f"<title>sector {sector}, 1σ</title>"
         parts.append(f'<ellipse class="one" {shape} stroke="{colour}">{name}</ellipse>')
     if sky.joint is not None:
-        parts.append(_position(sky.joint, to_x(sky.joint.x), to_y(sky.joint.y), -unit, -unit))
+        parts.append(position_mark(sky.joint, to_x(sky.joint.x), to_y(sky.joint.y), -unit, -unit))
     parts.append(reticle(to_x(0), to_y(0), 20.0))
     parts.append("</g>")
     parts += _host_labels(sky, [(to_x(star.col), to_y(star.row), star) for star in near])
@@ -190,7 +190,7 @@ def _marks(view: SectorView) -> str:
         for look in ("halo", "peak"):
             parts.append(f'<rect class="{look}" x="{x:.4g}" y="{y:.4g}" width="{side:.4g}" height="{side:.4g}"/>')
     if view.source is not None:
-        parts.append(_position(view.source, to_x(view.source.x), to_y(view.source.y), size, -size))
+        parts.append(position_mark(view.source, to_x(view.source.x), to_y(view.source.y), size, -size))
     parts.append(_compass(view, size))
     return "".join([*parts, "</g>"])
 
@@ -244,7 +244,7 @@ def reticle(x: float, y: float, size: float) -> str:
     return f'<path class="halo" d="{arms}"/><path class="target" d="{arms}"><title>target</title></path>'
 
 
-def _position(ellipse: Ellipse, x: float, y: float, scale_x: float, scale_y: float) -> str:
+def position_mark(ellipse: Ellipse, x: float, y: float, scale_x: float, scale_y: float) -> str:
     """A position with its error; (x, y) is its place and the scales are SVG units for one of its own."""
     parts = []
     if ellipse.covariance.any():

@@ -18,6 +18,7 @@ from batchvet.results.matches import match_run
 from batchvet.results.reader import RunResults
 from batchvet.results.run_calibration import apply_scale
 from batchvet.results.self_check import check_run
+from batchvet.results.site import LOWEST
 from batchvet.results.views import overview
 from batchvet.runtime.bars import counted
 
@@ -127,7 +128,15 @@ class Run(RunResults):
         """
         return compare_run(self, truth)
 
-    def followup(self, start: str, days: float, tois: Sequence[str] = ()) -> pd.DataFrame:
+    def followup(
+        self,
+        start: str,
+        days: float,
+        tois: Sequence[str] = (),
+        *,
+        site: str | None = None,
+        min_altitude: float = LOWEST,
+    ) -> pd.DataFrame:
         """The stars to watch at each coming dip, with the depths that they need.
 
         Parameters
@@ -137,6 +146,11 @@ class Run(RunResults):
         days : float
         tois : sequence of str
             Of these candidates; none: of all.
+        site : str, optional
+            Where from: ``latitude,longitude,height`` (deg, deg, m) or the name of an observatory; adds the time there,
+            altitudes, the Moon and whether the star is visible.
+        min_altitude : float
+            Degrees, below which a star is not visible from there.
 
         Returns
         -------
@@ -146,11 +160,11 @@ class Run(RunResults):
         Raises
         ------
         ConfigError
-            `start` is no date, or `days` not positive.
+            `start` is no date, `days` not positive, or `site` no place.
         RunError
             The run has no such candidate, or no hosts yet.
         """
-        return followup(self, start, days, tois)
+        return followup(self, start, days, tois, site=site, min_altitude=min_altitude)
 
     def plot(
         self, toi: str, sector: int | None = None, *, ax: Axes | None = None, panel: str = "difference"

@@ -105,6 +105,7 @@ class SkyView:
     joint: Ellipse | None  #: the dip in all sectors together
     hosts: Mapping[str, float]  #: source_id -> probability
     figures: Mapping[str, float] = field(default_factory=dict)  #: what the caption quotes
+    stamps: Mapping[int, FloatArray] = field(default_factory=dict)  #: sector -> corners of its stamp, [corner, 2]
 
     @property
     def is_empty(self) -> bool:
@@ -167,6 +168,7 @@ CAPTION = ("target_offset_arcsec", "significance_sigma", "difference_snr", "v09_
 
 def sky_view(candidate: Row, sectors: Iterable[Row], images: Iterable[Row]) -> SkyView:
     """The view of a candidate on the sky from its rows of the three tables."""
+    images = list(images)
     ellipses = {}
     for row in sectors:
         ellipse = _offset(row)
@@ -181,6 +183,7 @@ def sky_view(candidate: Row, sectors: Iterable[Row], images: Iterable[Row]) -> S
         joint=_offset(candidate),
         hosts={host["source_id"]: float(host["probability"]) for host in hosts_of(candidate)},
         figures={name: number(candidate, name) for name in ("offset_arcsec", "significance_sigma", "p_target")},
+        stamps={int(row["sector"]): corners for row in images if (corners := _stamp_corners(row)) is not None},
     )
 
 
@@ -286,6 +289,16 @@ def _offset(row: Row) -> Ellipse | None:
     if not math.isfinite(east + north + ee + en + nn):
         return None
     return Ellipse(east, north, np.array([[ee, en], [en, nn]]))
+
+
+def _stamp_corners(image: Row) -> FloatArray | None:
+    """The corners of a stamp from its target, arcsec (east, north), [4, 2]; None where its WCS is not known."""
+    sky, target = _sky_from_pixel(image), np.array([number(image, "target_col"), number(image, "target_row")])
+    if sky is None or not np.isfinite(target).all():
+        return None
+    right, top = int(image["n_cols"]) - 0.5, int(image["n_rows"]) - 0.5
+    corners = np.array([(-0.5, -0.5), (right, -0.5), (right, top), (-0.5, top)])
+    return np.asarray((corners - target) @ sky.T)
 
 
 def _stars_on_sky(images: Iterable[Row]) -> tuple[Star, ...]:

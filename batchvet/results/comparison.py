@@ -49,12 +49,14 @@ def compare_run(run: RunResults, truth: str | Path) -> dict[str, Any]:
     place = KNOWN_HOSTS if str(truth) == KNOWN_HOSTS.stem and not Path(truth).exists() else Path(truth)
     known = _of_run(place) if place.is_dir() else _of_table(place)
     mine = run.candidates[["toi", "tic", "verdict", "p_target", "best_host_id", "p_best_host"]]
-    both = mine.merge(known, on="toi")
+    both = mine.assign(name=_names(mine["toi"])).merge(
+        known.assign(name=_names(known["toi"])).drop(columns="toi").drop_duplicates("name"), on="name"
+    )
     confusion = pd.crosstab(both["known"].fillna("none"), both["verdict"]).to_dict("index") if "known" in both else {}
     right = wrong = sure_wrong = 0
     if "known_host" in both:
         named = both[both["known_host"].notna() & ~both["verdict"].isin([Verdict.NO_DATA, Verdict.INCONCLUSIVE])]
-        same = named["best_host_id"] == named["known_host"]
+        same = pd.Series([_is_host(row) for row in named.to_dict("records")], index=named.index, dtype=bool)
         right, wrong = int(same.sum()), int((~same).sum())
         sure_wrong = int((~same & (named["p_best_host"] >= 0.95)).sum())
     rows = [row for one in both.to_dict("records") if (row := _disagreement(one)) is not None]
@@ -89,13 +91,33 @@ def _disagreement(row: dict[Any, Any]) -> dict[str, Any] | None:
     said = {"toi": row["toi"], "tic": row["tic"], "verdict": row["verdict"], "best_host_id": row["best_host_id"]}
     if row["verdict"] in (Verdict.NO_DATA, Verdict.INCONCLUSIVE):
         return None
-    if isinstance(host, str) and host != row["best_host_id"]:
+    named = isinstance(host, str)  # a planet of a neighbour is off target, as the table says itself
+    if named and not _is_host(row):
         return {**said, "known": f"host {host}", "sureness": _number(row["p_best_host"])}
-    if known in _PLANETS and row["verdict"] == Verdict.OFF_TARGET:
+    if known in _PLANETS and row["verdict"] == Verdict.OFF_TARGET and not named:
         return {**said, "known": str(known), "sureness": 1.0 - _number(row["p_target"])}
     if known in tuple(Verdict) and known != row["verdict"]:
         return {**said, "known": str(known), "sureness": max(_number(row["p_best_host"]), _number(row["p_target"]))}
     return None
+
+
+def _is_host(row: dict[Any, Any]) -> bool:
+    """Whether the star that was named is the known host, which a list may call by its TIC: the target, at least."""
+    known = str(row["known_host"])
+    on_target = known == str(row["tic"]) and row["verdict"] == Verdict.ON_TARGET
+    return on_target or known == str(row["best_host_id"])
+
+
+def _names(tois: pd.Series[str]) -> pd.Series[str]:
+    """As candidates are called on both sides: "TOI-700.10" as "700.1", which a spreadsheet makes of it."""
+    bare = tois.astype(str).str.strip().str.replace(r"^TOI[- ]?(?=\d)", "", regex=True, case=False)
+    return bare.str.replace(r"^(\d+\.\d)0$", r"\1", regex=True)
+
+
+def _star(names: pd.Series[str]) -> pd.Series[str]:
+    """A star's name as the tables of a run have it: without the catalogue's word, and the digits a spreadsheet adds."""
+    bare = names.str.strip().str.replace(r"^TIC[- ]?(?=\d)", "", regex=True, case=False)
+    return bare.str.replace(r"^(\d+)\.0$", r"\1", regex=True)
 
 
 def _number(value: Any) -> float:
@@ -127,5 +149,5 @@ def _of_table(path: Path) -> pd.DataFrame:
     if disposition is not None:
         found["known"] = table[disposition].str.strip()
     if host is not None:
-        found["known_host"] = table[host].str.strip()
+        found["known_host"] = _star(table[host])
     return found.dropna(subset=["toi"]).drop_duplicates("toi")

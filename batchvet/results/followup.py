@@ -13,6 +13,7 @@ from batchvet.catalog.candidate import Ephemeris
 from batchvet.catalog.cells import BTJD_ZERO
 from batchvet.errors import ConfigError, RunError
 from batchvet.results.reader import RunResults
+from batchvet.results.site import LOWEST, checked_lowest, offline, seen_from, site_of
 from batchvet.vocabulary import HostWord
 
 #: Columns of the list, in their order.
@@ -39,7 +40,15 @@ _OF_A_STAR = ("source_id", "ra", "dec", "tmag", "separation_arcsec", "position_a
 _MOST_DAYS = 3660  #: ten years: each dip of each star is a row
 
 
-def followup(run: RunResults, start: str, days: float, tois: Sequence[str] = ()) -> pd.DataFrame:
+def followup(
+    run: RunResults,
+    start: str,
+    days: float,
+    tois: Sequence[str] = (),
+    *,
+    site: str | None = None,
+    min_altitude: float = LOWEST,
+) -> pd.DataFrame:
     """The stars to watch at each coming dip: those that are not cleared and that could make it.
 
     Parameters
@@ -51,43 +60,52 @@ def followup(run: RunResults, start: str, days: float, tois: Sequence[str] = ())
         How many days from then.
     tois : sequence of str
         Of these candidates; none: of all that have been judged.
+    site : str, optional
+        Where from: ``latitude,longitude,height`` (deg, deg, m), or a name that astropy has here.
+    min_altitude : float
+        Degrees, below which a star is not visible from there.
 
     Returns
     -------
     DataFrame
-        `COLUMNS`, one row for each dip and star, by time, then the likelier star first.
+        `COLUMNS`, one row for each dip and star, by time, then the likelier star first; with a site also
+        `batchvet.results.site.COLUMNS`.
 
     Raises
     ------
     ConfigError
-        `start` is no date, or `days` not positive.
+        `start` is no date, `days` not positive, `site` no place, or `min_altitude` no altitude.
     RunError
         The run has no such candidate, or no hosts yet.
 
     Notes
     -----
     Mid-times are barycentric (BJD_TDB) by the catalogue's ephemeris; as UTC they are not moved to the Earth, where the
-    dip is seen up to 8.3 minutes earlier or later. Their error is the ephemeris's; NaN where the catalogue has none.
+    dip is seen up to 8.3 minutes earlier or later; from a site, the time there is a column. Their error is the
+    ephemeris's; NaN where the catalogue has none.
     """
     first = _btjd(start)
     if not (math.isfinite(days) and days > 0):
         raise ConfigError(f"--days: {days:g} is not a positive number of days")
     if days > _MOST_DAYS:
         raise ConfigError(f"--days: {days:g} is more than {_MOST_DAYS}; ask for fewer days at a time")
+    place, min_altitude = None if site is None else site_of(site), checked_lowest(min_altitude)
     if run.hosts.empty:
         raise RunError(f"{run.directory}: no hosts yet; 'batchvet run CONFIG' judges what it finds")
     named = {str(run.of(toi)["toi"].iloc[0]) for toi in tois}
     chosen = run.candidates if not named else run.candidates[run.candidates["toi"].isin(named)]
     watched = run.hosts[(run.hosts["word"] != HostWord.CLEARED) & (run.hosts["depth_required"] <= 1.1)]
     stars = {toi: group.to_dict("records") for toi, group in watched.groupby("toi", sort=False)}
-    rows = [
-        row
-        for candidate in chosen.to_dict("records")
-        for row in _rows(candidate, stars.get(candidate["toi"], ()), first, first + days)
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
+    with offline():
+        rows = [
+            row
+            for candidate in chosen.to_dict("records")
+            for row in _rows(candidate, stars.get(candidate["toi"], ()), first, first + days)
+        ]
+    listed = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
         ["mid_time_bjd_tdb", "toi", "probability"], ascending=[True, True, False], kind="stable", ignore_index=True
     )
+    return listed if place is None else listed.join(seen_from(place, listed, min_altitude))
 
 
 def _rows(
@@ -119,6 +137,7 @@ def _rows(
 
 def _btjd(date: str) -> float:
     try:
-        return float(Time(date, scale="utc").tdb.jd - BTJD_ZERO)
+        with offline():
+            return float(Time(date, scale="utc").tdb.jd - BTJD_ZERO)
     except ValueError:
         raise ConfigError(f"--from: {date!r} is not a date such as 2026-12-01") from None

@@ -11,12 +11,12 @@ import pyarrow as pa
 from batchvet.arrays import FloatArray
 from batchvet.catalog.variables import Variables, read_variables
 from batchvet.errors import RunError
+from batchvet.results.ccd_places import CcdPlaces
 from batchvet.results.directory import MATCHES, sole_writer
 from batchvet.results.parts import write_table
 from batchvet.results.reader import RunResults
-from batchvet.results.row_index import gathered, row_index
 from batchvet.results.schema import MATCHES_SCHEMA
-from batchvet.science.ephemeris_match import Ephemerides, Match, OnCcd, match
+from batchvet.science.ephemeris_match import Ephemerides, Match, match
 
 _MINUTES = 24 * 60.0
 
@@ -51,7 +51,7 @@ def match_run(run: RunResults, variables: str | Path | None = None) -> pd.DataFr
     if candidates.empty:
         raise RunError(f"{run.directory}: no candidate is judged yet; 'batchvet run CONFIG' goes on")
     entries = _entries(candidates, known)
-    found = match(entries, len(candidates), _seen(run, candidates))
+    found = match(entries, len(candidates), CcdPlaces(run, entries.ra, entries.dec))
     rows = [_row(one, candidates, known, entries) for one in found]
     table = pa.Table.from_pylist(rows, schema=MATCHES_SCHEMA).sort_by([("toi", "ascending"), ("match_p", "ascending")])
     with sole_writer(run.directory):
@@ -80,21 +80,6 @@ def _entries(candidates: pd.DataFrame, known: Variables | None) -> Ephemerides:
     )
 
 
-def _seen(run: RunResults, candidates: pd.DataFrame) -> OnCcd:
-    """On which columns of which CCDs the targets stood."""
-    index = row_index(run.directory, ("camera", "ccd"))
-    rows = gathered(run.directory, "images", index, ("toi", "sector", "column", "target_col")).to_pandas()
-    rows = rows.merge(index.rows.select(["toi", "sector", "camera", "ccd"]).to_pandas(), on=["toi", "sector"])
-    entry = rows["toi"].map(pd.Series(np.arange(len(candidates)), index=candidates["toi"]))
-    rows = rows.assign(entry=entry).dropna(subset=["entry", "target_col"])
-    rows = rows[rows["camera"] > 0]
-    return OnCcd(
-        entry=rows["entry"].to_numpy(dtype=np.intp),
-        ccd=(rows["sector"] * 16 + rows["camera"] * 4 + rows["ccd"] - 5).to_numpy(dtype=np.intp),
-        column=(rows["column"] + rows["target_col"]).to_numpy(dtype=np.float64),
-    )
-
-
 def _row(one: Match, candidates: pd.DataFrame, known: Variables | None, entries: Ephemerides) -> dict[str, object]:
     mine = candidates.iloc[one.candidate]
     n = one.other - len(candidates)
@@ -106,6 +91,7 @@ def _row(one: Match, candidates: pd.DataFrame, known: Variables | None, entries:
         "match_p": one.p,
         "match_table": "run" if n < 0 or known is None else known.path.name,
         "period_ratio": one.ratio,
+        "match_phase": one.phase,
         "period_difference_ppm": 1e6 * one.period_difference,
         "epoch_difference_minutes": _MINUTES * one.epoch_difference_days,
         "separation_arcsec": one.separation_arcsec,

@@ -28,10 +28,11 @@ made_from | str | | That of its candidate's row.
 #: Of `matches`: who else has the candidate's ephemeris?
 MATCHES = """
 ephemeris_match | str | | Candidate of the run, or star of the table, that has the same ephemeris.
-match_kind | str | | How the two can share light: same_place, near, same_column or same_camera.
+match_kind | str | | How the two can share light: same_place, near, same_column, opposite, cross_talk, same_camera.
 match_p | float | | Chance that so good a match is luck.
 match_table | str | | Where the other is from: run, or the name of the table.
 period_ratio | float | | Period of the other over that of the candidate: an integer, or one over it.
+match_phase | float | | 0: at the other's epoch; 0.5: half the shorter period later, at its secondary.
 period_difference_ppm | float | ppm | What is left of it: difference of ln P, in millionths.
 epoch_difference_minutes | float | min | Between the dips of the two where their epochs are.
 separation_arcsec | float | arcsec | Between the two.

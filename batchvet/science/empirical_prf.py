@@ -15,6 +15,7 @@ from numpy.polynomial.legendre import leggauss
 from scipy.ndimage import correlate1d
 
 from batchvet.arrays import BoolArray, FloatArray
+from batchvet.science.bleeding import BledColumns
 from batchvet.science.prf import TabulatedPrf
 from batchvet.science.robust import huber_weights
 from batchvet.science.stars import Star, relative_fluxes
@@ -51,7 +52,9 @@ _LARGEST_ELLIPTICITY = 0.6
 _FIRST_DAMPING = 1e-3  # of Levenberg and Marquardt, over the diagonal
 
 
-def fit_empirical_prf(image: FloatArray, image_error: FloatArray, stars: Sequence[Star]) -> TabulatedPrf:
+def fit_empirical_prf(
+    image: FloatArray, image_error: FloatArray, stars: Sequence[Star], bled: BledColumns | None = None
+) -> TabulatedPrf:
     """Fit the PRF's shape to an out-of-transit image.
 
     Parameters
@@ -59,13 +62,16 @@ def fit_empirical_prf(image: FloatArray, image_error: FloatArray, stars: Sequenc
     image, image_error : array, e-/s, [row, col]; NaN where there is no usable data
     stars : sequence of Star
         Where the catalogue puts them; a common shift is fitted along and forgotten, as the PRF's origin is its own.
+    bled : BledColumns, optional
+        Full pixels; without them the wings alone would say what the PRF is.
 
     Returns
     -------
     TabulatedPrf
         Its origin is where the Moffat part is centred.
     """
-    shape = _solve(_ShapeProblem.of(image, image_error, stars))
+    bled = BledColumns.of(np.zeros(image.shape, dtype=bool)) if bled is None else bled
+    shape = _solve(_ShapeProblem.of(image, image_error, stars, bled))
     return TabulatedPrf(_table(shape), _SAMPLES, EMPIRICAL, EMPIRICAL_POSITION_ERROR)
 
 
@@ -138,6 +144,7 @@ class _Quadrature:
 
     shape: tuple[int, int]  #: rows, columns of the stamp
     good: BoolArray  #: pixels that are wanted, [row, col]
+    bled: BledColumns
 
     def points(self, row: float, col: float) -> tuple[FloatArray, FloatArray]:
         """Rows and columns of the points, from a star at (row, col)."""
@@ -148,8 +155,8 @@ class _Quadrature:
         """Sum over the points [..., y, x] of each good pixel, [..., good pixel]."""
         q = _QUADRATURE
         blocks = surface.reshape(*surface.shape[:-2], self.shape[0], q, self.shape[1], q)
-        pixels: FloatArray = np.einsum("...aibj,i,j->...ab", blocks, _WEIGHTS, _WEIGHTS)[..., self.good]
-        return pixels
+        pixels: FloatArray = np.einsum("...aibj,i,j->...ab", blocks, _WEIGHTS, _WEIGHTS)
+        return self.bled.summed(pixels)[..., self.good]
 
     def star(self, shape: FloatArray, row: float, col: float) -> FloatArray:
         """Image of a star and derivatives by its row, its column and the shape, [3 + parameter, good pixel]."""
@@ -184,11 +191,13 @@ class _ShapeProblem:
     others: tuple[tuple[float, Star], ...]  #: stars that follow the brightest, with their light over its
 
     @classmethod
-    def of(cls, image: FloatArray, error: FloatArray, stars: Sequence[Star]) -> _ShapeProblem:
+    def of(cls, image: FloatArray, error: FloatArray, stars: Sequence[Star], bled: BledColumns) -> _ShapeProblem:
         """From the image [row, col] and the catalogue's stars."""
         shape = (image.shape[0], image.shape[1])
-        good = np.isfinite(image) & np.isfinite(error)
-        peak = float(np.max(np.abs(image[good]), initial=0.0)) or 1.0
+        known = np.isfinite(image) & np.isfinite(error) & ~bled.saturated
+        peak = float(np.max(np.abs(image[known]), initial=0.0)) or 1.0
+        image, error = bled.summed(image), np.sqrt(bled.summed(error**2))
+        good = np.isfinite(image) & np.isfinite(error) & ~bled.left_out
         values = image[good] / peak
         floor = _RELATIVE_ERROR * np.abs(values) + _ABSOLUTE_ERROR
         rows, cols = np.indices(shape)
@@ -204,8 +213,8 @@ class _ShapeProblem:
         return cls(
             image=values,
             error=np.hypot(error[good] / peak, floor),
-            plane=plane[:, good].T,
-            quadrature=_Quadrature(shape, good),
+            plane=bled.summed(plane)[:, good].T,
+            quadrature=_Quadrature(shape, good, bled),
             shaping=tuple(shaping),
             others=tuple(following),
         )

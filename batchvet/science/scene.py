@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray
+from batchvet.science.bleeding import BledColumns
 from batchvet.science.empirical_prf import fit_empirical_prf
 from batchvet.science.prf import Prf
 from batchvet.science.robust import huber_weights
@@ -46,7 +47,7 @@ class Scene:
     background: FloatArray  #: the plane, e-/s, [row, col]
     model: FloatArray  #: stars and background, e-/s, [row, col]
     chi2_reduced: float  #: of the fit, with the error that a PRF of this kind leaves included
-    saturated: BoolArray  #: pixels left out because they are full or bleed, [row, col]
+    saturated: BoolArray  #: pixels that are full or bled into: of a column, one sum, [row, col]
     prf: Prf  #: the PRF used; fitted here when none was given
 
 
@@ -64,19 +65,18 @@ def fit_scene(image: FloatArray, image_error: FloatArray, stars: Sequence[Star],
     -----
     Damped Gauss-Newton in the zero point with the linear parameters along, flux >= 0. Two priors: the zero point
     is small, and fluxes follow the catalogue's magnitudes to 0.2 mag, which matters only to stars that the pixels
-    cannot separate. Pixels that no star explains count less.
+    cannot separate. Pixels that no star explains count less. A column's full pixels count as one.
     """
-    saturated = saturated_pixels(image, stars)
-    good = np.isfinite(image) & np.isfinite(image_error) & ~saturated
+    bled = BledColumns.of(saturated_pixels(image, stars))
     if prf is None:
-        prf = fit_empirical_prf(np.where(good, image, np.nan), image_error, stars)
-    problem = _SceneProblem.of(image, image_error, good, stars, prf)
+        prf = fit_empirical_prf(image, image_error, stars, bled)
+    problem = _SceneProblem.of(image, image_error, bled, stars, prf)
     state = problem.start()
     for _ in range(_ITERATIONS):
         state = problem.step(state)
         if state.moved < _CONVERGED:
             break
-    return problem.scene(state, saturated)
+    return problem.scene(state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,23 +99,32 @@ class _SceneProblem:
 
     stars: tuple[Star, ...]
     prf: Prf
+    bled: BledColumns
     good: BoolArray  #: pixels to fit, [row, col]
-    scale: float  #: the brightest of them, e-/s
+    scale: float  #: the brightest of them that is not full, e-/s
     image: FloatArray  #: [good pixel]
     error: FloatArray  #: what the PRF and unlisted stars leave included, [good pixel]
     plane: FloatArray  #: 1, row, col about the middle, [3, row, col]
 
     @classmethod
     def of(
-        cls, image: FloatArray, error: FloatArray, good: BoolArray, stars: Sequence[Star], prf: Prf
+        cls, image: FloatArray, error: FloatArray, bled: BledColumns, stars: Sequence[Star], prf: Prf
     ) -> _SceneProblem:
         """From image and error in e-/s, [row, col]."""
-        scale = float(np.max(np.abs(image[good]), initial=0.0)) or 1.0
-        values = image[good] / scale
+        known = np.isfinite(image) & np.isfinite(error)
+        scale = float(np.max(np.abs(image[known & ~bled.saturated]), initial=0.0)) or 1.0
+        summed, error = bled.summed(image), np.sqrt(bled.summed(error**2))
+        good = np.isfinite(summed) & np.isfinite(error) & ~bled.left_out
+        values = summed[good] / scale
         model_error = _PRF_ERROR[prf.name] * np.abs(values) + _PLANE_ERROR
         rows, cols = np.indices(image.shape)
         plane = np.stack([np.ones(image.shape), rows / image.shape[0] - 0.5, cols / image.shape[1] - 0.5])
-        return cls(tuple(stars), prf, good, scale, values, np.hypot(error[good] / scale, model_error), plane)
+        return cls(tuple(stars), prf, bled, good, scale, values, np.hypot(error[good] / scale, model_error), plane)
+
+    @cached_property
+    def seen(self) -> Prf:
+        """The PRF as the good pixels show it."""
+        return self.bled.seen_by(self.prf)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -130,7 +139,7 @@ class _SceneProblem:
     @cached_property
     def good_plane(self) -> FloatArray:
         """The plane's terms on the good pixels, [good pixel, 3]."""
-        return self.plane[:, self.good].T
+        return self.bled.summed(self.plane)[:, self.good].T
 
     def places(self, delta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rows and columns of the stars with a zero point (row, col)."""
@@ -141,7 +150,7 @@ class _SceneProblem:
     def start(self) -> _SceneState:
         """Fluxes in the catalogue's proportions, as bright as the image."""
         delta = np.zeros(2)
-        images = self.prf.images(*self.places(delta), self.shape)[:, self.good]
+        images = self.seen.images(*self.places(delta), self.shape)[:, self.good]
         together = self.expected @ images
         design = np.column_stack([together, self.good_plane]) / self.error[:, None]
         solution = np.linalg.lstsq(design, self.image / self.error, rcond=None)[0]
@@ -151,7 +160,7 @@ class _SceneProblem:
     def step(self, state: _SceneState) -> _SceneState:
         """One Gauss-Newton step in zero point, fluxes and plane together."""
         n = len(self.stars)
-        cube = self.prf.images_and_gradients(*self.places(state.delta), self.shape)
+        cube = self.seen.images_and_gradients(*self.places(state.delta), self.shape)
         images, by_row, by_col = cube[:, :, self.good]
         expected, star_precision = self._expected_fluxes(state)
         # Linear in the fluxes and the plane, so these are solved for themselves, the zero point for its change.
@@ -189,7 +198,7 @@ class _SceneProblem:
         width[[not star.is_listed for star in self.stars]] = _UNLISTED_PRIOR * centre.max()
         return centre, 1.0 / width**2
 
-    def scene(self, state: _SceneState, saturated: BoolArray) -> Scene:
+    def scene(self, state: _SceneState) -> Scene:
         """The result in the image's units."""
         inflation = max(1.0, state.chi2_reduced)
         images = self.prf.images(*self.places(state.delta), self.shape)
@@ -205,6 +214,6 @@ class _SceneProblem:
             background=background,
             model=model,
             chi2_reduced=state.chi2_reduced,
-            saturated=saturated,
+            saturated=self.bled.saturated,
             prf=self.prf,
         )

@@ -260,3 +260,20 @@ def test_every_star_is_on_the_page_and_those_that_are_cleared_come_last(made, re
     assert words == ["HOST", "POSSIBLE", "CLEARED", "CLEARED", "CLEARED", "CLEARED"]
     assert "more than all its light" in page or "%" in table
     assert ": the field" in page
+
+
+def test_the_field_shows_where_stamps_end_where_the_dip_is_and_what_is_said_of_each_star(made, report):
+    page = (report / "candidates" / "101.01.html").read_text(encoding="utf-8")
+    start = page.index('aria-label="TOI 101.01: the field"')
+    drawn = page[start : page.index("</svg>", start)]
+    hosts = made.hosts
+    mine = hosts[(hosts["toi"] == "101.01") & ~hosts["is_target"] & (hosts["separation_arcsec"] < 190)]
+    angle = np.radians(mine["position_angle_deg"])
+    reach = mine["separation_arcsec"] * np.maximum(abs(np.sin(angle)), abs(np.cos(angle)))
+    mine = mine[reach <= 150]
+    for word, count in mine["word"].value_counts().items():
+        group = drawn[drawn.index(f'<g class="of-{word}">') :]
+        assert group[: group.index("</g>")].count('<circle class="star"') == count
+    assert drawn.count('class="dot"') == 1 and "fitted position" in drawn
+    sectors = re.findall(r"<title>sector (\d+), stamp</title>", drawn)
+    assert len(sectors) == len(set(sectors)) > 0

@@ -46,6 +46,23 @@ def test_hosts_are_right_or_wrong_and_the_surest_comes_first(made, tmp_path):
     assert [row["toi"] for row in found["disagreements"]] == ["1.01", "3.01"]
 
 
+def test_a_planet_of_a_neighbour_that_the_list_names_is_no_disagreement(made, tmp_path):
+    truth = tmp_path / "hosts.csv"
+    truth.write_text("toi,host_tic,disposition\n2.01,22,KP\n3.01,34,KP\n")
+    found = compare_run(made, truth)
+    assert [(row["toi"], row["known"]) for row in found["disagreements"]] == [("3.01", "host 34")]
+
+
+def test_names_are_those_of_other_peoples_lists(made, tmp_path):
+    """TOI-1.01, TIC 22 and what a spreadsheet makes of numbers; the target is called by its TIC, whoever named it."""
+    made.candidates.loc[[0, 4], ["toi", "best_host_id"]] = [["1.10", "Gaia 1"], ["5.01", "Gaia 55"]]
+    truth = tmp_path / "hosts.csv"
+    truth.write_text("toi,host\n1.1,1\nTOI-2.01,TIC 22\n toi 3.01 ,33.0\n5.01,55\n")
+    found = compare_run(made, truth)
+    assert found["compared"] == 4 and found["hosts"]["right"] == 3
+    assert [row["toi"] for row in found["disagreements"]] == ["5.01"]
+
+
 def test_a_run_agrees_with_itself(whole):
     found = compare_run(RunResults(whole), whole)
     assert found["disagreements"] == [] and found["compared"] == found["candidates"] > 0
