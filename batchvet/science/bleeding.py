@@ -1,8 +1,8 @@
 """Columns of full pixels taken as one: the charge that does not fit moves along its column, none of it is lost.
 
 A full pixel says nothing of the light that falls on it, and where the overflow ends says little; what a column's full
-pixels hold together is the light that fell on all of them. So they count as one pixel of that shape. Without them most
-of a bright star's light, and of its dip, is left out.
+pixels hold together is the light that fell on all of them. In the scene they count as one pixel of that shape: without
+them most of a bright star's light is left out. Where its dip lies is told by the others alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from batchvet.arrays import BoolArray, FloatArray, IndexArray
-from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.prf import Prf
 
 
@@ -64,12 +63,6 @@ class BledColumns:
     def seen_by(self, prf: Prf) -> Prf:
         """The PRF as these pixels show it."""
         return _SummedPrf(prf, self) if len(self.middle) else prf
-
-    def noisy(self, flux: FloatArray, variance: FloatArray, shapes: FloatArray, shape_cov: FloatArray) -> NoisyImage:
-        """A difference image [row, col] with its noise, as for `NoisyImage.build`; what tells nothing is left out."""
-        by_shape = self.summed(shapes.T.reshape(-1, *flux.shape)).reshape(shapes.shape[1], -1).T
-        known = np.where(self.left_out, np.nan, self.summed(variance))
-        return NoisyImage.build(self.summed(flux), known, by_shape, shape_cov)
 
 
 def _leaves(edge: BoolArray) -> BoolArray:

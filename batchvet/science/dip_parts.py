@@ -13,9 +13,9 @@ import numpy as np
 
 from batchvet.arrays import BoolArray
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.science.bleeding import BledColumns
 from batchvet.science.combination import DipImage, combine
 from batchvet.science.evidence import Part, PartDip, symmetric
+from batchvet.science.noisy_image import NoisyImage
 from batchvet.science.null_epochs import NoiseModel
 from batchvet.science.position import PointSource, SignificanceMap, fit_point_source
 from batchvet.science.prf import Prf
@@ -98,21 +98,21 @@ def _image(
     )
 
 
-def measure_part(image: PartImage, bled: BledColumns, prf: Prf, dip: PointSource, grid_step: float) -> PartDip:
+def measure_part(image: PartImage, saturated: BoolArray, prf: Prf, dip: PointSource, grid_step: float) -> PartDip:
     """How deep it is where the sector's dip is (a secondary eclipse: where it is itself), and where it is.
 
     Parameters
     ----------
     image : PartImage
-    bled : BledColumns
-        Full pixels.
+    saturated : bool array, [row, col]
+        Pixels that tell no position.
     prf : Prf
     dip : PointSource
         The sector's.
     grid_step : float
         Pixels, of the search.
     """
-    noisy, prf = bled.noisy(image.flux, image.variance, image.shapes, image.shape_cov), bled.seen_by(prf)
+    noisy = NoisyImage.build(image.flux, np.where(saturated, np.nan, image.variance), image.shapes, image.shape_cov)
     found = fit_point_source(noisy, SignificanceMap.of_stamp(noisy, prf, grid_step), prf)
     row, col = (found.row, found.col) if image.part == Part.SECONDARY else (dip.row, dip.col)
     there = prf.image(row, col, image.flux.shape)[None]

@@ -12,7 +12,6 @@ from batchvet.arrays import Float32Array, FloatArray
 from batchvet.catalog.candidate import Neighbour
 from batchvet.pixels.quality import DEFAULT
 from batchvet.pixels.stamp import Stamp
-from batchvet.science.bleeding import BledColumns
 from batchvet.science.difference_image import DifferenceImage, difference_image
 from batchvet.science.dip_parts import measure_part
 from batchvet.science.evidence import EVERY, DipMaps, DipPosition, SectorEvidence, symmetric
@@ -117,11 +116,10 @@ def localize(  # house: a chain of steps, each of them named
     difference = difference_image(stamp, transits, bitmask, settings.difference)
     stars = place_stars(stamp, found_target, star_field.neighbours)
     scene, unlisted = fit_scene_with_unlisted(difference.out_of_transit, difference.out_of_transit_error, stars, prf)
-    bled = BledColumns.of(scene.saturated)
-    image = bled.noisy(difference.flux, difference.variance, difference.shapes, difference.shape_cov)
-    seen = bled.seen_by(scene.prf)
-    grid = SignificanceMap.of_stamp(image, seen, settings.grid_step)
-    source = fit_point_source(image, grid, seen)
+    variance = np.where(scene.saturated, np.nan, difference.variance)
+    image = NoisyImage.build(difference.flux, variance, difference.shapes, difference.shape_cov)
+    grid = SignificanceMap.of_stamp(image, scene.prf, settings.grid_step)
+    source = fit_point_source(image, grid, scene.prf)
     has_neighbours = star_field.neighbours is not None
     fitted, scene = scene, trusted_zero_point(scene, has_neighbours)
     frame = SkyFrame.at(stamp, target.ra, target.dec).shifted(scene.delta_row, scene.delta_col)
@@ -141,14 +139,16 @@ def localize(  # house: a chain of steps, each of them named
         frame=frame,
         dip=dip,
         maps=dip_maps(grid, source),
-        hosts=host_evidence(replace(scene, prf=seen), image, dip, settings.max_stars),
-        artefact=_artefact(difference, bled, image, settings.artefact_spread) / source.noise_scale,
+        hosts=host_evidence(scene, image, dip, settings.max_stars),
+        artefact=_artefact(difference, variance, image, settings.artefact_spread) / source.noise_scale,
         timing_price=price,
         table=_table_depth(stamp, target, star_field.neighbours),
         prf_source=scene.prf.name,
         has_neighbours=has_neighbours,
         flags=flags,
-        parts=tuple(measure_part(part, bled, scene.prf, source, settings.grid_step) for part in difference.parts),
+        parts=tuple(
+            measure_part(part, scene.saturated, scene.prf, source, settings.grid_step) for part in difference.parts
+        ),
         shapes=difference.dip_shapes,
     )
     east, north = evidence.offset
@@ -214,10 +214,9 @@ def dip_maps(grid: SignificanceMap, source: PointSource) -> DipMaps:
     return DipMaps(*each, *(one.information[::every, ::every] for one, every in zip(each, EVERY, strict=True)))
 
 
-def _artefact(difference: DifferenceImage, bled: BledColumns, image: NoisyImage, spread: float) -> float:
+def _artefact(difference: DifferenceImage, variance: FloatArray, image: NoisyImage, spread: float) -> float:
     """Log likelihood, against no dip, of noise shapes much larger than at transit-free epochs (method: hosts)."""
-    shape_cov = spread**2 * difference.shape_cov
-    wide = bled.noisy(difference.flux, difference.variance, difference.shapes, shape_cov)
+    wide = NoisyImage.build(difference.flux, variance, difference.shapes, spread**2 * difference.shape_cov)
     return 0.5 * (image.chi2 - wide.chi2) + 0.5 * (image.log_determinant - wide.log_determinant)
 
 

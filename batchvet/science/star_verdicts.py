@@ -23,7 +23,6 @@ _CLEARED = 1e-3  #: probability below which a star is cleared
 _AT_DIP = 0.8  #: correlation of a star's image with one at the dip's place, from which it is the star of the dip
 _PRF_ERROR = 0.02  #: of what the PRF says of the light that a dip sheds on another star
 _FLUX_ERROR = 0.025  #: of a star's own light, which its depth is a fraction of: PRF, flux scale, magnitudes
-_LEAST_WIDTH = 0.3  #: information of a star's row over that of its flux, 1/pixel²: that of images 1.3 pixels wide
 _PRIOR_DEPTH = 1.0  #: of a star's eclipse, 1 sigma: holds the joint fit where two stars are one on the stamp
 
 
@@ -152,26 +151,13 @@ def _measured(
 
 
 def _overlaps(stars: StarLikelihoods, sector: SectorSky, chosen: IndexArray, j: int) -> FloatArray:
-    """Correlation of the images of stars on a sector's stamp, by their distances, [star, star].
-
-    A star that the stamp does not reach has no place on it, and shares nothing. Where a column's full pixels count by
-    their sum, a star that is seen in that is as good as nowhere along it, and shares it with all others that are.
-    """
-    information, here = stars.information[chosen, j], stars.present[chosen, j]
-    told = np.diagonal(information, axis1=1, axis2=2)[:, 1:] / np.maximum(information[:, :1, 0], LEAST_INFORMATION)
-    by_sums = (here > 0) & (told[:, 0] < _LEAST_WIDTH)
-    weights = here * ~by_sums + 1e-9
-    own = np.average(np.maximum(information[:, 0, 0], LEAST_INFORMATION), weights=weights)
-    width = np.average(information[:, 1:, 1:], axis=0, weights=weights) / own
+    """Correlation of the images of stars on a sector's stamp, by their distances, [star, star]."""
+    weights = stars.present[chosen, j] + 1e-9
+    own = np.average(np.maximum(stars.information[chosen, j, 0, 0], LEAST_INFORMATION), weights=weights)
+    width = np.average(stars.information[chosen, j, 1:, 1:], axis=0, weights=weights) / own
     place = sector.evidence.frame.displacement(*stars.offset[chosen, j].T).T
     apart = place[:, None] - place[None]
-    if by_sums.any():
-        share = np.clip(told / np.maximum(np.diag(width), LEAST_INFORMATION), 0.0, 1.0)
-        share[~by_sums] = 1.0
-        apart *= (share[:, None] * share[None]) ** 0.25
+    here = stars.present[chosen, j]  # a star that the stamp does not reach has no place on it, and shares nothing
     overlap = np.exp(-0.5 * np.einsum("ika,ab,ikb->ik", apart, width, apart)) * np.outer(here, here)
     np.fill_diagonal(overlap, 1.0)
-    if by_sums.any():  # stars seen in two ways are no images of one width: what is then no correlation is made one
-        values, vectors = np.linalg.eigh(overlap)
-        overlap = (vectors * np.maximum(values, 1e-6)) @ vectors.T
     return np.asarray(overlap)

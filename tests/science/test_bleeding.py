@@ -1,4 +1,4 @@
-"""Full pixels of a column count as one, so that a bright star's light and its dip are not left out."""
+"""Full pixels of a column count as one, so that a bright star's light is not left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from scipy.ndimage import binary_dilation
 from test_scene import TRUE
 
 from batchvet.science.bleeding import BledColumns
-from batchvet.science.position import SignificanceMap, fit_point_source
 from batchvet.science.scene import fit_scene
 from batchvet.science.stars import Star
 from batchvet.simulate.detector import bleed
@@ -62,27 +61,6 @@ def test_light_of_a_star_that_bleeds_is_all_there(prf):
     assert scene.saturated.sum() > 6
     assert scene.flux[0] == pytest.approx(LIGHT[0], rel=0.03)
     assert math.hypot(scene.delta_row, scene.delta_col) < (0.05 if prf is not None else 0.3)
-
-
-def test_its_dip_is_as_deep_as_it_was_made_and_as_clear_as_its_photons_allow():
-    """A dip of 0.5 % on white noise: of the light, three quarters fall on full pixels."""
-    depth, rng = 0.005, np.random.default_rng(1)
-    dip = bled(LIGHT) - bled(LIGHT * [1 - depth, 1.0]) + rng.normal(0, NOISE, SHAPE)
-    scene = fit_scene(bled(LIGHT), np.full(SHAPE, NOISE), STARS, TRUE)
-    runs = BledColumns.of(scene.saturated)
-    shapes, none = np.ones((dip.size, 1)), np.zeros((1, 1))
-    image = runs.noisy(dip, np.full(SHAPE, NOISE**2), shapes, none)
-    seen = runs.seen_by(TRUE)
-    found = fit_point_source(image, SignificanceMap.of_stamp(image, seen, 0.25), seen)
-    assert found.flux == pytest.approx(depth * FLUX, abs=3 * found.flux_error)
-    assert (found.row, found.col) == pytest.approx((10.2, 4.9), abs=0.2)
-    whole = TRUE.image(10.2, 4.9, SHAPE)
-    wings = np.where(scene.saturated, 0.0, whole)
-    assert np.sum(wings) < 0.35
-    longest = np.sqrt(np.bincount(runs.label).max())  # a run's noise over a pixel's
-    photons = depth * FLUX * np.sqrt(np.sum(wings**2) + np.sum((whole * scene.saturated).sum(axis=0) ** 2 / longest**2))
-    assert found.snr > 0.9 * photons / NOISE
-    assert found.snr > 3 * depth * FLUX * np.sqrt(np.sum(wings**2)) / NOISE
 
 
 def test_without_a_full_pixel_nothing_changes():
