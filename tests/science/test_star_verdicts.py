@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from made_evidence import made_evidence
 
+from batchvet.science import star_verdicts
 from batchvet.science.joint import vet_candidate
-from batchvet.science.star_verdicts import _measured, _overlaps
+from batchvet.science.star_verdicts import _measured, _overlaps, _word
 from batchvet.vocabulary import HostWord, Verdict
 
 #: (east, north, tmag): the target, a bright neighbour 40" away, one that is too faint, one behind the first neighbour.
@@ -107,3 +108,36 @@ def test_what_neighbours_share_with_the_dip_is_no_dip_of_theirs():
     measured, error = _measured(stars, score, root[:, None] ** 2, np.ones(3, dtype=bool))
     assert measured[0] == pytest.approx(0.95 * snr / root[0], rel=0.01)
     assert np.all(np.abs(measured[1:]) < 0.1 * error[1:])
+
+
+def test_words_say_what_the_documentation_says_of_probabilities():
+    told = {0.9501: "HOST", 0.9499: "POSSIBLE", 0.00101: "POSSIBLE", 0.00099: "CLEARED", 0.0: "CLEARED"}
+    assert {p: _word(p, conclusive=True).value for p in told} == told
+    assert {_word(p, conclusive=False) for p in told} == {HostWord.CANNOT_TELL}
+
+
+def test_depths_are_those_at_the_deepest_and_errors_know_of_the_shape(on_target, monkeypatch):
+    """A V measured with a flat template is half as deep again: of this dip, 1.5 +- 0.3 times what was measured."""
+    monkeypatch.setattr(star_verdicts, "dip_depth", lambda evidence: (1.0, 0.0))
+    flat = by_id(vet_candidate(made_evidence(np.random.default_rng(1), STARS, STARS[0][:2], 60.0)))["0"]
+    monkeypatch.setattr(star_verdicts, "dip_depth", lambda evidence: (1.5, 0.3))
+    pointed = by_id(vet_candidate(made_evidence(np.random.default_rng(1), STARS, STARS[0][:2], 60.0)))["0"]
+    assert pointed.depth_required == pytest.approx(1.5 * flat.depth_required)
+    assert pointed.depth_measured == pytest.approx(1.5 * flat.depth_measured)
+    added = 1.5 * 0.3 * flat.depth_required
+    assert pointed.depth_required_error**2 == pytest.approx((1.5 * flat.depth_required_error) ** 2 + added**2, rel=1e-6)
+    assert pointed.depth_measured_error > added * 0.9
+
+
+def test_stars_seen_in_the_sum_of_a_column_share_it_however_far_apart():
+    """Three stars on a stamp 5 pixels apart along a column, two of them in its full pixels, one with its own image."""
+    image, summed = np.diag([1.0, 1.0, 1.0]), np.diag([1.0, 0.01, 0.5])
+    stars = SimpleNamespace(
+        present=np.ones((3, 1)),
+        information=np.array([[image], [summed], [summed]]),
+        offset=np.array([[[0.0, 0.0]], [[0.0, 5.0]], [[0.0, 10.0]]]),
+    )
+    frame = SimpleNamespace(displacement=lambda east, north: np.array([north, east]))
+    overlap = _overlaps(stars, SimpleNamespace(evidence=SimpleNamespace(frame=frame)), np.arange(3), 0)
+    assert overlap[1, 2] > 0.85 and overlap[0, 1] < 0.35 and overlap[0, 2] < 0.05
+    assert np.linalg.eigvalsh(overlap).min() > 0
