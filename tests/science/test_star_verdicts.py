@@ -127,17 +127,3 @@ def test_depths_are_those_at_the_deepest_and_errors_know_of_the_shape(on_target,
     added = 1.5 * 0.3 * flat.depth_required
     assert pointed.depth_required_error**2 == pytest.approx((1.5 * flat.depth_required_error) ** 2 + added**2, rel=1e-6)
     assert pointed.depth_measured_error > added * 0.9
-
-
-def test_stars_seen_in_the_sum_of_a_column_share_it_however_far_apart():
-    """Three stars on a stamp 5 pixels apart along a column, two of them in its full pixels, one with its own image."""
-    image, summed = np.diag([1.0, 1.0, 1.0]), np.diag([1.0, 0.01, 0.5])
-    stars = SimpleNamespace(
-        present=np.ones((3, 1)),
-        information=np.array([[image], [summed], [summed]]),
-        offset=np.array([[[0.0, 0.0]], [[0.0, 5.0]], [[0.0, 10.0]]]),
-    )
-    frame = SimpleNamespace(displacement=lambda east, north: np.array([north, east]))
-    overlap = _overlaps(stars, SimpleNamespace(evidence=SimpleNamespace(frame=frame)), np.arange(3), 0)
-    assert overlap[1, 2] > 0.85 and overlap[0, 1] < 0.35 and overlap[0, 2] < 0.05
-    assert np.linalg.eigvalsh(overlap).min() > 0
