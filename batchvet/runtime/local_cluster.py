@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ _SETTINGS = {
 _KEPT_FROM_WORKERS = {signal.SIGINT, signal.SIGHUP}  #: a terminal sends them to all; the client ends its workers
 _DEAD = {Status.closed, Status.closing, Status.failed, Status.stopped}
 _SECONDS_TO_CLOSE = 2.0
+_SECONDS_TO_END = 30.0  # of all: a nanny that starts its worker again is waited for without a limit otherwise
 
 
 class OurWorkers:
@@ -67,9 +69,14 @@ class OurWorkers:
         self._dead = found
 
     def close(self) -> None:
-        """End the workers."""
-        with suppress(TimeoutError):  # Dask waits 5 s for a worker that it kills; what is done stands, late or not
-            self.cluster.close()
+        """End the workers: by word, and those that have not heard of it in half a minute by force."""
+        try:
+            self.cluster.close(timeout=_SECONDS_TO_END)
+        except TimeoutError:  # Dask's, for a worker that it kills, or ours: what is done stands
+            for nanny in list(self.cluster.workers.values()):
+                with suppress(OSError):
+                    if nanny.pid is not None:
+                        os.kill(nanny.pid, signal.SIGKILL)
 
 
 def n_workers(asked: int | None, memory: int) -> int:

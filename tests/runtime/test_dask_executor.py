@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
-from distributed import Client, LocalCluster, Security, get_worker
+from distributed import Client, LocalCluster, Nanny, Security, get_worker
 from same_tables import same_tables
 
 from batchvet.api import run
 from batchvet.errors import RunError
-from batchvet.runtime import clusters, crew, dask_executor
+from batchvet.runtime import clusters, crew, dask_executor, local_cluster
 from batchvet.runtime.clusters import open_executor
 from batchvet.runtime.executors import SerialExecutor
 from batchvet.runtime.local_cluster import n_workers
@@ -263,8 +264,8 @@ def test_scheduler_that_does_not_answer_is_one_line(monkeypatch):
 
 
 def test_worker_that_is_slow_to_go_does_not_cost_what_is_done(monkeypatch):
-    def late(cluster):
-        close(cluster)
+    def late(cluster, timeout=None):
+        close(cluster, timeout)
         raise TimeoutError("a nanny waits for a worker that it has killed")
 
     close = LocalCluster.close
@@ -272,3 +273,18 @@ def test_worker_that_is_slow_to_go_does_not_cost_what_is_done(monkeypatch):
     with open_executor(ClusterSettings(workers=1)) as executor:
         done = list(executor.map(Square(), [2, 3], lost, 1))
     assert done == [(2, 4), (3, 9)]
+
+
+def test_worker_that_does_not_hear_of_the_end_is_ended_by_force(monkeypatch):
+    async def never(nanny, *_, **__):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(local_cluster, "_SECONDS_TO_END", 2.0)
+    with open_executor(ClusterSettings(workers=1)) as executor:
+        assert list(executor.map(Square(), [2], lost, 1)) == [(2, 4)]
+        (worker,) = executor._client.run(os.getpid).values()
+        monkeypatch.setattr(Nanny, "close", never)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 20
+    psutil.Process(worker).wait(10) if psutil.pid_exists(worker) else None
+    assert not psutil.pid_exists(worker)
