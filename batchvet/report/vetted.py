@@ -55,7 +55,7 @@ class Vetted(VettedSectors):
         candidate = asdict(self.verdict) | host_columns(self.verdict.host_candidates) | named
         pairs = list(zip(self.rows, self.images_of_rows, strict=True))
         views = [sector_view(row | named, images | named if images else None, candidate) for row, images in pairs]
-        return views, sky_view(candidate, self.rows, [images for _, images in pairs if images])
+        return views, sky_view(candidate, self.rows, [{**row, **images} for row, images in pairs if images])
 
     def _title(self) -> str:
         sectors = ", ".join(str(row["sector"]) for row in self.rows)

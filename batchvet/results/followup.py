@@ -84,11 +84,7 @@ def followup(
     dip is seen up to 8.3 minutes earlier or later; from a site, the time there is a column. Their error is the
     ephemeris's; NaN where the catalogue has none.
     """
-    first = _btjd(start)
-    if not (math.isfinite(days) and days > 0):
-        raise ConfigError(f"--days: {days:g} is not a positive number of days")
-    if days > _MOST_DAYS:
-        raise ConfigError(f"--days: {days:g} is more than {_MOST_DAYS}; ask for fewer days at a time")
+    first, days = _btjd(start), _checked_days(days)
     place, min_altitude = None if site is None else site_of(site), checked_lowest(min_altitude)
     if run.hosts.empty:
         raise RunError(f"{run.directory}: no hosts yet; 'batchvet run CONFIG' judges what it finds")
@@ -96,16 +92,22 @@ def followup(
     chosen = run.candidates if not named else run.candidates[run.candidates["toi"].isin(named)]
     watched = run.hosts[(run.hosts["word"] != HostWord.CLEARED) & (run.hosts["depth_required"] <= 1.1)]
     stars = {toi: group.to_dict("records") for toi, group in watched.groupby("toi", sort=False)}
+    known = chosen.to_dict("records")
     with offline():
-        rows = [
-            row
-            for candidate in chosen.to_dict("records")
-            for row in _rows(candidate, stars.get(candidate["toi"], ()), first, first + days)
-        ]
+        rows = [row for one in known for row in _rows(one, stars.get(one["toi"], ()), first, first + days)]
     listed = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
         ["mid_time_bjd_tdb", "toi", "probability"], ascending=[True, True, False], kind="stable", ignore_index=True
     )
     return listed if place is None else listed.join(seen_from(place, listed, min_altitude))
+
+
+def _checked_days(days: float) -> float:
+    """A number of days that can be listed. Raises ConfigError where it is none."""
+    if not (math.isfinite(days) and days > 0):
+        raise ConfigError(f"--days: {days:g} is not a positive number of days")
+    if days > _MOST_DAYS:
+        raise ConfigError(f"--days: {days:g} is more than {_MOST_DAYS}; ask for fewer days at a time")
+    return days
 
 
 def _rows(

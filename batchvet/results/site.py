@@ -119,8 +119,18 @@ def seen_from(site: EarthLocation, listed: pd.DataFrame, lowest: float = LOWEST)
     DataFrame
         `COLUMNS`, in the order of `listed`: the time at which the dip is seen there, light's way from the Sun's place
         included (UTC); altitudes of star and Sun, without refraction, and the Moon's distance from the star, at that
-        time (deg); the lit share of the Moon; whether the Sun is below -12 deg, and the star high enough as well.
+        time (deg); the lit share of the Moon; whether the Sun is below -12 deg, and the star high enough as well. Of a
+        star whose place is not known nothing is.
     """
+    placed = np.isfinite(listed[["mid_time_bjd_tdb", "ra", "dec"]].to_numpy(dtype=np.float64)).all(axis=1)
+    if not placed.all():
+        seen = _seen_from(site, listed[placed], lowest).reindex(listed.index)
+        return seen.fillna({"mid_time_site_utc": ""}).astype(dict.fromkeys(("is_dark", "visible"), "boolean"))
+    return _seen_from(site, listed, lowest)
+
+
+def _seen_from(site: EarthLocation, listed: pd.DataFrame, lowest: float) -> pd.DataFrame:
+    """The same of stars whose places are known."""
     if listed.empty:
         return pd.DataFrame(columns=list(COLUMNS), index=listed.index)
     stars = SkyCoord(listed["ra"].to_numpy() * u.deg, listed["dec"].to_numpy() * u.deg)

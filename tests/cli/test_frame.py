@@ -152,7 +152,8 @@ frame.main()
 def test_each_signal_that_ends_closes_what_is_open_and_has_its_exit_code(tmp_path, number, code):
     closed = tmp_path / "closed"
     program = f"""
-import os, pathlib
+import os, pathlib, signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup leaves it ignored, to all that it starts
 from batchvet.cli import frame
 def app(**options):
     try:

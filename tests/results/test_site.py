@@ -90,6 +90,14 @@ def test_places_are_understood_and_mistakes_are_named():
             site_of(wrong)
 
 
+def test_of_a_star_whose_place_nobody_knows_nothing_is_said():
+    listed = stars((2461619.92, 10.0, -30.0), (2461620.92, float("nan"), float("nan")), (2461621.92, 20.0, -30.0))
+    seen, known = seen_from(site_of(PLACE), listed), seen_from(site_of(PLACE), listed.iloc[[0, 2]])
+    assert seen.loc[1, "mid_time_site_utc"] == "" and seen.loc[1].drop("mid_time_site_utc").isna().all()
+    assert seen.loc[[0, 2], "altitude_deg"].tolist() == known["altitude_deg"].tolist()
+    assert seen.loc[[0, 2], "visible"].tolist() == known["visible"].tolist()
+
+
 def test_a_list_has_the_sites_columns_and_nobody_is_asked(whole, monkeypatch):
     def asked(*_: object, **__: object) -> None:
         raise AssertionError("a request left")

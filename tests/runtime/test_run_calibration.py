@@ -11,7 +11,7 @@ import pytest
 
 from batchvet.api import open_run, run
 from batchvet.errors import RunError
-from batchvet.results import run_calibration
+from batchvet.results import self_check
 from batchvet.results.run_calibration import apply_scale, calibration_of
 from batchvet.runtime.status import next_command, run_status
 from batchvet.science.calibration import DEFAULT
@@ -24,7 +24,7 @@ COVARIANCE = ["offset_cov_ra_ra", "offset_cov_ra_dec", "offset_cov_dec_dec"]
 def found(monkeypatch):
     """A check that finds a scale of 1.5 of 400 offsets."""
     scale = RayleighScale(400, 1.5, 0.03, 0.05, 1e-9)
-    monkeypatch.setattr(run_calibration, "sure_scale", lambda run: scale)
+    monkeypatch.setattr(self_check, "sure_scale", lambda run: scale)
     return scale
 
 
@@ -55,7 +55,7 @@ def test_a_scale_counts_once_and_the_next_one_is_multiplied_with_it(config, foun
 
 
 def test_few_candidates_are_no_calibration(config, monkeypatch, found):
-    monkeypatch.setattr(run_calibration, "sure_scale", lambda run: replace(found, n=49))
+    monkeypatch.setattr(self_check, "sure_scale", lambda run: replace(found, n=49))
     with pytest.raises(RunError, match="49 sure on-target candidates do not tell a scale"):
         apply_scale(run(config))
     assert calibration_of(config.output) is DEFAULT
