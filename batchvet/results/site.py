@@ -36,22 +36,22 @@ COLUMNS = (
 NIGHT = -12.0  #: deg, of the Sun: nautical twilight, from which photometry of such stars is done
 LOWEST = 30.0  #: deg, of the star: an airmass of 2
 _HIGHEST = 9000.0  #: m, of a site
-#: Observatories that follow TESS's candidates: latitude, longitude (deg, to 0.01), height (m); after the list that IRAF
-#: has and astropy fetches.
+#: Observatories that follow TESS's candidates: latitude, longitude (deg, to 0.01), height (m), as in the list that
+#: astropy fetches (astropy-data, coordinates/sites.json); Haleakala is DKIST's entry there, Mauna Kea Keck's.
 _SITES = {
     "calar alto": (37.22, -2.55, 2168.0),
     "cerro tololo": (-30.17, -70.81, 2215.0),
-    "haleakala": (20.71, -156.26, 3055.0),
+    "haleakala": (20.71, -156.26, 3067.0),
     "kitt peak": (31.96, -111.60, 2120.0),
     "la palma": (28.76, -17.88, 2327.0),
     "la silla": (-29.26, -70.73, 2347.0),
     "mauna kea": (19.83, -155.48, 4160.0),
     "mcdonald": (30.67, -104.02, 2075.0),
     "palomar": (33.36, -116.86, 1706.0),
-    "paranal": (-24.63, -70.40, 2635.0),
+    "paranal": (-24.63, -70.40, 2669.0),
     "siding spring": (-31.27, 149.06, 1149.0),
     "sutherland": (-32.38, 20.81, 1798.0),
-    "teide": (28.30, -16.51, 2395.0),
+    "teide": (28.30, -16.51, 2390.0),
 }
 
 
