@@ -107,7 +107,7 @@ def benchmark_checks(repeats: int) -> dict[str, float]:
     from batchvet.science.localization import localize
     from batchvet.science.timeline import Transits
     from batchvet.vetting.measure import official_prf
-    from batchvet.vetting.threads import one_thread
+    from batchvet.vetting.process import measuring
 
     (path,) = (SHARED / "data" / "wasp126").glob("*-s0001-*")
     stamp = read_tpf(path)
@@ -128,7 +128,7 @@ def benchmark_checks(repeats: int) -> dict[str, float]:
         "localization_official_prf": lambda: located(official),
         "localization_empirical_prf": lambda: located(None),
     }
-    with one_thread():
+    with measuring():
         results = {f"{name}_ms": 1e3 * float(np.median(times(work, repeats))) for name, work in works.items()}
     for name in ("v08", "v10"):
         results[f"{name}_ratio"] = results[f"tess_vetter_{name}_ms"] / results[f"{name}_ms"]
@@ -143,7 +143,7 @@ def benchmark_neighbours(repeats: int) -> dict[str, float]:
     from batchvet.science.localization import localize
     from batchvet.science.stars import StarField
     from batchvet.science.timeline import Transits
-    from batchvet.vetting.threads import one_thread
+    from batchvet.vetting.process import measuring
 
     (path,) = (DIRECTORY / "tpfs").glob("*-s0001-*")
     stamp, transits = read_tpf(path), Transits(Ephemeris(3.28878, 1327.5205, 3.49))
@@ -156,7 +156,7 @@ def benchmark_neighbours(repeats: int) -> dict[str, float]:
         places = zip(ra + east / np.cos(np.radians(dec)), dec + north, tmag, strict=True)
         stars = [Neighbour(str(i), *(float(x) for x in star)) for i, star in enumerate(places)]
         field = StarField(neighbours=(*stars, Neighbour(str(stamp.tic), ra, dec, 10.6)))
-        with one_thread():
+        with measuring():
             results[f"{n}_stars_s"] = float(
                 np.median(times(lambda field=field: localize(stamp, transits, field), repeats))
             )

@@ -124,11 +124,11 @@ def work_of(case: Case, directory: Path) -> tuple[Any, Any]:
 
 def grown(repeats: int) -> dict[str, dict[str, float]]:
     """Milliseconds of every case; of the axis `sectors` those of judging."""
-    from batchvet.vetting.threads import one_thread
+    from batchvet.vetting.process import measuring
 
     found: dict[str, dict[str, float]] = {}
     for axis, cases in AXES.items():
-        with tempfile.TemporaryDirectory() as directory, one_thread():
+        with tempfile.TemporaryDirectory() as directory, measuring():
             works = {}
             for number, case in enumerate(cases):
                 vet, judge = work_of(case, Path(directory) / str(number))

@@ -255,10 +255,10 @@ def _lightkurve(path: Path) -> dict[str, Work]:
 
 def measured(shared: Path, repeats: int) -> dict[str, Any]:
     """Milliseconds of stages and peers, and the ratios that are promised."""
-    from batchvet.vetting.threads import one_thread
+    from batchvet.vetting.process import measuring
 
     (path,) = (shared / "data" / "wasp126").glob("*-s0001-*")
-    with tempfile.TemporaryDirectory() as directory, one_thread():
+    with tempfile.TemporaryDirectory() as directory, measuring():
         works = stages(path, shared / "data" / "prf", Path(directory)) | peers(path)
         seconds = in_turn(works, repeats)
     whole, one = seconds["four checks, images and rows"], seconds["read and V09"]

@@ -18,7 +18,7 @@ from batchvet.runtime.crew import Crew, Patience, scheduler_answers
 from batchvet.runtime.executors import Doubtful, Item, Lost, Result, Work, never
 from batchvet.runtime.proof import Asked, fault_of_worker
 from batchvet.runtime.watchdog import watched
-from batchvet.vetting.threads import one_thread
+from batchvet.vetting.process import measuring
 
 BATCHES_PER_THREAD = 3  #: in flight: one at work, the others so that a worker never waits for the client
 _POLL_SECONDS = 0.5  #: how often an interrupt or the loss of all workers is noticed
@@ -42,7 +42,7 @@ class Batch:
         if self.asked is not None and not _has_proved(self.asked, worker):
             raise UnfitWorker(worker.address, fault_of_worker(self.asked, worker))
         results = []
-        with one_thread():
+        with measuring():
             for item in items:
                 with watched(self.timeout_s):
                     results.append(self.work(item))

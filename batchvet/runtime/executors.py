@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 from batchvet.runtime.proof import Asked
-from batchvet.vetting.threads import one_thread
+from batchvet.vetting.process import measuring
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -71,7 +71,7 @@ class SerialExecutor:
     ) -> Iterator[tuple[Item, Result]]:
         """Yield (item, result) in order; `lost` and `batch_size` are for those who have workers."""
         for item in items:
-            with one_thread():
+            with measuring():
                 result = work(item)
                 if doubtful(result):
                     result = work(item)

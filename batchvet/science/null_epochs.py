@@ -142,10 +142,10 @@ def _shared_basis(white: FloatArray, shapes: FloatArray, most: int) -> tuple[Flo
     basis = orthonormal(shapes)
     left = winsorised(white - white @ basis @ basis.T)
     n, pixels = left.shape
-    variances, vectors = eigh(left @ left.T / n, subset_by_index=[max(n - most, 0), n - 1])
     edge = (1.0 + np.sqrt(2.0 * pixels / n)) ** 2 * np.median(np.mean(left**2, axis=0))
-    found = variances > 1.3 * edge
-    extra = left.T @ (vectors[:, found] / np.sqrt(n * variances[found]))
+    variances, vectors = eigh(left @ left.T / n, subset_by_value=(1.3 * edge, np.inf))
+    variances, vectors = variances[-most:], vectors[:, -most:]  # the largest come last
+    extra = left.T @ (vectors / np.sqrt(n * variances))
     return orthonormal(np.column_stack([basis, extra])), extra
 
 

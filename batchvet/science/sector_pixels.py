@@ -94,12 +94,13 @@ class SectorPixels:
         place = starts[:, None] + np.arange(size)
         filled = np.arange(size) < count[:, None]
         taken = cadences[np.where(filled, place, 0)].ravel()  # the first, which adds nothing, where a bin is smaller
-        means = np.empty((self.live.size, len(starts)))
+        means, light = np.empty((self.live.size, len(starts))), np.empty(taken.size)
         for pixel, series in enumerate(self._live):  # one by one, as a pixel's light stays in the processor's cache
-            light = series[taken].astype(np.float64)
+            light[:] = series.take(taken)
             light -= series[cadences[0]]
-            means[pixel] = light.reshape(-1, size) @ np.ones(size)
-        return np.asarray(means / count)
+            np.matmul(light.reshape(-1, size), np.ones(size), out=means[pixel])
+        means /= count
+        return means
 
     @cached_property
     def background(self) -> FloatArray:

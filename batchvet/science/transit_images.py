@@ -165,16 +165,19 @@ def _designs(pixels: SectorPixels, windows: Sequence[Window]) -> tuple[IndexArra
     The columns are `_TERMS` of baseline, the template and the pointing, which is about its mean, as rounding would
     pass for motion otherwise; all are zero in gaps and beyond the end.
     """
-    n, terms, baselines, inside = _baselines(windows)
-    cadences, owner = np.concatenate([window.cadences for window in windows]), np.nonzero(inside)[0]
-    columns = np.concatenate([window.m for window in windows])[:, None]
+    first = np.array([window.cadences[0] for window in windows])
+    places = [window.cadences - start for window, start in zip(windows, first, strict=True)]
+    n, terms, baselines, inside = _baselines(windows, places)
+    n_pointing = 0 if pixels.pointing is None else pixels.pointing.shape[1]
+    design = np.empty((*inside.shape, _TERMS + 1 + n_pointing))
+    design[:, :, :_TERMS] = np.moveaxis(baselines, 0, -1)
+    design[:, :, _TERMS] = _laid_out([window.m for window in windows], inside)
     if pixels.pointing is not None:
-        pointing = pixels.pointing[cadences]
-        means = np.add.reduceat(pointing, np.cumsum(n) - n, axis=0) / n[:, None]
-        columns = np.hstack([columns, pointing - means[owner]])
-    place = cadences - np.array([window.cadences[0] for window in windows])[owner]
-    design = np.zeros((len(windows), place.max() + 1, _TERMS + columns.shape[1]))
-    design[owner, place] = np.hstack([baselines[inside], columns])
+        cadences = np.minimum(first[:, None] + np.arange(inside.shape[1]), len(pixels.pointing) - 1)
+        pointing = pixels.pointing.take(cadences, axis=0)
+        pointing[~inside] = 0.0
+        pointing -= (pointing.sum(axis=1) / n[:, None])[:, None]
+        design[:, :, _TERMS + 1 :] = pointing * inside[:, :, None]
     return n, terms, design
 
 
@@ -190,21 +193,31 @@ def window_light(pixels: SectorPixels, window: Window) -> FloatArray:
 
 def window_baselines(windows: Sequence[Window]) -> list[FloatArray]:
     """Orthonormal polynomials in time, as many as a window's baseline can bear, the lowest first, [cadence, term]."""
-    n, terms, baselines, _ = _baselines(windows)
-    return [each[:size, :k] for each, size, k in zip(baselines, n, terms, strict=True)]
+    n, terms, baselines, _ = _baselines(windows, [np.arange(len(window.u)) for window in windows])
+    return [baselines[:k, i, :size].T for i, (size, k) in enumerate(zip(n, terms, strict=True))]
 
 
-def _baselines(windows: Sequence[Window]) -> tuple[IndexArray, IndexArray, FloatArray, BoolArray]:
-    """Cadences of each window, terms of its baseline, these [window, cadence, term], and where there is a cadence.
+def _laid_out(values: Sequence[FloatArray], inside: BoolArray) -> FloatArray:
+    """Values of windows' cadences, one array a window, where they are inside, 0 elsewhere, [window, place]."""
+    laid_out = np.zeros(inside.shape)
+    laid_out[inside] = np.concatenate(values)
+    return laid_out
+
+
+def _baselines(
+    windows: Sequence[Window], places: Sequence[IndexArray]
+) -> tuple[IndexArray, IndexArray, FloatArray, BoolArray]:
+    """Cadences of each window, terms of its baseline, these [term, window, place], and places with a cadence.
 
     All windows at once: each power of time is the last polynomial times time, less what the lower ones have of it,
     twice, as the first time leaves a rounding error.
     """
     n = np.array([len(window.u) for window in windows], dtype=np.intp)
-    inside = np.arange(n.max()) < n[:, None]
-    time = np.zeros(inside.shape)
-    time[inside] = np.concatenate([window.u for window in windows])
-    time = np.where(inside, time - (time.sum(axis=1) / n)[:, None], 0.0)
+    inside = np.zeros((len(windows), max(place[-1] for place in places) + 1), dtype=bool)
+    inside[np.repeat(np.arange(len(windows)), n), np.concatenate(places)] = True
+    time = _laid_out([window.u for window in windows], inside)
+    time -= (time.sum(axis=1) / n)[:, None]
+    time *= inside
     time /= np.abs(time).max(axis=1)[:, None]
     n_out = [window.n_out for window in windows]
     terms = np.clip(np.array(n_out, dtype=np.intp) // _CADENCES_PER_TERM, 2, _TERMS)
@@ -216,7 +229,7 @@ def _baselines(windows: Sequence[Window]) -> tuple[IndexArray, IndexArray, Float
             new -= np.vecdot(new, lower)[:, None] * lower
         size = np.sqrt(np.vecdot(new, new))
         found[term] = np.where(term < terms, 1.0 / np.maximum(size, LEAST_WEIGHT), 0.0)[:, None] * new
-    return n, terms, np.moveaxis(found, 0, -1), inside
+    return n, terms, found, inside
 
 
 def pointing_response(windows: Sequence[WindowSums]) -> FloatArray:

@@ -15,9 +15,9 @@ from batchvet.science.localization import SectorLocalization
 from batchvet.vetting.given_pixels import stamps_of
 from batchvet.vetting.measure import Measured, measure, observe
 from batchvet.vetting.place import check_place, check_stars
+from batchvet.vetting.process import measuring
 from batchvet.vetting.rows import image_columns, sector_columns
 from batchvet.vetting.settings import Surroundings, VetSettings
-from batchvet.vetting.threads import one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,10 +89,10 @@ def vet_sectors(
     """
     found: dict[int, tuple[dict[str, Any], dict[str, Any], SectorEvidence | None]] = {}
     for stamp in stamps_of(pixels):
-        observation = observe(stamp, settings)
         check_place(candidate, stamp)
         check_stars(surroundings.neighbours, stamp)
-        with one_thread():
+        with measuring():
+            observation = observe(stamp, settings)
             measured = measure(observation, replace(candidate, tic=stamp.tic), surroundings, settings)
         located = measured.localization
         found[stamp.sector] = (

@@ -17,7 +17,7 @@ from batchvet.runtime.executors import SerialExecutor
 from batchvet.runtime.tasks import Missing, Task
 from batchvet.runtime.worker import VetTask
 from batchvet.vetting.judge import Judge
-from batchvet.vetting.threads import one_thread
+from batchvet.vetting.process import measuring
 from batchvet.vocabulary import ErrorKind
 
 
@@ -62,7 +62,7 @@ class Deadly(SerialExecutor):
     def map(self, work, items, lost, batch_size, doubtful=lambda result: False):
         for item in items:
             dies = self.name in {(task.tic, task.sector) for task in getattr(item, "tasks", ())}
-            with one_thread():
+            with measuring():
                 result = lost(item) if dies else work(item)
             yield item, result
 
@@ -94,7 +94,7 @@ class Forgetful(SerialExecutor):
 
     def map(self, work, items, lost, batch_size, doubtful=lambda result: False):
         for item in items:
-            with one_thread():
+            with measuring():
                 if hasattr(item, "tasks"):
                     blind = type(work)(type(work.vet)("/nowhere", work.vet.settings), work.judge)
                     assert doubtful(blind(item))

@@ -11,7 +11,6 @@ from batchvet.pixels.sources import Asking
 from batchvet.runtime.config import RunConfig
 from batchvet.runtime.fill import ingest
 from batchvet.runtime.plan import make_plan
-from batchvet.vetting.threads import one_thread
 
 LIST = """TIC ID,TOI,Epoch (BJD),Period (days),Duration (hours),Sectors
 12,2.01,2458326.5,3,2,"1,2"
@@ -72,16 +71,3 @@ def test_companions_have_no_row_and_are_part_of_what_a_row_stands_on(published):
     published.catalog.write_text("toi,tic,period_days,t0_btjd,duration_hours\n1.01,11,3,1400,2\n")
     (alone,) = make_plan(published).tasks
     assert alone.candidate_hash != task.candidate_hash and len(plain) == 5
-
-
-def test_libraries_are_looked_for_once(monkeypatch):
-    import batchvet.vetting.threads as threads
-
-    looked = []
-    kept = threads.ThreadpoolController
-    monkeypatch.setattr(threads, "ThreadpoolController", lambda: looked.append(1) or kept())
-    threads._libraries.cache_clear()
-    for _ in range(5):
-        with one_thread():
-            pass
-    assert len(looked) == 1
