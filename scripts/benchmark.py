@@ -29,6 +29,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"):
     os.environ.setdefault(name, "1")
@@ -206,12 +207,26 @@ def benchmark_codecs(repeats: int) -> dict[str, dict[str, float]]:
 
 
 def benchmark_scaling(tasks: int, cadence_s: float) -> dict[str, float]:
-    """The same run serially, with one worker and with two; the cache is warm, so that only vetting is compared."""
+    """The same run serially, with one worker and with two; the cache is warm, so that only vetting is compared.
+
+    What is not in tasks is neither measuring a row nor judging a candidate.
+    """
     from batchvet.api import run
     from batchvet.runtime.config import read_config
     from batchvet.runtime.fill import ingest
     from batchvet.runtime.settings import ClusterSettings
     from batchvet.simulate import simulate
+    from batchvet.vetting.judge import Judge
+
+    judging: list[float] = []
+    judge = Judge.__call__
+
+    def timed_judge(self: Judge, judgement: Any) -> dict[str, Any]:
+        start = time.perf_counter()
+        try:
+            return judge(self, judgement)
+        finally:
+            judging.append(time.perf_counter() - start)
 
     class VettingSeconds:
         """Seconds from the first to the last row, without starting and closing the cluster."""
@@ -243,9 +258,10 @@ def benchmark_scaling(tasks: int, cadence_s: float) -> dict[str, float]:
         for name, cluster in clusters.items():
             watch = VettingSeconds()
             output = Path(directory) / name
-            done = run(config.model_copy(update={"cluster": cluster, "output": output}), progress=watch)
+            with patch.object(Judge, "__call__", timed_judge):  # of the serial run: workers have their own
+                done = run(config.model_copy(update={"cluster": cluster, "output": output}), progress=watch)
             results[f"{name}_s"] = watch.last - watch.first
-            in_tasks = float(done.sectors["seconds"].sum())
+            in_tasks = float(done.sectors["seconds"].sum()) + len(done.candidates) * float(np.mean(judging))
             results[f"{name}_outside_tasks"] = 1.0 - in_tasks / (watch.last - watch.first) / (cluster.workers or 1)
             quarter = len(watch.memory) // 4
             results[f"{name}_client_mb_growth"] = watch.memory[-1] - watch.memory[quarter]

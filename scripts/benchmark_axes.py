@@ -114,7 +114,7 @@ def work_of(case: Case, directory: Path) -> tuple[Any, Any]:
 
     def vet(key: Any = keys[0]) -> list[Any]:
         observation = observe(cache.read(key, with_errors=False), settings)
-        rows = [result_row(measure(observation, one, surroundings, settings), HASHES, 0.0) for one in candidates]
+        rows = [result_row(measure(observation, one, surroundings, settings), HASHES) for one in candidates]
         RowTables.of(rows)
         return rows
 
@@ -164,7 +164,7 @@ def _vet_once(directory: str, cadence_s: int) -> float:
     settings = VetSettings(quality_bitmask=DEFAULT)
     candidate = Candidate(toi="1.01", tic=1, ephemeris=Ephemeris(DAYS / Case().transits, 2000.5, 2.88))
     observation = observe(Cache(directory).read(StampKey(1, 1, cadence_s), with_errors=False), settings)
-    result_row(measure(observation, candidate, Surroundings(), settings), HASHES, 0.0)
+    result_row(measure(observation, candidate, Surroundings(), settings), HASHES)
     return _most_memory()
 
 

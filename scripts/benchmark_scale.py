@@ -60,7 +60,7 @@ def sample() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     settings = VetSettings()
     observation = observe(read_tpf(path), settings)
     candidate = Candidate("1.01", 25155310, Ephemeris(3.28878, 1327.5205, 3.49))
-    made = result_row(measure(observation, candidate, Surroundings(), settings), {}, 0.1)
+    made = result_row(measure(observation, candidate, Surroundings(), settings), {}).that_took(0.1)
     return dict(made.sector), dict(made.image or {}), dict(made.evidence or {})
 
 

@@ -72,7 +72,7 @@ def stages(path: Path, prf: Path, directory: Path) -> dict[str, Work]:
         measured = [measure(observation, one, surroundings, settings) for one in candidates]
         if not rows:
             return measured
-        found = [result_row(one, HASHES, 0.0) for one in measured]
+        found = [result_row(one, HASHES) for one in measured]
         RowTables.of(found)
         return found
 

@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +28,10 @@ class ResultRow:
     sector: Mapping[str, Any]  #: row of the table `sectors`
     image: Mapping[str, Any] | None = None  #: row of `images`, when there are pixels to show
     evidence: Mapping[str, Any] | None = None  #: row of `evidence`, when the dip was localised
+
+    def that_took(self, seconds: float) -> ResultRow:
+        """The row with the time that it took, which is known when all else is made."""
+        return replace(self, sector={**self.sector, "seconds": seconds})
 
     @property
     def key(self) -> tuple[str, int]:

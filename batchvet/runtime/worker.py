@@ -56,7 +56,8 @@ class VetTask:
         start = time.perf_counter()
         try:
             measured = measure(observation, candidate, task.surroundings, self.settings)
-            return result_row(measured, task.hashes, time.perf_counter() - start + read_seconds)
+            row = result_row(measured, task.hashes)
+            return row.that_took(time.perf_counter() - start + read_seconds)
         except Exception as error:
             return failed_row(candidate, task.sector, Problem.internal(error), task.hashes)
 

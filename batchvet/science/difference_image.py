@@ -76,7 +76,11 @@ def difference_image(  # house: one result of many parts
     InsufficientData
         No usable transit (kinds ``no_transit``, ``gap``), cadence (``no_cadences``) or pixel (``no_pixels``).
     """
+    duration = transits.ephemeris.duration_days
     pixels = SectorPixels.of(stamp, bitmask)
+    pixels = pixels.averaged(
+        int(duration / (settings.cadences_per_duration * stamp.exposure_days)), settings.windows.break_days
+    )
     windows, left_out = transit_windows(pixels.timeline, transits, settings.windows)
     if not windows:
         raise _no_transit(stamp, left_out)
@@ -109,13 +113,13 @@ def difference_image(  # house: one result of many parts
         out_of_transit=pixels.image(fits.mean(fits.baseline)),
         out_of_transit_error=pixels.image(_baseline_error(fits, windows)),
         n_transits=len(fits),
-        n_in_transit=sum(window.n_in for window in windows),
+        n_in_transit=sum(pixels.timeline.count(window.cadences[window.m > 0]) for window in windows),
         transit_chi2=combined.chi2,
         transit_dof=dof,
         max_leave_one_out_shift_pixels=_leave_one_out_shift(pixels, fits, combined.weights),
         n_null_epochs=noise.n_epochs,
         timing=Timing.none() if look is None else look.timing,
-        n_outlier_cadences=sum(window.n_spoilt for window in windows),
+        n_outlier_cadences=sum(pixels.timeline.count(window.spoilt) for window in windows),
         transits=as_images(pixels, windows, fits, combined.weights),
         dip_shapes=found.dip_shapes,
         parts=parts,
@@ -167,23 +171,26 @@ def _leave_one_out_shift(pixels: SectorPixels, fits: DipFits, weights: FloatArra
     if len(fits) < 2:
         return float("nan")
     total = weights @ fits.flux
-    centre = _photocentre(pixels, total)
     without = (total - weights[:, None] * fits.flux) / (1.0 - weights)[:, None]
-    shifts = [np.hypot(*(_photocentre(pixels, dip) - centre)) for dip in without]
+    images = [pixels.image(dip) for dip in (total, *without)]
+    centre, *others = _photocentres(np.nan_to_num(images))
+    shifts = np.hypot(*(np.array(others) - centre).T)
     return float(np.nanmax(shifts)) if np.isfinite(shifts).any() else float("nan")
 
 
-def _photocentre(pixels: SectorPixels, dip: FloatArray) -> FloatArray:
-    """Row and column of the light within two pixels of the brightest 3 x 3 block."""
-    image = np.nan_to_num(pixels.image(dip))
-    peak = np.unravel_index(np.argmax(uniform_filter(image, 3, mode="constant")), image.shape)
-    rows, cols = np.ogrid[: image.shape[0], : image.shape[1]]
-    near = (np.abs(rows - peak[0]) <= 2) & (np.abs(cols - peak[1]) <= 2)
-    light = np.where(near, np.maximum(image, 0.0), 0.0)
-    if light.sum() <= 0:
-        return np.array([np.nan, np.nan])
-    centre: FloatArray = np.array([(light * rows).sum(), (light * cols).sum()]) / light.sum()
-    return centre
+def _photocentres(images: FloatArray) -> FloatArray:
+    """Row and column [image, 2] of the light within two pixels of the brightest 3 x 3 block of images [..., row, col].
+
+    NaN where there is no light.
+    """
+    n, *shape = images.shape
+    blocks = uniform_filter(images, (0, 3, 3), mode="constant").reshape(n, -1)
+    peak_row, peak_col = (at[:, None, None] for at in np.unravel_index(np.argmax(blocks, axis=1), shape))
+    rows, cols = np.ogrid[: shape[0], : shape[1]]
+    near = (np.abs(rows - peak_row) <= 2) & (np.abs(cols - peak_col) <= 2)
+    light = np.where(near, np.maximum(images, 0.0), 0.0)
+    moments = np.stack([(light * place).sum(axis=(1, 2)) for place in (1.0, rows, cols)], axis=1)
+    return np.where(moments[:, :1] > 0, moments[:, 1:] / np.where(moments[:, :1] > 0, moments[:, :1], 1.0), np.nan)
 
 
 def _no_transit(stamp: Stamp, left_out: Sequence[str]) -> InsufficientData:

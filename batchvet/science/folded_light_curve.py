@@ -66,8 +66,9 @@ def folded_light_curve(
         known &= np.abs(other.time_from_transit(time)) > 0.5 * other.duration_days
     time, light = np.asarray(time[known], dtype=np.float64), light[known]
     away = ephemeris.time_from_transit(time)
-    ppm = _relative(time, light, np.abs(away) > 0.6 * ephemeris.duration_days, ephemeris.duration_days)
-    noise = _noise(ppm[np.abs(away) > 0.6 * ephemeris.duration_days])
+    out = np.abs(away) > 0.6 * ephemeris.duration_days
+    ppm = _relative(time, light, out, ephemeris.duration_days)
+    noise = _noise(ppm[out])
     by_value = np.argsort(ppm)
     time, ppm, away = time[by_value], ppm[by_value], away[by_value]
     reach = _REACH * ephemeris.duration_days
@@ -104,12 +105,11 @@ def _relative(time: FloatArray, light: FloatArray, out: BoolArray, duration: flo
     if not out.any():
         return np.full(len(time), np.nan)
     knot = np.floor((time[out] - time.min()) / max(_KNOT_DURATIONS * duration, _SHORTEST_KNOT))
-    starts = np.flatnonzero(np.diff(knot, prepend=-1.0))
-    middles = [
-        (np.mean(t), medians(f))
-        for t, f in zip(np.split(time[out], starts[1:]), np.split(light[out], starts[1:]), strict=True)
-    ]
-    at, level = np.array(middles).T
+    place = np.cumsum(np.diff(knot, prepend=knot[0]) != 0)
+    n = np.bincount(place)
+    at = np.bincount(place, time[out]) / n
+    by_value = np.argsort(light[out])
+    level = _medians(light[out][by_value], place[by_value], n)
     slow = Akima1DInterpolator(at, level)(np.clip(time, at[0], at[-1])) if len(at) > 2 else np.interp(time, at, level)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(1e6 * (light / slow - 1.0))
@@ -124,7 +124,7 @@ def _noise(values: FloatArray) -> float:
 def _is_odd(time: FloatArray, ephemeris: Ephemeris) -> BoolArray:
     if ephemeris.is_single:
         return np.zeros(len(time), dtype=bool)
-    return np.asarray(np.round((time - ephemeris.t0_btjd) / ephemeris.period_days) % 2 == 1)
+    return np.asarray(np.rint((time - ephemeris.t0_btjd) / ephemeris.period_days).astype(np.int64) & 1 == 1)
 
 
 def _from_phase(time: FloatArray, ephemeris: Ephemeris, phase: float) -> FloatArray:
@@ -139,14 +139,19 @@ def _binned(x: FloatArray, ppm: FloatArray, edges: FloatArray, noise: float) -> 
     """Median of each bin of increasing `ppm`, and its error."""
     use = np.isfinite(x) & np.isfinite(ppm) & (x >= edges[0]) & (x < edges[-1])
     place = _places(x[use], edges)
-    ordered = ppm[use][np.argsort(place, kind="stable")]  # by bin, and in each by ppm
     n = np.bincount(place, minlength=len(edges) - 1)
-    start, seen = np.cumsum(n) - n, n > 0
-    values, errors = np.full((2, len(n)), np.nan)
-    low, high = (start + (n - 1) // 2)[seen], (start + n // 2)[seen]
-    values[seen] = 0.5 * (ordered[low] + ordered[high])
+    seen, errors = n > 0, np.full(len(n), np.nan)
     errors[seen] = noise * np.where(n[seen] > 2, _MEDIAN_ERROR, 1.0) / np.sqrt(n[seen])
-    return values, errors
+    return _medians(ppm[use], place, n), errors
+
+
+def _medians(values: FloatArray, place: NDArray[np.integer], n: NDArray[np.integer]) -> FloatArray:
+    """Median of each place's own of increasing values, of which it has n; NaN where it has none, [place]."""
+    ordered = values[np.argsort(place.astype(np.int16), kind="stable")]  # by place, and in each by value
+    start, seen, found = np.cumsum(n) - n, n > 0, np.full(len(n), np.nan)
+    low, high = (start + (n - 1) // 2)[seen], (start + n // 2)[seen]
+    found[seen] = 0.5 * (ordered[low] + ordered[high])
+    return found
 
 
 def _places(x: FloatArray, edges: FloatArray) -> NDArray[np.int16]:
@@ -161,5 +166,6 @@ def _places(x: FloatArray, edges: FloatArray) -> NDArray[np.int16]:
 def _whole_period(time: FloatArray, ppm: FloatArray, ephemeris: Ephemeris) -> FloatArray:
     if ephemeris.is_single:
         return np.empty(0)
-    phase = ((time - ephemeris.t0_btjd) / ephemeris.period_days - FIRST_PHASE) % 1.0
+    cycles = (time - ephemeris.t0_btjd) / ephemeris.period_days - FIRST_PHASE
+    phase = cycles - np.floor(cycles)
     return _binned(phase, ppm, np.linspace(0.0, 1.0, N_PHASES + 1), np.nan)[0]

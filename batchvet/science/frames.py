@@ -78,10 +78,12 @@ class Frames:
         rows, cols = np.divmod(np.arange(len(self.series), dtype=np.float64), self.shape[1])
         moments = np.stack([np.ones_like(rows), cols, rows])
         place = np.empty((2, n_cadences))
+        buffer = np.empty((len(self.series), min(_BLOCK, n_cadences)))
         brightest = np.empty(n_cadences, dtype=np.float32)
         for block in _blocks(n_cadences):
             chosen = self.series[:, block]
-            pixels = chosen.astype(np.float64)
+            pixels = buffer[:, : chosen.shape[1]]
+            pixels[:] = chosen
             brightest[block] = np.fmax.reduce(chosen, axis=0, initial=-np.inf)
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 total = moments[0] @ pixels

@@ -24,6 +24,7 @@ class DifferenceSettings:
 
     windows: WindowSettings = field(default_factory=WindowSettings)
     noise: NoiseSettings = field(default_factory=NoiseSettings)
+    cadences_per_duration: int = 24  #: of the dip, that are enough: of shorter ones means are taken
 
 
 @dataclass(frozen=True)

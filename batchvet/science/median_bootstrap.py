@@ -47,25 +47,26 @@ def _median_draws(points: FloatArray, uniform: FloatArray) -> tuple[FloatArray, 
     if x.size <= FEW_POINTS:
         rows = np.random.default_rng(x.size).integers(0, x.size, (N_DRAWS, x.size))
         return np.median(x[rows], axis=1), np.median(y[rows], axis=1)
-    rho = float(np.mean(np.sign(x - np.median(x)) * np.sign(y - np.median(y))))
-    from scipy.special import ndtri
+    from scipy.special import betaincinv, ndtr, ndtri
 
+    ordered, n = np.sort(points, axis=1), x.size
+    middle = 0.5 * (ordered[:, (n - 1) // 2] + ordered[:, n // 2])
+    rho = float(np.mean(np.prod(np.sign(points - middle[:, None]), axis=0)))
     z_x, z_y = ndtri(uniform[:, 0]), ndtri(uniform[:, 1])
     z_y = rho * z_x + np.sqrt(max(0.0, 1.0 - rho * rho)) * z_y
-    return _median_at(np.sort(x), z_x, uniform[:, 2]), _median_at(np.sort(y), z_y, uniform[:, 3])
+    k, scores = (n + 1) // 2, np.linspace(-6.0, 6.0, 241)
+    law = betaincinv(k, n - k + 1, ndtr(scores))  # of the middle order statistic at these normal scores
+    lower_x, lower_y = (np.interp(z, scores, law) for z in (z_x, z_y))
+    return _median_at(ordered[0], lower_x, uniform[:, 2]), _median_at(ordered[1], lower_y, uniform[:, 3])
 
 
-def _median_at(ordered: FloatArray, z: FloatArray, gap: FloatArray) -> FloatArray:
-    """Bootstrap medians of sorted values at the normal scores `z` of the middle order statistic.
+def _median_at(ordered: FloatArray, lower: FloatArray, gap: FloatArray) -> FloatArray:
+    """Bootstrap medians of sorted values, of which the draws `lower` on (0, 1) name the middle one.
 
     An even number of points has two in the middle; `gap`, uniform, says how far the upper lies above the lower.
     """
-    from scipy.special import betaincinv, ndtr
-
     n = ordered.size
     k = (n + 1) // 2
-    scores = np.linspace(-6.0, 6.0, 241)
-    lower = np.interp(z, scores, betaincinv(k, n - k + 1, ndtr(scores)))
     at_lower = ordered[np.minimum((n * lower).astype(np.intp), n - 1)]
     if n % 2:
         return at_lower

@@ -32,7 +32,7 @@ class SectorPixels:
     shape: tuple[int, int]  #: rows, columns of the stamp
     live: IndexArray  #: flat indices of the pixels with data
     timeline: SectorTimeline
-    series: Float32Array  #: light curves of all pixels, e-/s, each contiguous, [row * col, cadence]
+    series: Float32Array | FloatArray  #: light curves of the live pixels, e-/s, each contiguous, [live pixel, cadence]
     error_variance: FloatArray  #: mean FLUX_ERR², (e-/s)², zero when unknown, [live pixel]
     pointing: FloatArray | None  #: `POINTING_TERMS` of POS_CORR, pixels and pixels², [cadence, 5]; None without it
 
@@ -59,12 +59,31 @@ class SectorPixels:
             usable &= np.isfinite(pointing).all(axis=1)
         variance = _error_variance(stamp, usable)[live]
         timeline = SectorTimeline(stamp.time, usable, stamp.quality, stamp.exposure_days)
+        series = series if live.size == len(series) else series[live]
         return cls(stamp.shape, live, timeline, series, variance, pointing)
 
-    @cached_property
-    def _live(self) -> Float32Array:
-        """Light curves of the live pixels, e-/s, [live pixel, cadence]."""
-        return self.series if self.live.size == len(self.series) else self.series[self.live]
+    def averaged(self, size: int, break_days: float) -> SectorPixels:
+        """The same of longer cadences, means of `size` each; the pixels themselves for fewer than two.
+
+        Light, dip and pointing add up in what is fitted to a cadence, so it holds for their means as well.
+
+        Parameters
+        ----------
+        size : int
+        break_days : float
+            From `WindowSettings`: no mean crosses a break.
+        """
+        if size < 2:
+            return self
+        chosen, starts = np.flatnonzero(self.timeline.usable), self.timeline.starts_of_means(size, break_days)
+        timeline, count = self.timeline.averaged(starts, size, break_days), np.diff(starts, append=len(chosen))
+        light = self.binned(chosen, starts, int(count.max()))
+        light += self.series[:, chosen[:1]]
+        variance = self.error_variance * np.mean(1.0 / count[timeline.usable])
+        pointing = None
+        if self.pointing is not None:
+            pointing = np.add.reduceat(self.pointing[chosen], starts, axis=0) / count[:, None]
+        return SectorPixels(self.shape, self.live, timeline, light, variance, pointing)
 
     def span(self, cadences: IndexArray) -> FloatArray:
         """Flux from the first of the cadences to the last, e-/s, [live pixel, cadence]; 0 in others between them.
@@ -72,7 +91,7 @@ class SectorPixels:
         A slice is converted much faster than cadences are gathered.
         """
         first, last = cadences[0], cadences[-1]
-        flux: FloatArray = self._live[:, first : last + 1].astype(np.float64, order="C")
+        flux: FloatArray = self.series[:, first : last + 1].astype(np.float64, order="C")
         if last - first + 1 > len(cadences):
             others = np.ones(last - first + 1, dtype=bool)
             others[cadences - first] = False
@@ -95,7 +114,7 @@ class SectorPixels:
         filled = np.arange(size) < count[:, None]
         taken = cadences[np.where(filled, place, 0)].ravel()  # the first, which adds nothing, where a bin is smaller
         means, light = np.empty((self.live.size, len(starts))), np.empty(taken.size)
-        for pixel, series in enumerate(self._live):  # one by one, as a pixel's light stays in the processor's cache
+        for pixel, series in enumerate(self.series):  # one by one, as a pixel's light stays in the processor's cache
             light[:] = series.take(taken)
             light -= series[cadences[0]]
             np.matmul(light.reshape(-1, size), np.ones(size), out=means[pixel])
@@ -133,8 +152,6 @@ class SectorPixels:
         first, last = cadences[0], cadences[-1]
         unbroken = last - first + 1 == len(cadences)  # a slice is read much faster than a list of cadences
         chosen = self.series[:, first : last + 1] if unbroken else self.series[:, cadences]
-        if self.live.size < len(self.series):
-            chosen = chosen[self.live]
         return chosen.astype(np.float64, order="C")
 
 

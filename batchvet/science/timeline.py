@@ -29,6 +29,34 @@ class SectorTimeline:
     usable: BoolArray  #: finite time and flux and none of the unwanted quality flags, [cadence]
     quality: IntegerArray  #: SPOC flags, [cadence]
     exposure_days: float  #: of a cadence
+    size: int = 1  #: cadences of the file that each is the mean of
+    counts: IndexArray | None = None  #: how many these were, where some are missing, [cadence]; None: all
+
+    def count(self, cadences: IndexArray | BoolArray) -> int:
+        """How many cadences of the file these are."""
+        counts = np.full(len(self.time), self.size) if self.counts is None else self.counts
+        return int(counts[cadences].sum())
+
+    def starts_of_means(self, size: int, break_days: float) -> IndexArray:
+        """Where means of `size` cadences begin, in the usable ones; none is longer, or crosses a break."""
+        time, names = self.time[self.usable], self.stretches(break_days)[self.usable]
+        first = np.flatnonzero(np.diff(names, prepend=names[0] - 1))
+        since = time - np.repeat(time[first], np.diff(first, append=len(time)))
+        number = np.floor((since / self.exposure_days + 0.5) / size)
+        return np.flatnonzero((np.diff(number, prepend=-1.0) != 0) | (np.diff(names, prepend=names[0] - 1) != 0))
+
+    def averaged(self, starts: IndexArray, size: int, break_days: float) -> SectorTimeline:
+        """Of means that begin there, of `size` cadences; one of less than half of them is not usable."""
+        names = self.stretches(break_days)[self.usable][starts]
+        count = np.diff(starts, append=np.count_nonzero(self.usable))
+        return SectorTimeline(
+            time=np.add.reduceat(self.time[self.usable], starts) / count,
+            usable=2 * count >= size,
+            quality=np.where(np.diff(names, prepend=names[0]) != 0, MOMENTUM_DUMP, 0),
+            exposure_days=size * self.exposure_days,
+            size=size,
+            counts=count,
+        )
 
     def stretches(self, break_days: float) -> IndexArray:
         """Number of the stretch of undisturbed pointing that each cadence belongs to, [cadence].
@@ -58,7 +86,7 @@ class SectorTimeline:
     def free_cadences(self, others: Sequence[Ephemeris], break_days: float) -> FreeCadences:
         """Usable cadences outside the transits of `others`."""
         index = np.flatnonzero(self.usable & ~self.in_transit_of(others))
-        return FreeCadences(self.time, index, self.stretches(break_days))
+        return FreeCadences(self.time, index, self.stretches(break_days), self.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +96,7 @@ class FreeCadences:
     time: FloatArray  #: BTJD days, of all cadences, [cadence]
     index: IndexArray  #: of the cadences that may be used, increasing
     stretches: IndexArray  #: from `SectorTimeline.stretches`, of all cadences, [cadence]
+    size: int = 1  #: cadences of the file that each is the mean of
 
     @cached_property
     def times(self) -> FloatArray:

@@ -26,8 +26,8 @@ class WindowSettings:
     shortest_baseline_days: float = 1.5 / 24.0  #: a side, unless the period is too short
     longest_baseline_period: float = 0.3  #: a side, in periods
     break_days: float = 0.2  #: a jump in time longer than this separates two stretches of pointing
-    least_in_transit: float = 3.0  #: cadences' worth of dip, or half of what a transit can have
-    least_baseline: int = 3  #: cadences on a side
+    least_in_transit: float = 3.0  #: of the file's cadences' worth of dip, or half of what a transit can have
+    least_baseline: int = 3  #: of the file's cadences on a side
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +47,9 @@ class Window:
         return int(np.count_nonzero(self.m))
 
     @property
-    def n_spoilt(self) -> int:
+    def spoilt(self) -> IndexArray:
         """Cadences in which a bump was left out of some pixels."""
-        return 0 if self.bump is None else int(np.count_nonzero(self.bump.spoilt.any(axis=1)))
+        return self.cadences[:0] if self.bump is None else self.cadences[self.bump.spoilt.any(axis=1)]
 
     @property
     def n_out(self) -> int:
@@ -201,7 +201,7 @@ def windows_at(
     cadences = free.index[np.arange(lengths.sum()) + np.repeat(low - starts, lengths)]
     u = free.time[cadences] - np.repeat(mid_times, lengths)
     m = layout.template(u)
-    near = _Near(cadences, u, m, owner, free.stretches[cadences])
+    near = _Near(cadences, u, m, owner, free.stretches[cadences], free.size)
     return near.windows(mid_times, layout, settings)
 
 
@@ -219,6 +219,7 @@ class _Near:
     m: FloatArray  #: template
     owner: IndexArray  #: number of the mid-time, increasing
     stretch: IndexArray  #: of undisturbed pointing
+    size: int  #: cadences of the file that each is the mean of
 
     def windows(self, mid_times: FloatArray, layout: WindowLayout, settings: WindowSettings) -> list[Window | str]:
         """A window for each mid-time, or why there is none.
@@ -229,14 +230,14 @@ class _Near:
         base = int(self.stretch.min(initial=0))
         seen = np.zeros((n, int(self.stretch.max(initial=0)) - base + 1))
         np.add.at(seen, (self.owner, self.stretch - base), m)
-        best, most = seen.argmax(axis=1) + base, seen.max(axis=1)
+        best, most = seen.argmax(axis=1) + base, self.size * seen.max(axis=1)
         kept = (self.stretch == best[self.owner]) & (np.abs(u) <= layout.outer)
         kept &= (m > 0) | (np.abs(u) >= layout.inner)
         cadences, u, m, owner = self.cadences[kept], u[kept], m[kept], self.owner[kept]
-        before = np.bincount(owner[(m == 0) & (u < 0)], minlength=n)
-        after = np.bincount(owner[(m == 0) & (u > 0)], minlength=n)
+        before = self.size * np.bincount(owner[(m == 0) & (u < 0)], minlength=n)
+        after = self.size * np.bincount(owner[(m == 0) & (u > 0)], minlength=n)
         ends = np.searchsorted(owner, np.arange(n + 1))
-        needed = min(settings.least_in_transit, 0.5 * layout.expected_in_transit)
+        needed = min(settings.least_in_transit, 0.5 * self.size * layout.expected_in_transit)
         found: list[Window | str] = []
         for i, mid_time in enumerate(mid_times.tolist()):
             own = slice(ends[i], ends[i + 1])

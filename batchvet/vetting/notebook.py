@@ -89,10 +89,10 @@ def vet_sectors(
     """
     found: dict[int, tuple[dict[str, Any], dict[str, Any], SectorEvidence | None]] = {}
     for stamp in stamps_of(pixels):
-        check_place(candidate, stamp)
-        check_stars(surroundings.neighbours, stamp)
         with measuring():
             observation = observe(stamp, settings)
+            check_place(candidate, stamp)
+            check_stars(surroundings.neighbours, stamp)
             measured = measure(observation, replace(candidate, tic=stamp.tic), surroundings, settings)
         located = measured.localization
         found[stamp.sector] = (

@@ -26,7 +26,7 @@ SKIPPED_FOR = {
 }
 
 
-def result_row(measured: Measured, hashes: Mapping[str, str], seconds: float) -> ResultRow:
+def result_row(measured: Measured, hashes: Mapping[str, str]) -> ResultRow:
     """The row of one candidate in one sector, with its images and its evidence where there are any.
 
     Parameters
@@ -34,12 +34,10 @@ def result_row(measured: Measured, hashes: Mapping[str, str], seconds: float) ->
     measured : Measured
     hashes : mapping
         What the row stands on, for its columns of provenance.
-    seconds : float
-        That it took.
     """
     stamp, located = measured.observation.stamp, measured.localization
     identity = {"toi": measured.candidate.toi, "tic": stamp.tic, "sector": stamp.sector}
-    provenance = {"seconds": seconds, "source_file": stamp.source, **hashes}
+    provenance = {"source_file": stamp.source, **hashes}
     evidence = evidence_row(located.evidence) if isinstance(located, SectorLocalization) else None
     return ResultRow(
         sector={**identity, **sector_columns(measured), **provenance},
