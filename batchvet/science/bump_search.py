@@ -155,13 +155,11 @@ def _robust_rises(design: FloatArray, light: FloatArray, sigma: FloatArray) -> t
 
 
 def _grown(core: BoolArray, foot: BoolArray) -> BoolArray:
-    """The cores with the bins beside them as long as their feet last, [bin, curve]."""
-    if not core.any():
-        return core
-    grown = core.copy()
-    for order in (slice(None), slice(None, None, -1)):
-        reached = np.zeros(core.shape[1], dtype=bool)
-        for bin_core, bin_foot, bin_grown in zip(core[order], foot[order], grown[order], strict=True):
-            reached = bin_core | (reached & bin_foot)
-            bin_grown |= reached
-    return grown
+    """The cores with the bins beside them as long as their feet, which hold them, last: [bin, curve]."""
+    begins = foot.copy()
+    begins[1:] &= ~foot[:-1]
+    run = np.cumsum(begins, axis=0)  # of feet, its number in its curve
+    held = np.zeros((len(foot) + 1, foot.shape[1]), dtype=bool)
+    bins, curves = np.nonzero(core)
+    held[run[bins, curves], curves] = True
+    return np.asarray(foot & held[run, np.arange(foot.shape[1])])

@@ -58,7 +58,11 @@ class DifferenceImage(DipImage):
 
 
 def difference_image(  # house: one result of many parts
-    stamp: Stamp, transits: Transits, bitmask: int, settings: DifferenceSettings
+    stamp: Stamp,
+    transits: Transits,
+    bitmask: int,
+    settings: DifferenceSettings,
+    pixels: SectorPixels | None = None,
 ) -> DifferenceImage:
     """Fit every transit, measure the noise and combine (method: difference images; method: noise).
 
@@ -70,17 +74,16 @@ def difference_image(  # house: one result of many parts
     bitmask : int
         Cadences with one of these quality flags are not used.
     settings : DifferenceSettings
+    pixels : SectorPixels, optional
+        Of the same stamp and bitmask, where they are at hand.
 
     Raises
     ------
     InsufficientData
         No usable transit (kinds ``no_transit``, ``gap``), cadence (``no_cadences``) or pixel (``no_pixels``).
     """
-    duration = transits.ephemeris.duration_days
-    pixels = SectorPixels.of(stamp, bitmask)
-    pixels = pixels.averaged(
-        int(duration / (settings.cadences_per_duration * stamp.exposure_days)), settings.windows.break_days
-    )
+    size = int(transits.ephemeris.duration_days / (settings.cadences_per_duration * stamp.exposure_days))
+    pixels = (pixels or SectorPixels.of(stamp, bitmask)).averaged(size, settings.windows.break_days)
     windows, left_out = transit_windows(pixels.timeline, transits, settings.windows)
     if not windows:
         raise _no_transit(stamp, left_out)

@@ -22,6 +22,7 @@ from batchvet.science.position import PointSource, SignificanceMap, fit_point_so
 from batchvet.science.prf import Prf
 from batchvet.science.priors import TableDepth, galactic_latitude
 from batchvet.science.scene import Scene
+from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.sky import SkyFrame, from_tangent_plane, tangent_plane
 from batchvet.science.stars import StarField, find_target, place_stars
 from batchvet.science.timeline import Transits
@@ -84,6 +85,7 @@ def localize(  # house: a chain of steps, each of them named
     prf: Prf | None = None,
     bitmask: int = DEFAULT,
     settings: LocalizationSettings = LocalizationSettings(),
+    pixels: SectorPixels | None = None,
 ) -> SectorLocalization:
     """Locate one candidate's dip in one sector.
 
@@ -101,6 +103,8 @@ def localize(  # house: a chain of steps, each of them named
     bitmask : int
         Cadences with one of these quality flags are not used.
     settings : LocalizationSettings
+    pixels : SectorPixels, optional
+        Of the same stamp and bitmask, where they are at hand: candidates of a target share them.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def localize(  # house: a chain of steps, each of them named
     """
     found_target = find_target(stamp, star_field)
     target = found_target.place
-    difference = difference_image(stamp, transits, bitmask, settings.difference)
+    difference = difference_image(stamp, transits, bitmask, settings.difference, pixels)
     stars = place_stars(stamp, found_target, star_field.neighbours)
     scene, unlisted = fit_scene_with_unlisted(difference.out_of_transit, difference.out_of_transit_error, stars, prf)
     variance = np.where(scene.saturated, np.nan, difference.variance)

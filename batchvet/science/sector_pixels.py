@@ -75,6 +75,17 @@ class SectorPixels:
         """
         if size < 2:
             return self
+        if (size, break_days) not in self._averaged:
+            self._averaged.clear()
+            self._averaged[size, break_days] = self._means(size, break_days)
+        return self._averaged[size, break_days]
+
+    @cached_property
+    def _averaged(self) -> dict[tuple[int, float], SectorPixels]:
+        """The last means: another candidate of the target often wants the same."""
+        return {}
+
+    def _means(self, size: int, break_days: float) -> SectorPixels:
         chosen, starts = np.flatnonzero(self.timeline.usable), self.timeline.starts_of_means(size, break_days)
         timeline, count = self.timeline.averaged(starts, size, break_days), np.diff(starts, append=len(chosen))
         light = self.binned(chosen, starts, int(count.max()))

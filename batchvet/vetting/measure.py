@@ -21,6 +21,7 @@ from batchvet.science.folded_light_curve import FoldedLightCurve, folded_light_c
 from batchvet.science.frames import Frames
 from batchvet.science.localization import SectorLocalization, localize
 from batchvet.science.prf import Prf, spoc_prf
+from batchvet.science.sector_pixels import SectorPixels
 from batchvet.science.stars import StarField
 from batchvet.science.timeline import Transits
 from batchvet.vetting.companions import others_of
@@ -62,6 +63,16 @@ class Observation:
     def frames(self) -> Frames:
         """The cadences as V08, V09 and V10 share them."""
         return Frames(self.cadences.time, self.cadences.series, self.cadences.shape)
+
+    def pixels(self, bitmask: int) -> SectorPixels:
+        """The pixels as the localisation of every candidate takes them. Raises InsufficientData."""
+        if bitmask not in self._pixels:
+            self._pixels[bitmask] = SectorPixels.of(self.stamp, bitmask)
+        return self._pixels[bitmask]
+
+    @cached_property
+    def _pixels(self) -> dict[int, SectorPixels]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -190,6 +201,7 @@ def _localized(
             observation.prf,
             settings.quality_bitmask,
             settings.localization,
+            observation.pixels(settings.quality_bitmask),
         )
     except InsufficientData as error:
         return NotLocalized((not_localized(error.kind),))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_stamps import BITMASK, EPHEMERIS, made_stamp
 
+from batchvet.science.bump_search import _grown
 from batchvet.science.folded_light_curve import _places
 from batchvet.science.other_dips import deepest_elsewhere, dip_series, strange_times
 from batchvet.science.prf import TabulatedPrf
@@ -182,3 +183,10 @@ def test_a_stamp_of_one_stretch_and_no_gap_is_read_as_it_is():
     pixels = SectorPixels.of(made_stamp(days=5.0), BITMASK)
     cadences = np.arange(100, 180)
     assert np.array_equal(pixels.span(cadences), pixels.series[:, 100:180].astype(float))
+
+
+def test_bumps_grow_over_the_feet_that_hold_their_cores():
+    core = np.array([[0, 0, 1, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 1, 0, 0], [0] * 9], dtype=bool).T
+    foot = np.array([[1, 1, 1, 0, 1, 1, 0, 1, 1], [1, 0, 0, 0, 0, 1, 1, 1, 0], [1] * 9], dtype=bool).T
+    grown = [[1, 1, 1, 0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 1, 1, 1, 0], [0] * 9]
+    assert _grown(core, foot).T.astype(int).tolist() == grown
