@@ -21,6 +21,8 @@ COLUMNS = """
     cov_col_col | float | pixel2 | covariance of the dip's position from the noise
     target_row | float | pixel | row of the target, zero point included
     target_col | float | pixel | column of the target, zero point included
+    target_ra | float | deg | right ascension of the target in this sector, ICRS
+    target_dec | float | deg | its declination
     sys_row_row | float | pixel2 | covariance of the zero point, PRF and WCS
     sys_row_col | float | pixel2 | covariance of the zero point, PRF and WCS
     sys_col_col | float | pixel2 | covariance of the zero point, PRF and WCS

@@ -33,6 +33,8 @@ def evidence_row(evidence: SectorEvidence) -> dict[str, Any]:
         **_dip_columns(evidence.dip),
         "target_row": float(evidence.frame.target[0]),
         "target_col": float(evidence.frame.target[1]),
+        "target_ra": evidence.target_ra,
+        "target_dec": evidence.target_dec,
         **_upper("sys", evidence.dip.systematic),
         "east_per_row": float(evidence.frame.sky_from_pixel[0, 0]),
         "east_per_col": float(evidence.frame.sky_from_pixel[0, 1]),
@@ -95,6 +97,8 @@ def evidence_of_row(row: Mapping[str, Any]) -> SectorEvidence:
         flags=tuple(str(flag) for flag in row["flag_names"]),
         parts=_parts_of(row),
         shapes=DipShapes(_floats(row["shape_gain"]), _floats(row["shape_deepest"])),
+        target_ra=_number(row["target_ra"]),
+        target_dec=_number(row["target_dec"]),
     )
 
 

@@ -13,7 +13,7 @@ from batchvet.results import evidence_columns, star_columns
 from batchvet.science import aperture_dependence, centroid_shift, depth_map
 from batchvet.science.metric import Metric
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 _ARROW = {
     "str": pa.string(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
@@ -125,6 +126,8 @@ class SectorEvidence:
     flags: tuple[str, ...]  #: what to know about this sector
     parts: tuple[PartDip, ...] = ()  #: odd, even and secondary, where they were seen
     shapes: DipShapes = field(default_factory=DipShapes)  #: what the dip says of its shape
+    target_ra: float = math.nan  #: deg, ICRS, where the target was in this sector
+    target_dec: float = math.nan  #: deg, ICRS
 
     @property
     def offset(self) -> FloatArray:

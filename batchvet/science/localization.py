@@ -154,6 +154,8 @@ def localize(  # house: a chain of steps, each of them named
             measure_part(part, scene.saturated, scene.prf, source, settings.grid_step) for part in difference.parts
         ),
         shapes=difference.dip_shapes,
+        target_ra=target.ra,
+        target_dec=target.dec,
     )
     east, north = evidence.offset
     return _result(difference, scene, evidence, from_tangent_plane(east, north, target.ra, target.dec))

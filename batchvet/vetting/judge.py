@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from batchvet.catalog.candidate import Candidate, move
 from batchvet.errors import BatchvetError, Problem
 from batchvet.results.evidence_rows import evidence_of_row
@@ -114,7 +116,7 @@ def _row(judgement: Judgement, verdict: CandidateVerdict) -> dict[str, Any]:
     row |= {item.name: getattr(verdict, item.name) for item in fields(verdict) if item.name not in _OTHERWISE}
     row |= _part_columns(verdict.parts) | host_columns(verdict.host_candidates)
     east, north = verdict.offset_ra_arcsec, verdict.offset_dec_arcsec
-    row["source_ra"], row["source_dec"] = _on_sky(judgement, _sectors(judgement), east, north)
+    row["source_ra"], row["source_dec"] = _on_sky(judgement.declared, judgement.evidence, east, north)
     row["hosts"] = [_star_row(judgement, star) for star in verdict.stars]
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
@@ -128,7 +130,7 @@ def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
     """A row of the table `hosts`."""
     declared = judgement.declared
     east, north = star.east_arcsec, star.north_arcsec
-    ra, dec = _on_sky(judgement, _sectors(judgement)[:1], east, north)
+    ra, dec = _on_sky(declared, judgement.evidence[:1], east, north)
     figures = {item.name: getattr(star, item.name) for item in fields(star)}
     row = {
         **{name: getattr(judgement, name) for name in ("toi", "tic", "made_from")},
@@ -143,17 +145,23 @@ def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
-def _sectors(judgement: Judgement) -> list[int]:
-    return [int(row["sector"]) for row in judgement.evidence]
+def _on_sky(
+    declared: Candidate | None, evidence: Sequence[Mapping[str, Any]], east: float, north: float
+) -> tuple[float, float]:
+    """Right ascension and declination (deg) at an offset (arcsec) from where the target was in these sectors.
 
-
-def _on_sky(judgement: Judgement, sectors: Sequence[int], east: float, north: float) -> tuple[float, float]:
-    """Right ascension and declination (deg) at an offset (arcsec) from where the target was in these sectors."""
-    declared = judgement.declared
-    if declared is None or not sectors:
+    Where the catalogue has no place, it is where the files had the target.
+    """
+    if not evidence:
         return math.nan, math.nan
-    years = _YEAR_OF_SECTOR_1 + _YEARS_A_SECTOR * (sum(sectors) / len(sectors) - 1.0) - 2000.0
-    place = move(declared.ra, declared.dec, declared.pmra, declared.pmdec, years)
+    if declared is not None and math.isfinite(declared.ra):
+        sector = sum(int(row["sector"]) for row in evidence) / len(evidence)
+        years = _YEAR_OF_SECTOR_1 + _YEARS_A_SECTOR * (sector - 1.0) - 2000.0
+        place = move(declared.ra, declared.dec, declared.pmra, declared.pmdec, years)
+    else:
+        ra = np.array([row["target_ra"] for row in evidence], dtype=np.float64)
+        dec = np.array([row["target_dec"] for row in evidence], dtype=np.float64)
+        place = float(ra[0] + np.mean((ra - ra[0] + 180.0) % 360.0 - 180.0)), float(np.mean(dec))
     return from_tangent_plane(east, north, *place)
 
 

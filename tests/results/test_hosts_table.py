@@ -52,3 +52,22 @@ def test_stars_that_are_lost_are_made_anew(done_config):
     part.unlink()
     again = run(done_config)
     assert again.is_finished and again.hosts.equals(before)
+
+
+def test_places_that_the_catalogue_lacks_are_those_of_the_files(config, whole, tmp_path):
+    catalog = pd.read_csv(config.catalog, dtype={"toi": str})
+    without = tmp_path / "without_places.csv"
+    catalog.drop(columns=["ra", "dec", "pmra", "pmdec"], errors="ignore").to_csv(without, index=False)
+    found, known = run(config.model_copy(update={"catalog": without})), open_run(whole)
+    names = ["toi", "source_id"]
+    both = found.hosts.merge(known.hosts[known.hosts["ra"].notna()], on=names, suffixes=("", "_known"))
+    assert len(both) > 20
+    apart = SkyCoord(both["ra"], both["dec"], unit="deg").separation(
+        SkyCoord(both["ra_known"], both["dec_known"], unit="deg")
+    )
+    assert apart.arcsec.max() < 0.5
+    dips = found.candidates.merge(known.candidates[known.candidates["source_ra"].notna()], on="toi")
+    apart = SkyCoord(dips["source_ra_x"], dips["source_dec_x"], unit="deg").separation(
+        SkyCoord(dips["source_ra_y"], dips["source_dec_y"], unit="deg")
+    )
+    assert len(dips) >= 3 and apart.arcsec.max() < 0.5
