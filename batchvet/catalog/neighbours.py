@@ -168,16 +168,18 @@ def _plain_block(rows: Sequence[tuple[int, Sequence[Cell]]], table: Table) -> _B
     Consecutive line numbers say that no row but perhaps the last runs over several lines.
     """
     lines = [line for line, _ in rows]
-    if lines[-1] - lines[0] != len(rows) - 1 or any(len(row) != len(table.columns) for _, row in rows):
+    if lines[-1] - lines[0] != len(rows) - 1 or {len(row) for _, row in rows} != {len(table.columns)}:
         return None
     if shape_problem(rows[-1][1], table):
         return None
-    cells: dict[str, list[Any]] = {ours: [row[at] for _, row in rows] for ours, at in table.positions.items()}
+    every: list[tuple[Any, ...]] = list(zip(*(row for _, row in rows), strict=True))
+    cells = {ours: every[at] for ours, at in table.positions.items()}
     try:
-        tic = np.array([tic_number(cell) for cell in cells["tic"]], dtype=np.int64)
-        names = [source_name(cell) for cell in cells["source_id"]]
+        targets = {cell: tic_number(cell) for cell in set(cells["tic"])}
+        tic = np.array([targets[cell] for cell in cells["tic"]], dtype=np.int64)
+        names = _plain_names(cells["source_id"])
         columns = [
-            np.array([float(cell) for cell in cells[ours]]) if ours in cells else np.full(len(rows), WHEN_EMPTY[ours])
+            np.array(list(map(float, cells[ours]))) if ours in cells else np.full(len(rows), WHEN_EMPTY[ours])
             for ours in _NUMBERS
         ]
     except (TypeError, ValueError):
@@ -188,6 +190,15 @@ def _plain_block(rows: Sequence[tuple[int, Sequence[Cell]]], table: Table) -> _B
         return None
     numbers[:, 0] %= 360.0
     return tic, np.array(names, dtype=object), numbers, np.array(lines)
+
+
+def _plain_names(cells: Sequence[Cell]) -> list[str]:
+    """Names of sources, all looked at together where all are text. Raises ValueError as :func:`source_name`."""
+    if not all(isinstance(cell, str) for cell in cells):
+        return [source_name(cell) for cell in cells]
+    names = [str(cell).strip() for cell in cells]
+    source_name("".join(names))
+    return names
 
 
 def _checked_block(rows: Sequence[tuple[int, Sequence[Cell]]], table: Table, bad: list[tuple[int, str]]) -> _Block:

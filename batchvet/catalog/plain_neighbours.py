@@ -1,16 +1,18 @@
-"""A neighbour table whose cells need no care: Parquet, numbers and names, sorted by target, read in passing."""
+"""A neighbour table whose cells need no care: numbers and names, sorted by target, read in passing."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from batchvet.arrays import FloatArray
@@ -18,6 +20,7 @@ from batchvet.catalog.cells import MAX_TIC, is_missing
 from batchvet.catalog.fields import TMAG_RANGE
 from batchvet.catalog.layouts import Layout
 from batchvet.catalog.star_store import Block, StarStore
+from batchvet.columns import numbers_of
 
 NEIGHBOURS = Layout(
     name="neighbours",
@@ -39,6 +42,9 @@ WHEN_EMPTY = {"tmag": math.nan, "pmra": 0.0, "pmdec": 0.0, "epoch": 2000.0}
 LOW, HIGH = np.array(list(LIMITS.values())).T
 
 _ROWS_AT_ONCE = 65_536
+_BYTES_AT_ONCE = 1 << 23
+#: What may change the cells or lines of a text: quotes, comments, another system's line ends.
+_SIGNS = (b'"', b"#", b"\\", b"\r")
 
 
 class _NeedsCare(Exception):
@@ -49,11 +55,13 @@ def plain_stars(path: Path) -> StarStore | None:
     """The stars of a table that is plain; None of one that is not, or cannot be read at all."""
     try:
         with path.open("rb") as file:
-            if file.read(4) != b"PAR1":
-                return None
+            is_parquet = file.read(4) == b"PAR1"
+        if not is_parquet:
+            return StarStore(_blocks(*_of_text(path.read_bytes())), len(LIMITS), refuse_twins=True)
         with pq.ParquetFile(path) as table:
             columns = _columns(table.schema_arrow)
-            return StarStore(_blocks(table, columns), len(LIMITS), refuse_twins=True)
+            batches = table.iter_batches(_ROWS_AT_ONCE, columns=list(columns.values()))
+            return StarStore(_blocks(batches, columns), len(LIMITS), refuse_twins=True)
     except (_NeedsCare, OSError, ValueError, pa.ArrowException):
         return None
 
@@ -77,13 +85,35 @@ def _columns(schema: pa.Schema) -> dict[str, str]:
     return columns
 
 
-def _blocks(table: pq.ParquetFile, columns: Mapping[str, str]) -> Iterator[Block]:
+def _of_text(data: bytes) -> tuple[Iterable[pa.RecordBatch], dict[str, str]]:
+    """Rows of a CSV file whose first line is its header; and our field: the column's name."""
+    if any(sign in data for sign in _SIGNS):
+        raise _NeedsCare
+    header = data[: data.index(b"\n")].decode("ascii").split(",")
+    if NEIGHBOURS.missing(header):
+        raise _NeedsCare
+    columns = {ours: header[at] for ours, at in NEIGHBOURS.positions(header).items()}
+    words = ("tic", "source_id")  # a TIC number too: of numbers there are more ways to write one
+    kinds = {name: pa.string() if ours in words else pa.float64() for ours, name in columns.items()}
+    return pcsv.open_csv(
+        io.BytesIO(data),
+        read_options=pcsv.ReadOptions(use_threads=False, block_size=_BYTES_AT_ONCE),
+        parse_options=pcsv.ParseOptions(quote_char=False),
+        convert_options=pcsv.ConvertOptions(column_types=kinds, include_columns=list(kinds), null_values=[]),
+    ), columns
+
+
+def _blocks(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str]) -> Iterator[Block]:
     last = 0
-    for batch in table.iter_batches(_ROWS_AT_ONCE, columns=list(columns.values())):
+    for batch in batches:
         cells: dict[str, Any] = {ours: batch.column(name) for ours, name in columns.items()}
+        if pa.types.is_string(cells["tic"].type):
+            if not pc.all(pc.match_substring_regex(cells["tic"], "^[0-9]{1,18}$")).as_py():
+                raise _NeedsCare
+            cells["tic"] = cells["tic"].cast(pa.int64())
         if any(each.null_count for each in cells.values()):
             raise _NeedsCare
-        tic = cells["tic"].to_numpy().astype(np.int64)
+        tic = numbers_of(cells["tic"]).astype(np.int64)
         if not len(tic):
             continue
         if tic[0] < max(last, 1) or tic.max() > MAX_TIC or (np.diff(tic) < 0).any():
@@ -91,7 +121,7 @@ def _blocks(table: pq.ParquetFile, columns: Mapping[str, str]) -> Iterator[Block
         last = int(tic[-1])
         numbers: FloatArray = np.column_stack(
             [
-                cells[ours].to_numpy().astype(np.float64) if ours in cells else np.full(len(tic), WHEN_EMPTY[ours])
+                numbers_of(cells[ours]).astype(np.float64) if ours in cells else np.full(len(tic), WHEN_EMPTY[ours])
                 for ours in LIMITS
             ]
         )

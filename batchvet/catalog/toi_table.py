@@ -21,7 +21,8 @@ from batchvet.catalog.reader import Catalog, read_catalog
 from batchvet.catalog.table import open_table
 from batchvet.errors import CatalogError, ConfigError
 from batchvet.network.addresses import address
-from batchvet.network.asking import CarefulSession, Host, PassingFault, Politeness
+from batchvet.network.asking import CarefulSession, Host, PassingFault
+from batchvet.network.politeness import Politeness
 
 #: The columns of the NASA archive's TOI table that we read.
 _NASA_COLUMNS = (

@@ -7,7 +7,7 @@ from shutil import get_terminal_size
 from textwrap import wrap
 
 from batchvet.cli.console import print_table
-from batchvet.report.view import Row, names, number, rows_of, text
+from batchvet.report.view import Row, names, number, text
 from batchvet.report.words import depth_in_words, display_name, plain, probability
 from batchvet.results.reader import RunResults
 from batchvet.results.schema import hosts_of
@@ -24,12 +24,11 @@ def print_candidate(run: RunResults, toi: str) -> None:
         No such candidate.
     """
     width = get_terminal_size().columns
-    sectors = run.of(toi)
-    name = str(sectors["toi"].iloc[0])
-    found = rows_of(run.candidates[run.candidates["toi"] == name])
-    row: Row = found[0] if found else {}
+    sectors = run.records_of(toi)
+    name = str(sectors[0]["toi"])
+    row: Row = run.candidate_record(name)
     verdict = text(row, "verdict")
-    print(f"{display_name(name)}, TIC {sectors['tic'].iloc[0]}: {verdict or 'not judged yet'}")
+    print(f"{display_name(name)}, TIC {sectors[0]['tic']}: {verdict or 'not judged yet'}")
     if verdict:
         print("\n".join(wrap(explain(verdict), max(width, 40), initial_indent="  ", subsequent_indent="  ")))
     for label, words in _said(row):

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from batchvet.cli.console import Json, Quiet, Verbose, print_json, print_table, working
-from batchvet.results.directory import CALIBRATION
 from batchvet.runtime.bars import counted
 
 
@@ -23,6 +22,7 @@ def check(
     verbose: Verbose = False,
 ) -> None:
     """Hold a run against itself: are its errors honest, where are its stars off, what failed."""
+    from batchvet.results.directory import CALIBRATION
     from batchvet.results.reader import RunResults
     from batchvet.results.run_calibration import apply_scale
     from batchvet.results.self_check import check_run

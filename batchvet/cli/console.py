@@ -7,14 +7,12 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Real
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from batchvet.runtime.bars import Bars
 
@@ -54,6 +52,9 @@ def print_table(rows: Sequence[dict[str, Any]], *, optional: int = 0) -> None:
     if not rows:
         print("nothing to show")
         return
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console()
     width = console.width
     names = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows) or name in _ALWAYS]
@@ -97,10 +98,10 @@ def plain(value: Any) -> Any:
     """A value as JSON knows it: numpy types unwrapped, NaN and missing values null."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in sorted(value.items(), key=lambda pair: _order(pair[0]))}
-    if isinstance(value, np.ndarray | list | tuple):
+    if hasattr(value, "tolist"):  # an array of NumPy, or a number
+        value = value.tolist()
+    if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value
@@ -112,7 +113,7 @@ def _order(key: Any) -> tuple[int, int, str]:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float | np.number) and not isinstance(value, bool))
+    return value is None or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def _cell(value: Any) -> str:

@@ -6,7 +6,6 @@ import email.utils
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ import requests
 
 import batchvet
 from batchvet.errors import ArchiveError
+from batchvet.network.politeness import Politeness
 from batchvet.vocabulary import ErrorKind
 
 Answer = TypeVar("Answer")
@@ -21,31 +21,6 @@ Answer = TypeVar("Answer")
 #: Answers that say "not now": too many requests, overload, a gateway's trouble.
 _NOT_NOW = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-@dataclass(frozen=True)
-class Politeness:
-    """How a server is asked."""
-
-    connections: int = 4  #: at once, to one host
-    attempts: int = 6  #: before a question is given up
-    first_wait_s: float = 1.0  #: after the first fault; doubles with each, and a random part of this is added
-    longest_wait_s: float = 60.0  #: between two attempts
-    longest_retry_after_s: float = 600.0  #: a server that wants to be left alone for longer is given up
-    connect_timeout_s: float = 10.0  #: to be let in
-    read_timeout_s: float = 60.0  #: between two pieces of an answer
-    slowest_bytes_per_s: float = 1000.0  #: a body that comes slower than this over a read time-out is broken off
-
-    def __post_init__(self) -> None:
-        if self.connections < 1 or self.attempts < 1:
-            raise ValueError("connections and attempts are at least 1")
-        if min(self.first_wait_s, self.longest_wait_s) < 0 or min(self.timeout) <= 0:
-            raise ValueError("waits and time-outs are positive")
-
-    @property
-    def timeout(self) -> tuple[float, float]:
-        """As requests takes it: to connect, and between two pieces of the answer (s)."""
-        return self.connect_timeout_s, self.read_timeout_s
 
 
 class PassingFault(Exception):

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
-from batchvet.network.asking import Host, PassingFault, Politeness
+from batchvet.network.asking import Host, PassingFault
+from batchvet.network.politeness import Politeness
 
 Answer = TypeVar("Answer")
 

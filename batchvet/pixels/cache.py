@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchvet.arrays import IntegerArray
+from batchvet.columns import no_rows, number_column, numbers_of, one_word, truth_column, word_column
 from batchvet.errors import CacheError, StampError, StorageError
 from batchvet.pixels.entry import StampKey, check_seal, decode, encode, read_attributes
 from batchvet.pixels.entry_table import CacheEntry as CacheEntry
@@ -37,6 +38,7 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("version", pa.int64()),
 ]
 _LISTED = pa.schema(_FIELDS)
+_NOWHERE = number_column(np.array([-1], dtype=np.int32))[0]
 
 
 @dataclass(frozen=True)
@@ -122,18 +124,19 @@ class Cache:
             The place cannot be reached or refuses, as in every method.
         """
         known = self._read_index()
-        blocks = [_LISTED.empty_table()]
+        blocks = [no_rows(_LISTED)]
         every = self.storage.list(SUFFIX)
         while block := list(islice(every, _LISTED_AT_ONCE)):
-            columns = zip(_LISTED, zip(*block, strict=True), strict=True)
-            blocks.append(pa.table([pa.array(values, field.type) for field, values in columns], schema=_LISTED))
+            names, *numbers = zip(*block, strict=True)
+            columns = (number_column(np.array(values, dtype=np.int64)) for values in numbers)
+            blocks.append(pa.table([word_column(names), *columns], schema=_LISTED))
         listed = pa.concat_tables(blocks)
         del blocks
         row = _rows_of_known(known, listed)
-        unknown = [Listed(*one.values()) for one in listed.filter(pa.array(row < 0)).to_pylist()]
+        unknown = [Listed(*one.values()) for one in listed.filter(truth_column(row < 0)).to_pylist()]
         del listed
         found = [entry for entry in self._each(self._open_entry, unknown) if entry is not None]
-        there = known if np.count_nonzero(row >= 0) == known.num_rows else known.take(row[row >= 0])
+        there = known if np.count_nonzero(row >= 0) == known.num_rows else known.take(number_column(row[row >= 0]))
         entries = EntryTable(pa.concat_tables([there, EntryTable.of_entries(found).rows]) if found else there)
         if found or len(entries) != known.num_rows:
             # who may read but not write can do without the index file: it takes longer
@@ -147,7 +150,7 @@ class Cache:
 
     def reindex(self) -> dict[StampKey, CacheEntry]:
         """Forget the index file and make it anew from the entries."""
-        self._write_index(schema_of(CacheEntry).empty_table())
+        self._write_index(no_rows(schema_of(CacheEntry)))
         return self.index()
 
     def verify(self, progress: Callable[[int], None] | None = None) -> tuple[int, list[Damage]]:
@@ -206,7 +209,7 @@ class Cache:
         except StorageError:
             raise
         except CacheError:  # missing, of another version or damaged: it is rebuilt
-            return schema_of(CacheEntry).empty_table()
+            return no_rows(schema_of(CacheEntry))
 
     def _write_index(self, rows: pa.Table) -> None:
         self.storage.put(INDEX, encode_table(rows), lambda written: None, replace=True)
@@ -218,18 +221,19 @@ def _names(known: pa.Table) -> Any:
         pc.utf8_lpad(pc.cast(known[name], pa.string()), width, "0")
         for name, width in (("sector", 4), ("tic", 16), ("cadence_s", 4))
     )
-    words: list[Any] = ["s", sector, "/", tic, "-", cadence, f"s{SUFFIX}", ""]
+    first, slash, dash, last, between = map(one_word, ("s", "/", "-", f"s{SUFFIX}", ""))
+    words: list[Any] = [first, sector, slash, tic, dash, cadence, last, between]
     return pc.binary_join_element_wise(*words)
 
 
 def _rows_of_known(known: pa.Table, listed: pa.Table) -> IntegerArray:
     """Of each listed object its row in the index; -1 where that does not know it, or knows another version."""
     place: Any = pc.index_in(listed["name"], value_set=_names(known))
-    row = np.asarray(place.fill_null(-1).to_numpy(), dtype=np.int64)
+    row = numbers_of(place.fill_null(_NOWHERE)).astype(np.int64)
     if known.num_rows:
         for column in ("size", "version"):
-            here = listed[column].to_numpy()
-            row[known[column].to_numpy()[row] != here] = -1
+            here = numbers_of(listed[column])
+            row[numbers_of(known[column])[row] != here] = -1
     return row
 
 

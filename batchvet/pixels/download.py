@@ -21,7 +21,8 @@ import requests
 
 from batchvet.atomic import sync_directory, write_atomically
 from batchvet.errors import ArchiveError, StampError
-from batchvet.network.asking import CarefulSession, Host, PassingFault, Politeness
+from batchvet.network.asking import CarefulSession, Host, PassingFault
+from batchvet.network.politeness import Politeness
 from batchvet.pixels.fits_file import open_fits, unpack
 from batchvet.vocabulary import ErrorKind
 

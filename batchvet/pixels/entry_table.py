@@ -5,13 +5,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from batchvet.columns import numbers_of
 from batchvet.pixels.entry import StampKey
-from batchvet.pixels.index_file import schema_of
+from batchvet.pixels.index_file import table_of
 
 _ORDER = ("tic", "sector", "cadence_s")
 _BLOCK = 1024  #: entries that are looked at together, as a plan does target by target
@@ -52,16 +53,14 @@ class EntryTable:
         if not _is_sorted(rows):
             rows = rows.sort_by([(name, "ascending") for name in _ORDER])
         self.rows = rows.combine_chunks()
-        self._tics = array("q", self.rows["tic"].to_numpy().tobytes())
-        self._sectors = array("q", self.rows["sector"].to_numpy().tobytes())
+        self._tics = array("q", numbers_of(self.rows["tic"]).tobytes())
+        self._sectors = array("q", numbers_of(self.rows["sector"]).tobytes())
         self._block: tuple[int, list[CacheEntry]] = (-1, [])  #: those that were looked at last
 
     @classmethod
     def of_entries(cls, entries: Iterable[CacheEntry]) -> EntryTable:
         """The table of some entries."""
-        entries = list(entries)
-        columns = {f.name: [getattr(entry, f.name) for entry in entries] for f in fields(CacheEntry)}
-        return cls(pa.table(columns, schema=schema_of(CacheEntry)))
+        return cls(table_of(CacheEntry, entries))
 
     def __len__(self) -> int:
         return len(self._tics)
@@ -114,7 +113,7 @@ def _is_sorted(rows: pa.Table) -> bool:
     """Whether rows are sorted already, as in an index that this program has written: to sort copies all of it."""
     same = np.ones(max(rows.num_rows - 1, 0), dtype=bool)
     for name in _ORDER:
-        step = np.diff(np.asarray(rows[name].to_numpy()))
+        step = np.diff(numbers_of(rows[name]))
         if (step[same] < 0).any():
             return False
         same &= step == 0

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchvet.columns import number_column, word_column
 from batchvet.errors import CacheError
 
 if TYPE_CHECKING:
@@ -18,14 +20,23 @@ if TYPE_CHECKING:
 Record = TypeVar("Record", bound="DataclassInstance")
 
 _BATCH = 65_536  #: records that are unpacked together
+_NUMPY = {"int": np.int64, "float": np.float64}
 _ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
 
 
 def encode_records(kind: type[Record], records: Iterable[Record]) -> bytes:
     """A Parquet file with a row for each record; `kind` is a dataclass of str, int and float fields."""
+    return encode_table(table_of(kind, records))
+
+
+def table_of(kind: type[Record], records: Iterable[Record]) -> pa.Table:
+    """The records as columns."""
     records = list(records)
-    columns = {f.name: [getattr(record, f.name) for record in records] for f in fields(kind)}
-    return encode_table(pa.table(columns, schema=schema_of(kind)))
+    columns = []
+    for f in fields(kind):
+        values = [getattr(record, f.name) for record in records]
+        columns.append(word_column(values) if f.type == "str" else number_column(np.array(values, _NUMPY[str(f.type)])))
+    return pa.table(columns, schema=schema_of(kind))
 
 
 def encode_table(rows: pa.Table) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from batchvet.errors import ArchiveError, CacheError
-from batchvet.network.asking import Politeness
+from batchvet.network.politeness import Politeness
 from batchvet.pixels.mast_answers import Answer, Answers
 from batchvet.pixels.mast_search import TARGETS_PER_QUESTION, TESSCUT, MastSearch, Product
 from batchvet.pixels.sources import Asking, Offer, cadence_rank, read_offered_file

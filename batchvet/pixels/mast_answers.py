@@ -6,14 +6,15 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchvet.columns import no_rows, number_column, numbers_of
 from batchvet.errors import CacheError
-from batchvet.pixels.index_file import decode_table, encode_table, schema_of
+from batchvet.pixels.index_file import decode_table, encode_table, schema_of, table_of
 from batchvet.pixels.mast_search import Product
 
 
@@ -44,7 +45,7 @@ class Answers:
     """
 
     def __init__(self, content: bytes | None = None) -> None:
-        rows = schema_of(Answer).empty_table()
+        rows = no_rows(schema_of(Answer))
         if content is not None:
             with suppress(CacheError):  # the archive is asked again
                 rows = decode_table(Answer, content)
@@ -68,17 +69,16 @@ class Answers:
     def learn(self, answers: Mapping[int, Sequence[Answer]]) -> None:
         """Take new answers about some targets."""
         new = [answer for several in answers.values() for answer in several]
-        columns = {f.name: [getattr(answer, f.name) for answer in new] for f in fields(Answer)}
-        known = pc.is_in(self._rows["tic"], value_set=pa.array(list(answers), pa.int64()))
+        known = pc.is_in(self._rows["tic"], value_set=number_column(np.array(list(answers), dtype=np.int64)))
         others = self._rows.filter(pc.invert(known))
-        self._set(pa.concat_tables([others, pa.table(columns, schema=schema_of(Answer))]))
+        self._set(pa.concat_tables([others, table_of(Answer, new)]))
 
     def encoded(self) -> bytes:
         """All of them as a file, sorted by target."""
         return encode_table(self._rows)
 
     def _set(self, rows: pa.Table) -> None:
-        order = np.argsort(np.asarray(rows["tic"].to_numpy()), kind="stable")
+        order = np.argsort(numbers_of(rows["tic"]), kind="stable")
         is_sorted = bool((np.diff(order) == 1).all())
-        self._rows = (rows if is_sorted else rows.take(order)).combine_chunks()
-        self._tics = array("q", self._rows["tic"].to_numpy().tobytes())
+        self._rows = (rows if is_sorted else rows.take(number_column(order))).combine_chunks()
+        self._tics = array("q", numbers_of(self._rows["tic"]).tobytes())

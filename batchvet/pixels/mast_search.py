@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from batchvet.network.asking import Politeness
-from batchvet.network.mast_client import MastClient, nothing_is_an_answer
+from batchvet.network.politeness import Politeness
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -44,6 +43,8 @@ class MastSearch:
     """
 
     def __init__(self, politeness: Politeness | None = None) -> None:
+        from batchvet.network.mast_client import MastClient  # and requests, which who asks nobody does without
+
         self._client = MastClient(politeness)
 
     def stamps(self, tics: Sequence[int], authors: Sequence[str]) -> list[Product]:
@@ -53,6 +54,8 @@ class MastSearch:
         ------
         ArchiveError
         """
+        from batchvet.network.mast_client import nothing_is_an_answer
+
         several = f"{len(tics)} target{'s' * (len(tics) > 1)}"
         with nothing_is_an_answer():
             observations = self._client.ask(
@@ -86,6 +89,8 @@ class MastSearch:
         ArchiveError
         """
         from astropy.coordinates import SkyCoord
+
+        from batchvet.network.mast_client import nothing_is_an_answer
 
         place = SkyCoord(ra, dec, unit="deg")
         with nothing_is_an_answer():

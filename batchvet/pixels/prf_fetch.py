@@ -9,7 +9,8 @@ from pathlib import Path
 
 from batchvet.errors import ArchiveError, ConfigError
 from batchvet.network.addresses import address
-from batchvet.network.asking import CarefulSession, Host, Politeness
+from batchvet.network.asking import CarefulSession, Host
+from batchvet.network.politeness import Politeness
 from batchvet.pixels.download import Downloader, Wanted
 from batchvet.pixels.prf_files import prf_folder, read_prf
 from batchvet.vocabulary import ErrorKind

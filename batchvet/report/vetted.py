@@ -13,7 +13,7 @@ from batchvet.errors import ConfigError
 from batchvet.report.figures import candidate_figure, sector_figure
 from batchvet.report.glance import glance
 from batchvet.report.plot import plot_candidate, plot_sector
-from batchvet.report.view import SectorView, SkyView, sector_view, sky_view
+from batchvet.report.view import SectorView, SkyView, rows_of, sector_view, sky_view
 from batchvet.report.words import equals, plain
 from batchvet.results.views import sector_lines
 from batchvet.vetting.judge import host_columns
@@ -33,7 +33,7 @@ class Vetted(VettedSectors):
         """What a notebook shows: the verdict, a line for each sector, and the figure."""
         views, sky = self._views()
         figure = sector_figure(views[0]) if len(views) == 1 else candidate_figure(views, sky)
-        return glance(self._title(), self._told(), sector_lines(self.sectors), figure)
+        return glance(self._title(), self._told(), sector_lines(rows_of(self.sectors)), figure)
 
     def plot(
         self, sector: int | None = None, *, ax: Axes | None = None, panel: str = "difference"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batchvet.columns import number_column, one_word, truths_of
 from batchvet.errors import RunError
 from batchvet.results.directory import CANDIDATES, HOSTS, MATCHES, read_plan
 from batchvet.results.parts import undisturbed
@@ -22,6 +25,8 @@ from batchvet.vocabulary import FINAL_FAULTS
 if TYPE_CHECKING:
     import pandas as pd
     from astropy.table import QTable
+
+Rows = TypeVar("Rows", "pd.DataFrame", pa.Table)
 
 
 class RunResults:
@@ -122,14 +127,31 @@ class RunResults:
         RunError
             The run has no such candidate; the message names those that look alike.
         """
+        return self._candidate(toi, self._rows)
+
+    def records_of(self, toi: str) -> list[dict[str, Any]]:
+        """The same rows as Python has them, without pandas. Raises as :meth:`of`."""
+        return self._candidate(toi, self._read_rows).to_pylist()
+
+    def candidate_record(self, name: str) -> dict[str, Any]:
+        """The row of `candidates` of that name, as Python has it; empty where there is none yet."""
+        path = self.directory / CANDIDATES
+        if not path.exists():
+            return {}
+        rows = _read_whole(path, "batchvet run CONFIG")
+        found = rows.filter(pc.equal(rows["toi"], one_word(name))).to_pylist()
+        return found[0] if found else {}
+
+    def _candidate(self, toi: str, rows: Callable[[str, str | int], Rows]) -> Rows:
+        """Rows of one candidate, as :meth:`of`; `rows` gives those with a value in a column."""
         written = str(toi).strip()
         name = written.removeprefix("TOI").strip(" -")
-        rows = self._rows("toi", name)
-        if not rows.empty:
-            return rows
+        named = rows("toi", name)
+        if len(named):
+            return named
         tic = re.fullmatch(r"(?:TIC)?[ _-]*(\d+)", written, re.IGNORECASE)
-        of_target = self._rows("tic", int(tic[1])) if tic and len(tic[1]) < 19 else rows
-        found = sorted(set(of_target["toi"]))
+        of_target = rows("tic", int(tic[1])) if tic and len(tic[1]) < 19 else named
+        found = sorted(set(map(str, of_target["toi"])))
         if len(found) == 1:
             return of_target
         others = set(map(str, row_index(self.directory).rows["toi"].to_pylist()))
@@ -146,13 +168,17 @@ class RunResults:
         if table in self.__dict__:
             frame = self.table(table)
             return frame[frame[column] == value]
+        return _described(self._read_rows(column, value, table))
+
+    def _read_rows(self, column: str, value: str | int, table: str = "sectors") -> pa.Table:
+        """The same, read, as Arrow has them."""
+        wanted = one_word(value) if isinstance(value, str) else number_column(np.array([value]))[0]
 
         def read() -> pa.Table:
             index = row_index(self.directory)
-            chosen = np.asarray(index.rows[column].to_numpy() == value, dtype=bool)
-            return gathered(self.directory, table, index.only(chosen))
+            return gathered(self.directory, table, index.only(truths_of(pc.equal(index.rows[column], wanted))))
 
-        return _described(undisturbed(self.directory, read))
+        return undisturbed(self.directory, read)
 
     def _frame(self, table: str) -> pd.DataFrame:
         return _described(

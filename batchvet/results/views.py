@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
-import pandas as pd
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from batchvet.results.reader import RunResults
 from batchvet.science.depth_map import METRICS
 from batchvet.vocabulary import ErrorKind, Flag, Status, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Figures of the localisation that `show` gives next to V09's.
 _SHOWN = (
@@ -52,8 +55,8 @@ def show(run: RunResults, toi: str) -> dict[str, Any]:
         No such candidate.
     """
     shown = {}
-    for row in run.of(toi).sort_values("sector").to_dict("records"):
-        metrics = {name: _typed(row[f"v09_{name}"], metric.kind) for name, metric in METRICS.items()}
+    for row in run.records_of(toi):
+        metrics = {name: row[f"v09_{name}"] for name in METRICS}
         metrics |= {name: row[name] for name in _SHOWN}
         shown[str(row["sector"])] = {
             "status": row["v09_status"] or row["status"],
@@ -97,21 +100,25 @@ def _line(candidate: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def sector_lines(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def sector_lines(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One line for each sector of a candidate."""
+
+    def number(value: float | None) -> float:
+        return math.nan if value is None else value
+
     return [
         {
             "sector": row["sector"],
             "status": row["status"],
-            "transits": row["n_transits"],
-            "SNR": row["difference_snr"],
-            'offset"': row["target_offset_arcsec"],
-            "sigma": row["significance_sigma"],
-            "late [min]": row["timing_offset_minutes"],
+            "transits": number(row["n_transits"]),
+            "SNR": number(row["difference_snr"]),
+            'offset"': number(row["target_offset_arcsec"]),
+            "sigma": number(row["significance_sigma"]),
+            "late [min]": number(row["timing_offset_minutes"]),
             "V09": row["v09_status"],
             "why": row["error"] or "",
         }
-        for row in rows.sort_values("sector").to_dict("records")
+        for row in sorted(rows, key=lambda row: int(row["sector"]))
     ]
 
 
@@ -151,11 +158,6 @@ def counts(run: RunResults) -> dict[str, Any]:
         "verdict": {name: int(n) for name, n in candidates["verdict"].value_counts().sort_index().items()},
         "not_judged": len(run.not_judged),
     }
-
-
-def _typed(value: Any, kind: str) -> Any:
-    """A whole number as one: pandas makes it a float where another row of the column has none."""
-    return int(value) if kind == "int" and value is not None and value == value else value
 
 
 def _listed(words: Any) -> list[str]:

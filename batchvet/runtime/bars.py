@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 _PLAIN_SECONDS = 10.0  #: between lines of progress where there is no terminal
 
@@ -23,49 +24,42 @@ class Bars:
     """
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        from rich.console import Console  # 0.05 s, which help and mistakes do not wait for
+
         self._console = Console(stderr=True, quiet=quiet)
-        self._draws = self._console.is_terminal and not quiet
         self._verbose = verbose and not quiet
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[done]}", markup=False),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[failed]}", style="red", markup=False),
-            console=self._console,
-            transient=True,
-        )
+        self._bars = _drawn_on(self._console) if self._console.is_terminal and not quiet else None
         self._phase = ""
         self._task: Any = None
         self._begin()
 
     def __enter__(self) -> Bars:
-        if self._draws:
+        if self._bars is not None:
             self._bars.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._line()
-        if self._draws:
+        if self._bars is not None:
             self._bars.stop()
 
     def start(self, phase: str, total: int | None) -> None:
         self._line()
-        if self._task is not None:
-            self._bars.remove_task(self._task)
         self._begin(phase, total)
-        self._task = self._bars.add_task(phase, total=total, done="", rate="", failed="")
+        if self._bars is not None:
+            if self._task is not None:
+                self._bars.remove_task(self._task)
+            self._task = self._bars.add_task(phase, total=total, done="", rate="", failed="")
 
     def advance(self, n: int = 1, failed: int = 0, n_bytes: int = 0) -> None:
         self._done += n
         self._failed += failed
         self._bytes += n_bytes
-        text = f"{self._failed} failed" if self._failed else ""
-        done = str(self._done) if self._total is None else f"{self._done}/{self._total}"
-        self._bars.update(self._task, advance=n, done=done, rate=self._rate(), failed=text)
-        if not self._draws and time.monotonic() - self._said > _PLAIN_SECONDS:
+        if self._bars is not None:
+            text = f"{self._failed} failed" if self._failed else ""
+            done = str(self._done) if self._total is None else f"{self._done}/{self._total}"
+            self._bars.update(self._task, advance=n, done=done, rate=self._rate(), failed=text)
+        elif time.monotonic() - self._said > _PLAIN_SECONDS:
             self._line()
 
     def say(self, text: str) -> None:
@@ -84,7 +78,7 @@ class Bars:
 
     def _line(self) -> None:
         """One line of plain text on how far the phase is, where there is no terminal to draw on or all is asked for."""
-        if (self._draws and not self._verbose) or not self._done or self._done == self._told:
+        if (self._bars is not None and not self._verbose) or not self._done or self._done == self._told:
             return
         self._told = self._done
         self._said = time.monotonic()
@@ -99,6 +93,23 @@ class Bars:
         if self._failed:
             text += f", {self._failed} failed"
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _drawn_on(console: Console) -> Progress:
+    """The bar, and what stands beside it."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[done]}", markup=False),
+        TextColumn("{task.fields[rate]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failed]}", style="red", markup=False),
+        console=console,
+        transient=True,
+    )
 
 
 def duration(seconds: float) -> str:

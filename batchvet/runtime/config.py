@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, PrivateAttr, ValidationError, model_validator
 
 from batchvet.errors import ConfigError
-from batchvet.network.asking import Politeness
+from batchvet.network.politeness import Politeness
 from batchvet.pixels.cache import FluxErr
 from batchvet.pixels.quality import parse_bitmask
 from batchvet.pixels.storage_location import open_storage
-from batchvet.runtime.config_words import in_words, not_a_table, read_yaml, yaml_problem
+from batchvet.runtime.config_words import in_words, not_a_table
 from batchvet.runtime.ingest import Downloads
 from batchvet.runtime.prf_choice import PrfChoice
 from batchvet.runtime.proof import Asked, asked_of
@@ -178,6 +177,10 @@ def read_config(path: str | Path) -> RunConfig:
     ConfigError
         The file is missing, is not YAML, or has a key or value that is not known; all problems are listed, with lines.
     """
+    import yaml  # which a run's own plan does without
+
+    from batchvet.runtime.config_file import read_yaml, yaml_problem
+
     path = Path(path)
     try:
         content, lines = read_yaml(path.read_text(encoding="utf-8"))

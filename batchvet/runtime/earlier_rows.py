@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchvet.arrays import BoolArray, IntegerArray
+from batchvet.columns import number_column, numbers_of, one_word, truth_column, truths_of, word_column
 from batchvet.results.parts import undisturbed
 from batchvet.results.row_index import RowIndex, RowName, lost_rows, names_of, places_of, row_index
 from batchvet.results.schema import HASH_NAMES
@@ -46,7 +47,7 @@ class RowsBefore:
 
     @cached_property
     def _tics(self) -> array[int]:
-        return array("q", self.rows["tic"].to_numpy().tobytes())
+        return array("q", numbers_of(self.rows["tic"]).tobytes())
 
     def of(self, tic: int) -> dict[RowKey, Mapping[str, Any]]:
         """The rows of one target."""
@@ -68,7 +69,7 @@ class WantedRows:
 
     def names(self, chosen: BoolArray) -> list[RowKey]:
         """Candidate and sector of the chosen ones."""
-        toi: list[Any] = self.toi.filter(pa.array(chosen, pa.bool_())).to_pylist()
+        toi: list[Any] = self.toi.filter(truth_column(chosen)).to_pylist()
         return list(zip(toi, self.sector[chosen].tolist(), strict=True))
 
 
@@ -143,26 +144,25 @@ def earlier_rows(before: RowsBefore, wanted: WantedRows, hashes: Callable[[str],
     """
     place = places_of(wanted.toi, wanted.sector, before.rows)
     there = np.flatnonzero(place >= 0)
-    rows = before.rows.take(place[there])
+    rows = before.rows.take(number_column(place[there]))
     mask = np.zeros(len(there), dtype=np.uint8)
     for bit, name in enumerate(HASH_NAMES):
-        column: Any = rows[name]
-        same: Any = pc.equal(column, hashes(name).take(there))
-        mask |= np.asarray(~_filled(same)).astype(np.uint8) << bit
+        same = truths_of(pc.equal(rows[name], hashes(name).take(number_column(there))))
+        mask |= (~same).astype(np.uint8) << bit
     if before.lost:
         lost = [before.lost.get(name, "") for name in names_of(rows)]
         for bit, table in ((5, "images"), (6, "evidence")):
             mask |= np.array([one == table for one in lost], dtype=np.uint8) << bit
-    kinds = pa.array(sorted(PASSING_FAULTS), pa.string())
-    mask |= _filled(pc.is_in(rows["error_kind"], value_set=kinds)).astype(np.uint8) << 7
+    kinds = word_column(sorted(PASSING_FAULTS))
+    mask |= truths_of(pc.is_in(rows["error_kind"], value_set=kinds)).astype(np.uint8) << 7
     why_stale = np.zeros(len(wanted), dtype=np.int64)
     why_stale[there] = mask
     is_done, is_failed = np.zeros(len(wanted), dtype=bool), np.zeros(len(wanted), dtype=bool)
     is_done[there] = mask == 0
-    is_failed[there] = _filled(pc.equal(rows["status"], pa.scalar(str(Status.ERROR))))
+    is_failed[there] = truths_of(pc.equal(rows["status"], one_word(Status.ERROR)))
     asked_for = np.zeros(before.rows.num_rows, dtype=bool)
     asked_for[place[there]] = True
-    orphans = before.rows.select(["toi", "sector"]).filter(pa.array(~asked_for, pa.bool_()))
+    orphans = before.rows.select(["toi", "sector"]).filter(truth_column(~asked_for))
     return EarlierRows(
         wanted=wanted,
         is_done=is_done,
@@ -175,11 +175,6 @@ def earlier_rows(before: RowsBefore, wanted: WantedRows, hashes: Callable[[str],
 
 def _seconds_per_row(rows: pa.Table) -> float:
     """Of rows that went well."""
-    well: Any = pc.equal(rows["status"], pa.scalar(str(Status.OK)))
+    well: Any = pc.equal(rows["status"], one_word(Status.OK))
     mean = pc.mean(rows["seconds"].filter(well)).as_py()
     return math.nan if mean is None else float(mean)
-
-
-def _filled(mask: Any) -> BoolArray:
-    """A column of truth values; null is false."""
-    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchvet.errors import ArchiveError, BatchvetError, Problem
-from batchvet.network.asking import Politeness
+from batchvet.network.politeness import Politeness
 from batchvet.pixels.cache import Cache, CacheEntry, FluxErr
-from batchvet.pixels.download import Downloader, Fetched, Wanted
 from batchvet.pixels.mast import Downloaded, to_download
 from batchvet.pixels.mast_search import download_url, file_name
 from batchvet.pixels.sources import Offer, read_offered_file
@@ -101,6 +100,8 @@ def _on_disk(offers: Sequence[Offer], downloads: Downloads, progress: Progress) 
     remote = {file_name(offer.location): offer for offer in offers if to_download(offer)}
     if not remote:
         return
+    from batchvet.pixels.download import Downloader, Fetched, Wanted  # and requests, which a plan does without
+
     _clear_up(downloads)
     wanted = (Wanted(download_url(offer.location), name, offer.size) for name, offer in remote.items())
     with Downloader(downloads.directory, downloads.quarantine, downloads.politeness) as downloader:

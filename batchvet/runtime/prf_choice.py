@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from batchvet.errors import ArchiveError
-from batchvet.network.asking import Politeness
-from batchvet.pixels.prf_fetch import fetch_prf
+from batchvet.network.politeness import Politeness
 from batchvet.pixels.prf_files import checked_prf_directory, prf_folder
 from batchvet.runtime.hashes import short_hash
 
@@ -71,6 +70,8 @@ class PrfFiles:
         """Name and size of the PRF files of a CCD, after they were fetched if they may be."""
         folder = prf_folder(directory, sector, camera, ccd)
         if self._ask and not folder.is_dir():
+            from batchvet.pixels.prf_fetch import fetch_prf  # and requests, which who asks nobody does without
+
             try:
                 fetch_prf(directory, sector, camera, ccd, _HASTE)
             except ArchiveError as error:

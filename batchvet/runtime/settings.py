@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from batchvet.errors import ConfigError
-from batchvet.network.asking import Politeness
+from batchvet.network.politeness import Politeness
 from batchvet.pixels.bucket import check_place
 from batchvet.pixels.directory import DirectorySource
 from batchvet.pixels.mast import MastChoice, MastSource

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,16 +17,13 @@ import pyarrow.parquet as pq
 
 from batchvet.catalog.candidate import Candidate, Neighbour
 from batchvet.catalog.neighbours import NeighbourTable, read_neighbours
-from batchvet.catalog.star_search import Reach, Search, gaia_stars, tic_stars
 from batchvet.catalog.star_store import StarStore
+from batchvet.columns import no_rows, numbers_of
 from batchvet.errors import CacheError
-from batchvet.network.asking import CarefulSession, Host
-from batchvet.network.mast_client import MastClient, nothing_is_an_answer
 from batchvet.pixels.sources import Asking
 from batchvet.pixels.storage import Storage
 from batchvet.runtime.settings import FetchedNeighbours, StarSettings
 
-_TARGETS_PER_PART = 50
 _NUMBERS = ("ra", "dec", "tmag", "pmra", "pmdec", "epoch")
 _FIELDS: list[pa.Field[Any]] = [
     pa.field("tic", pa.int64(), nullable=False),
@@ -110,46 +106,14 @@ def star_fields(
     unknown = [tic for tic in sorted(targets) if tic not in kept.targets or (asking.refresh and asking.ask)]
     if not (asking.ask and unknown):
         return StarFields(kept.table, frozenset(unknown))
+    from batchvet.runtime.star_questions import asked  # and requests, which who asks nobody does without
+
     n_asked = 0
-    for part in _asked(settings, unknown, targets):
+    for part in asked(settings, unknown, targets):
         _write(kept_in, folder, part)
         n_asked += len(part)
         asking.progress(n_asked)
     return StarFields(_read(kept_in, folder).table, frozenset())
-
-
-def _asked(
-    settings: StarSettings, tics: Sequence[int], targets: Mapping[int, tuple[float, float]]
-) -> Iterator[dict[int, list[Neighbour]]]:
-    """Answers for `tics` in order, some targets at a time; as many questions at once as is polite."""
-    with _open(settings) as search, ThreadPoolExecutor(settings.politeness.connections) as pool:
-        for start in range(0, len(tics), _TARGETS_PER_PART):
-            several = tics[start : start + _TARGETS_PER_PART]
-            with nothing_is_an_answer():
-                answers = list(pool.map(lambda tic: search(tic, *targets[tic]), several))
-            yield dict(zip(several, answers, strict=True))
-
-
-class _open:
-    """The configured catalogue's search, whose waiting ends with the block."""
-
-    def __init__(self, settings: StarSettings) -> None:
-        self._settings = settings
-        self._gaia = settings.catalogue == "gaia"
-        self._client = MastClient(settings.politeness)
-        self._host = Host(settings.politeness)
-        self._session = CarefulSession()
-
-    def __enter__(self) -> Search:
-        reach = Reach(self._settings.radius_arcsec, self._settings.max_tmag)
-        if self._gaia:
-            return lambda tic, ra, dec: gaia_stars(self._host, self._session, tic, ra, dec, reach)
-        return lambda tic, ra, dec: tic_stars(self._client, tic, ra, dec, reach)
-
-    def __exit__(self, *exception: object) -> None:
-        self._client.close()
-        self._host.close()
-        self._session.close()
 
 
 @dataclass(frozen=True)
@@ -164,13 +128,13 @@ def _read(kept_in: Storage, folder: str) -> _Kept:
     for listed in kept_in.list(".parquet"):
         if listed.name.startswith(f"{folder}/"):
             try:
-                content = io.BytesIO(kept_in.read(listed.name))
-                parts.append(pq.read_table(content, schema=_SCHEMA, page_checksum_verification=True))
+                part = pq.ParquetFile(io.BytesIO(kept_in.read(listed.name)), page_checksum_verification=True).read()
+                parts.extend([part] if part.schema.equals(_SCHEMA) else [])
             except (CacheError, pa.ArrowException, OSError):
                 continue
     parts = sorted((part for part in parts if part.num_rows), key=lambda part: part["asked"][0].as_py())
-    rows = pa.concat_tables([_SCHEMA.empty_table(), *parts])
-    tic = rows["tic"].to_numpy()
+    rows = pa.concat_tables([no_rows(_SCHEMA), *parts])
+    tic = numbers_of(rows["tic"])
     part_of_row = np.repeat(np.arange(len(parts)), [part.num_rows for part in parts])
     targets, target_of_row = np.unique(tic, return_inverse=True)
     latest = np.full(len(targets), -1)
@@ -178,7 +142,7 @@ def _read(kept_in: Storage, folder: str) -> _Kept:
     names = np.array(rows["source_id"].to_pylist(), dtype=object)
     stars = (part_of_row == latest[target_of_row]) & (names != "")
     order = np.flatnonzero(stars)[np.argsort(tic[stars], kind="stable")]
-    numbers = np.column_stack([rows[name].to_numpy() for name in _NUMBERS])[order]
+    numbers = np.column_stack([numbers_of(rows[name]) for name in _NUMBERS])[order]
     sha256 = hashlib.sha256("\n".join(names[order]).encode() + numbers.tobytes()).hexdigest()
     store = StarStore([(tic[order], names[order].tolist(), numbers)], len(_NUMBERS))
     table = NeighbourTable(Path(kept_in.location) / folder, sha256, store)

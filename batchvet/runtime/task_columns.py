@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import batchvet
 from batchvet.arrays import IndexArray, IntegerArray
+from batchvet.columns import number_column, numbers_of, one_word, word_column, word_column_of_bytes
 from batchvet.pixels.entry_table import EntryTable
 from batchvet.runtime.earlier_rows import WantedRows
 from batchvet.runtime.tasks import Cached, Missing, Offered, Pixels, Task, version_of
@@ -65,9 +66,8 @@ class TaskColumns:
     def hashes_of_rows(self, column: str) -> pa.Array[Any]:
         """What a column of hashes is to say of each row."""
         if column not in self.hashes:
-            return pa.repeat(batchvet.__version__, int(self.first_row[-1]))
-        words: pa.Array[Any] = pa.array(self.hashes[column][self.task_of_row]).cast(pa.string())
-        return words
+            return pa.repeat(one_word(batchvet.__version__), int(self.first_row[-1]))
+        return word_column_of_bytes(self.hashes[column][self.task_of_row])
 
 
 #: Sector, number among its origin's tasks, row of its entry among the cache's, and the candidates whose rows it makes.
@@ -142,7 +142,7 @@ class ColumnsOfTasks:
         before = np.concatenate([[0], np.cumsum(n_rows)])
         first_row = np.concatenate([[0], np.cumsum(n_rows[order])])
         row = np.arange(first_row[-1]) + np.repeat(before[:-1][order] - first_row[:-1], n_rows[order])
-        toi = pa.array(self._toi, pa.string()).take(pa.array(row))
+        toi = word_column(self._toi).take(number_column(row))
         return TaskColumns(**numbers, first_row=first_row, toi=toi, hashes=hashes)
 
     def _look_up(self, numbers: Mapping[str, IntegerArray], hashes: Mapping[str, Word], entry: IntegerArray) -> None:
@@ -151,8 +151,8 @@ class ColumnsOfTasks:
         if self._entries is None or not mine.size:
             return
         rows, entry = self._entries.rows, entry[mine]
-        camera, ccd = (np.asarray(rows[name].to_numpy())[entry] for name in ("camera", "ccd"))
-        numbers["size"][mine] = np.asarray(rows["size"].to_numpy())[entry]
+        camera, ccd = (numbers_of(rows[name])[entry] for name in ("camera", "ccd"))
+        numbers["size"][mine] = numbers_of(rows["size"])[entry]
         numbers["ccd"][mine] = _code(camera, ccd)
         hashes["stamp_hash"][mine] = _stamp_hashes(rows, entry)
         places, place = np.unique(
@@ -194,7 +194,7 @@ def _stamp_hashes(rows: pa.Table, entry: IntegerArray) -> Word:
     """Of entries, what changes with their pixels."""
     found = np.empty(len(entry), f"S{_WIDTH}")
     for start in range(0, len(entry), _BLOCK):
-        some = rows.select(["source_sha256", "source"]).take(entry[start : start + _BLOCK])
+        some = rows.select(["source_sha256", "source"]).take(number_column(entry[start : start + _BLOCK]))
         words = zip(some["source_sha256"].to_pylist(), some["source"].to_pylist(), strict=True)
         found[start : start + _BLOCK] = [version_of(str(sha256), str(source)) for sha256, source in words]
     return found

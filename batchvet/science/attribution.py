@@ -10,8 +10,9 @@ import numpy as np
 from batchvet.science.evidence import HostEvidence
 from batchvet.science.hosts import DEEPEST
 from batchvet.science.hypotheses import Hypotheses
+from batchvet.science.joint_position import JointPosition
 from batchvet.science.priors import Priors, aperture_weight, log_priors
-from batchvet.science.sky_likelihood import JointPosition, SectorSky
+from batchvet.science.sky_likelihood import SectorSky
 from batchvet.science.star_likelihoods import StarLikelihoods
 from batchvet.science.stars import ZERO_POINT
 

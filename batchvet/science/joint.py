@@ -16,14 +16,9 @@ from batchvet.science.circumstances import Circumstances
 from batchvet.science.evidence import SectorEvidence
 from batchvet.science.hypotheses import Hypotheses
 from batchvet.science.joint_parts import JointParts
+from batchvet.science.joint_position import JointPosition, locate_jointly
 from batchvet.science.priors import Priors
-from batchvet.science.sky_likelihood import (
-    JointPosition,
-    SectorSky,
-    all_sectors,
-    joint_log_likelihood,
-    locate_jointly,
-)
+from batchvet.science.sky_likelihood import SectorSky, all_sectors, joint_log_likelihood
 from batchvet.science.star_verdicts import StarVerdict, dip_depth, star_verdicts
 from batchvet.science.verdict import LEAST_SNR, VerdictInput, decide
 from batchvet.vocabulary import EMPIRICAL, Flag, Verdict

@@ -28,14 +28,12 @@ class LikelihoodMap:
         rows, cols = (self.start[axis] + self.step[axis] * np.arange(self.values.shape[axis]) for axis in (0, 1))
         return rows, cols
 
-    def nodes(self, places: FloatArray) -> FloatArray:
-        """Places (row, col) [..., 2], pixels, in steps from the first node."""
-        nodes: FloatArray = (places - self.start) / self.step
-        return nodes
+    def nodes(self, rows: FloatArray, cols: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Rows and columns [...], pixels, in steps from the first node."""
+        return (rows - self.start[0]) / self.step[0], (cols - self.start[1]) / self.step[1]
 
-    def has(self, nodes: FloatArray) -> BoolArray:
-        """Which `nodes` [..., 2] lie on the map, [...]."""
-        row, col = nodes[..., 0], nodes[..., 1]
+    def has(self, row: FloatArray, col: FloatArray) -> BoolArray:
+        """Which nodes [...], rows and columns, lie on the map, [...]."""
         last = self.values.shape[0] - 1, self.values.shape[1] - 1
         return np.asarray((row >= 0) & (row <= last[0]) & (col >= 0) & (col <= last[1]))
 
@@ -97,5 +95,13 @@ def with_the_rest(
     """
     weight = np.exp(np.minimum(log_outside - log_inside, 50.0))
     away = places - mean
-    whole: FloatArray = (covariance + np.einsum("n,ni,nj->ij", weight, away, away)) / (1.0 + weight.sum())
+    whole: FloatArray = (covariance + (weight[:, None] * away).T @ away) / (1.0 + weight.sum())
     return whole
+
+
+def log_sum(values: FloatArray) -> FloatArray:
+    """Log of the sum of exp(values) [..., n], [...]; -inf of none. Several times as fast as ``np.logaddexp.reduce``."""
+    top = np.max(values, axis=-1, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(top[..., 0] + np.log(np.sum(np.exp(values - top), axis=-1)))

@@ -158,7 +158,8 @@ def localize(  # house: a chain of steps, each of them named
         target_dec=target.dec,
     )
     east, north = evidence.offset
-    return _result(difference, scene, evidence, from_tangent_plane(east, north, target.ra, target.dec))
+    ra, dec = from_tangent_plane(east, north, target.ra, target.dec)
+    return _result(difference, scene, evidence, (float(ra), float(dec)))
 
 
 def trusted_zero_point(scene: Scene, has_neighbours: bool) -> Scene:

@@ -91,11 +91,11 @@ def tangent_plane(ra: ArrayLike, dec: ArrayLike, ra0: float, dec0: float) -> tup
     return np.degrees(east) * 3600.0, np.degrees(north) * 3600.0
 
 
-def from_tangent_plane(east: float, north: float, ra0: float, dec0: float) -> tuple[float, float]:
-    """Right ascension and declination (deg) at that offset (arcsec) in the tangent plane of (ra0, dec0) (deg)."""
+def from_tangent_plane(east: ArrayLike, north: ArrayLike, ra0: float, dec0: float) -> tuple[FloatArray, FloatArray]:
+    """Right ascensions and declinations (deg) at offsets (arcsec) in the tangent plane of (ra0, dec0) (deg)."""
     xi, eta = np.radians(np.array([east, north]) / 3600.0)
     dec0 = np.radians(dec0)
     below = np.cos(dec0) - eta * np.sin(dec0)
     ra = np.radians(ra0) + np.arctan2(xi, below)
     dec = np.arctan2(np.sin(dec0) + eta * np.cos(dec0), np.hypot(xi, below))
-    return float(np.degrees(ra) % 360.0), float(np.degrees(dec))
+    return np.degrees(ra) % 360.0, np.degrees(dec)

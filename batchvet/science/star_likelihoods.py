@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from batchvet.arrays import BoolArray, FloatArray, IndexArray
 from batchvet.science.floors import LEAST_INFORMATION
 from batchvet.science.hosts import DEEPEST
-from batchvet.science.sky_likelihood import FLUX_SCATTER, SectorSky
+from batchvet.science.likelihood_map import log_sum
+from batchvet.science.sky_likelihood import FLUX_SCATTER, SectorSky, trust, with_doubt
 
 #: Pixels: a sector whose systematic error is larger is read off its maps, as no image is linear so far from its place.
 _LINEAR = 0.15
@@ -66,10 +68,17 @@ class StarLikelihoods:
         """Which sectors are read off their maps, [sector]."""
         return np.asarray(0.5 * np.trace(self.nuisance[:, 1:, 1:], axis1=1, axis2=2) > _LINEAR**2)
 
+    @property
+    def _is_alone(self) -> bool:
+        """Whether there is one sector, which is believed whatever it says: depths and trust stay what they are."""
+        return all(sector.alone for sector in self.sectors)
+
     def best(self, floor_arcsec: float) -> tuple[FloatArray, FloatArray]:
         """Every star's best depth and the log likelihood of that, the shared shift marginalised, each [star]."""
         own, power = self.of_depth()
         pooled = own.sum(axis=1) / np.maximum(power.sum(axis=1), LEAST_INFORMATION)
+        if self._is_alone:
+            return pooled, self._shared(np.clip(pooled, 0.0, DEEPEST), floor_arcsec)[0]
         # A sector that is wrong may pull the mean: the sectors' middle is tried too.
         each = np.where(self.present, own / np.maximum(power, LEAST_INFORMATION), np.nan)
         with np.errstate(invalid="ignore"):
@@ -77,14 +86,15 @@ class StarLikelihoods:
         # Where most sectors do not see the dip, the one that sees it best tells how deep it is.
         clearest = int(np.argmax([sector.evidence.dip.snr for sector in self.sectors]))
         starts = (pooled, middle, np.where(self.present[:, clearest], each[:, clearest], pooled))
-        depth, best = np.concatenate(starts), np.full(len(own), -np.inf)
-        every = self.of_stars(np.tile(np.arange(len(own)), len(starts)))
-        own, power = np.tile(own, (len(starts), 1)), np.tile(power, (len(starts), 1))
+        # Of a star too faint for the dip all starts are the same, a total eclipse: each is followed once.
+        different = np.unique([(i, d) for start in starts for i, d in enumerate(np.clip(start, 0.0, DEEPEST))], axis=0)
+        star, depth = different[:, 0].astype(np.intp), different[:, 1]
+        every, best = self.of_stars(star), np.full(len(own), -np.inf)
+        own, power = own[star], power[star]
         for _ in range(3):
-            depth = np.clip(depth, 0.0, DEEPEST)
-            value, trust = every._shared(depth, floor_arcsec)
-            best = np.maximum(best, value.reshape(len(starts), -1).max(axis=0))
-            depth = np.sum(trust * own, axis=1) / np.maximum(np.sum(trust * power, axis=1), LEAST_INFORMATION)
+            value, believed = every._shared(np.clip(depth, 0.0, DEEPEST), floor_arcsec)
+            np.maximum.at(best, star, value)
+            depth = np.sum(believed * own, axis=1) / np.maximum(np.sum(believed * power, axis=1), LEAST_INFORMATION)
         return pooled, best
 
     def of_depth(self) -> tuple[FloatArray, FloatArray]:
@@ -103,18 +113,21 @@ class StarLikelihoods:
         slope[:, self._by_map], curvature[:, self._by_map] = 0.0, 0.0
         upper = [curvature[..., 0, 0], curvature[..., 0, 1], curvature[..., 1, 1]]
         of_shift = constant, np.concatenate([slope, np.stack(upper, axis=-1)], axis=-1)
-        trust = self.present.astype(float)
+        believed = self.present.astype(float)
         for _ in range(3):
-            precision = np.eye(2) / floor**2 + np.einsum("is,isab->iab", trust, curvature)
-            mean = np.linalg.solve(precision, np.einsum("is,isa->ia", trust, slope)[..., None])[..., 0]
+            precision = np.eye(2) / floor**2 + np.einsum("is,isab->iab", believed, curvature)
+            mean = np.linalg.solve(precision, np.einsum("is,isa->ia", believed, slope)[..., None])[..., 0]
+            if self._is_alone:
+                break
             there = self._at(depth, of_shift, mean[:, None])[:, 0]
-            trust = np.where(self.present, self._mixed(there)[1], 0.0)
+            believed = np.where(self.present, trust(self._seen(there), *self._doubt), 0.0)
         root = np.linalg.cholesky(np.linalg.inv(precision))
         nodes = np.einsum("iab,nb->ina", root, _HERMITE_NODES) + mean[:, None]
         log_prior = -0.5 * np.sum(nodes**2, axis=-1) / floor**2 - np.log(2 * np.pi * floor**2)
-        total = self._mixed(self._at(depth, of_shift, nodes))[0].sum(axis=-1) + log_prior
+        each = self._seen(self._at(depth, of_shift, nodes))
+        total = (each if self._is_alone else with_doubt(each, *self._doubt)).sum(axis=-1) + log_prior
         volume = np.log(np.linalg.det(root))
-        return np.asarray(volume + np.logaddexp.reduce(total + _LOG_HERMITE_WEIGHTS, axis=-1)), trust
+        return np.asarray(volume + log_sum(total + _LOG_HERMITE_WEIGHTS)), believed
 
     def _of_shift(self, depth: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Log likelihood as a quadratic of the shared shift, the sector's own errors marginalised.
@@ -149,18 +162,17 @@ class StarLikelihoods:
             value[..., j] = self.sectors[j].log_likelihood(snr, weight, (depth * self.light[:, j])[:, None])
         return value
 
-    def _mixed(self, value: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """With the possibility that the sector is wrong; and how far it is believed; [..., sector] each.
+    def _seen(self, value: FloatArray) -> FloatArray:
+        """Log likelihoods [star, ..., sector] in which a sector whose stamp does not reach the star says nothing.
 
-        A sector whose stamp does not reach the star says nothing about it: its log likelihood is that of no dip.
+        That is the log likelihood of no dip.
         """
-        mixed, trust = np.empty_like(value), np.empty_like(value)
-        for j, sector in enumerate(self.sectors):
-            present = self.present[:, j].reshape(-1, *[1] * (value.ndim - 2))
-            one = np.where(present, value[..., j], 0.0)
-            mixed[..., j] = sector.mixed(one)
-            trust[..., j] = sector.trust(one, mixed[..., j])
-        return mixed, trust
+        return np.where(self.present.reshape(len(value), *[1] * (value.ndim - 2), -1), value, 0.0)
+
+    @cached_property
+    def _doubt(self) -> FloatArray:
+        """Of every sector how far it is right, and what it says otherwise, as `SectorSky.doubt`, [2, sector]."""
+        return np.array([sector.doubt for sector in self.sectors]).T
 
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)

@@ -74,7 +74,8 @@ def star_verdicts(
     required, required_error = deepest * required, deepest * np.hypot(required_error, shape_error * required)
     measured_error = deepest * np.hypot(measured_error, shape_error * measured)
     measured = deepest * measured
-    log_likelihood = attribution.log_likelihood.hosts
+    delta_chi2 = 2.0 * (attribution.log_likelihood.hosts.max() - attribution.log_likelihood.hosts)
+    prior = np.exp(attribution.log_prior.hosts)
     found = []
     for i, host in enumerate(hosts):
         found.append(
@@ -89,9 +90,9 @@ def star_verdicts(
                 depth_measured=float(measured[i]),
                 depth_measured_error=float(measured_error[i]),
                 log_likelihood=host.log_likelihood,
-                prior=float(np.exp(attribution.log_prior.hosts[i])),
+                prior=float(prior[i]),
                 probability=float(p_hosts[i]),
-                delta_chi2=float(2.0 * (log_likelihood.max() - log_likelihood[i])),
+                delta_chi2=float(delta_chi2[i]),
                 word=_word(float(p_hosts[i]), conclusive=conclusive and power[i] > 0),
             )
         )
@@ -156,8 +157,9 @@ def _overlaps(stars: StarLikelihoods, sector: SectorSky, chosen: IndexArray, j: 
     own = np.average(np.maximum(stars.information[chosen, j, 0, 0], LEAST_INFORMATION), weights=weights)
     width = np.average(stars.information[chosen, j, 1:, 1:], axis=0, weights=weights) / own
     place = sector.evidence.frame.displacement(*stars.offset[chosen, j].T).T
-    apart = place[:, None] - place[None]
+    row, col = place[:, None, 0] - place[None, :, 0], place[:, None, 1] - place[None, :, 1]
+    squares = width[0, 0] * row**2 + (width[0, 1] + width[1, 0]) * row * col + width[1, 1] * col**2
     here = stars.present[chosen, j]  # a star that the stamp does not reach has no place on it, and shares nothing
-    overlap = np.exp(-0.5 * np.einsum("ika,ab,ikb->ik", apart, width, apart)) * np.outer(here, here)
+    overlap = np.exp(-0.5 * squares) * np.outer(here, here)
     np.fill_diagonal(overlap, 1.0)
     return np.asarray(overlap)

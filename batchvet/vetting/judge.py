@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from batchvet.arrays import FloatArray
 from batchvet.catalog.candidate import Candidate, move
 from batchvet.errors import BatchvetError, Problem
 from batchvet.results.evidence_rows import evidence_of_row
@@ -27,6 +29,7 @@ _OF_A_PART = ("n_dips", "time_btjd", "depth_ppm", "depth_error_ppm", "significan
 _OF_TWO_PARTS = tuple(item.name for item in fields(JointParts) if item.name not in set(Part))
 #: Middle of sector 1, and what is between two sectors: to a month, which no proper motion needs better.
 _YEAR_OF_SECTOR_1, _YEARS_A_SECTOR = 2018.6, 0.075
+_OF_A_STAR = tuple(item.name for item in fields(StarVerdict) if item.name not in ("east_arcsec", "north_arcsec"))
 _OTHERWISE = ("parts", "stars", "host_candidates", "flags")  #: of a verdict, what has columns of other names
 
 
@@ -116,8 +119,8 @@ def _row(judgement: Judgement, verdict: CandidateVerdict) -> dict[str, Any]:
     row |= {item.name: getattr(verdict, item.name) for item in fields(verdict) if item.name not in _OTHERWISE}
     row |= _part_columns(verdict.parts) | host_columns(verdict.host_candidates)
     east, north = verdict.offset_ra_arcsec, verdict.offset_dec_arcsec
-    row["source_ra"], row["source_dec"] = _on_sky(judgement.declared, judgement.evidence, east, north)
-    row["hosts"] = [_star_row(judgement, star) for star in verdict.stars]
+    row["source_ra"], row["source_dec"] = map(float, _on_sky(judgement.declared, judgement.evidence, east, north))
+    row["hosts"] = _star_rows(judgement, verdict.stars)
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
@@ -126,34 +129,37 @@ def host_columns(hosts: Sequence[HostCandidate]) -> dict[str, list[Any]]:
     return {f"host_{name}": [getattr(host, name) for host in hosts] for name in HOST_NAMES}
 
 
-def _star_row(judgement: Judgement, star: StarVerdict) -> dict[str, Any]:
-    """A row of the table `hosts`."""
-    declared = judgement.declared
-    east, north = star.east_arcsec, star.north_arcsec
-    ra, dec = _on_sky(declared, judgement.evidence[:1], east, north)
-    figures = {item.name: getattr(star, item.name) for item in fields(star)}
-    row = {
-        **{name: getattr(judgement, name) for name in ("toi", "tic", "made_from")},
-        **{name: value for name, value in figures.items() if name not in ("east_arcsec", "north_arcsec")},
-        "ra": ra,
-        "dec": dec,
-        "delta_tmag": star.tmag - (declared.tmag if declared is not None else math.nan),
-        "separation_arcsec": math.hypot(east, north),
-        "position_angle_deg": math.degrees(math.atan2(east, north)) % 360.0,
-        "depth_required_ppm": 1e6 * star.depth_required,
-    }
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+def _star_rows(judgement: Judgement, stars: Sequence[StarVerdict]) -> list[dict[str, Any]]:
+    """Rows of the table `hosts`, with places as the target stood in the first sector."""
+    named = {name: getattr(judgement, name) for name in ("toi", "tic", "made_from")}
+    tmag = judgement.declared.tmag if judgement.declared is not None else math.nan
+    east, north = np.array([(star.east_arcsec, star.north_arcsec) for star in stars]).reshape(-1, 2).T
+    ra, dec = _on_sky(judgement.declared, judgement.evidence[:1], east, north)
+    rows = []
+    for star, star_ra, star_dec in zip(stars, ra.tolist(), dec.tolist(), strict=True):
+        row = named | {name: getattr(star, name) for name in _OF_A_STAR}
+        row |= {
+            "ra": star_ra,
+            "dec": star_dec,
+            "delta_tmag": star.tmag - tmag,
+            "separation_arcsec": math.hypot(star.east_arcsec, star.north_arcsec),
+            "position_angle_deg": math.degrees(math.atan2(star.east_arcsec, star.north_arcsec)) % 360.0,
+            "depth_required_ppm": 1e6 * star.depth_required,
+        }
+        rows.append({name: None if value != value else value for name, value in row.items()})  # NaN is null
+    return rows
 
 
 def _on_sky(
-    declared: Candidate | None, evidence: Sequence[Mapping[str, Any]], east: float, north: float
-) -> tuple[float, float]:
-    """Right ascension and declination (deg) at an offset (arcsec) from where the target was in these sectors.
+    declared: Candidate | None, evidence: Sequence[Mapping[str, Any]], east: ArrayLike, north: ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """Right ascension and declination (deg) at offsets (arcsec) from where the target was in these sectors.
 
     Where the catalogue has no place, it is where the files had the target.
     """
     if not evidence:
-        return math.nan, math.nan
+        unknown = np.full(np.shape(east), math.nan)
+        return unknown, unknown
     if declared is not None and math.isfinite(declared.ra):
         sector = sum(int(row["sector"]) for row in evidence) / len(evidence)
         years = _YEAR_OF_SECTOR_1 + _YEARS_A_SECTOR * (sector - 1.0) - 2000.0

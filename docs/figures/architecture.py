@@ -32,6 +32,7 @@ ROOMS = {
     "vocabulary": "every word",
     "arrays": "axes, types",
     "errors": "what can be mended",
+    "columns": "Arrow and NumPy",
     "atomic": "whole files or none",
 }
 #: Floor (by its first room) to what it hands upwards.

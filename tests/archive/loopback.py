@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from batchvet.network.asking import Politeness
+from batchvet.network.politeness import Politeness
 
 #: As patient as by default, in hundredths of its seconds.
 QUICK = Politeness(attempts=6, first_wait_s=0.01, longest_wait_s=0.05, connect_timeout_s=5.0, read_timeout_s=5.0)

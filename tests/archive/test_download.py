@@ -11,7 +11,7 @@ from loopback import FAULTS, QUICK, Archive, random_faults
 from stamps import stored
 
 from batchvet.errors import ArchiveError
-from batchvet.network.asking import Politeness
+from batchvet.network.politeness import Politeness
 from batchvet.pixels.download import Downloader, Fetched, Wanted
 from batchvet.pixels.mast_search import download_url, file_name
 from batchvet.pixels.tpf import read_tpf

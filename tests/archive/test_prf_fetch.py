@@ -15,7 +15,7 @@ from test_ingest_from_mast import write_config
 
 from batchvet.api import run
 from batchvet.errors import ArchiveError
-from batchvet.network.asking import Politeness
+from batchvet.network.politeness import Politeness
 from batchvet.pixels.prf_fetch import fetch_prf
 from batchvet.pixels.prf_files import read_prf
 from batchvet.pixels.sources import Asking

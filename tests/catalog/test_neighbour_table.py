@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchvet.catalog import plain_neighbours, star_store
+from batchvet.catalog import neighbours, plain_neighbours, star_store
 from batchvet.catalog.candidate import Neighbour
 from batchvet.catalog.neighbours import read_neighbours
 from batchvet.errors import CatalogError
@@ -212,19 +212,46 @@ def test_what_is_not_a_neighbour_table_is_refused_by_name(tmp_path, content, sai
     assert said in str(error.value) and f"neighbour table {path}" in str(error.value)
 
 
-def test_a_plain_table_is_read_in_passing_and_says_the_same(tmp_path, monkeypatch):
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_plain_table_is_read_in_passing_and_says_the_same(tmp_path, monkeypatch, ending):
     frame = field(np.random.default_rng(8), targets=30, stars=10).sort_values("tic", kind="stable")
-    frame.to_parquet(tmp_path / "sorted.parquet", index=False)
-    frame[::-1].to_parquet(tmp_path / "reversed.parquet", index=False)
+    places = tmp_path / f"sorted.{ending}", tmp_path / f"reversed.{ending}"
+    for place, rows in zip(places, (frame, frame[::-1]), strict=True):
+        write = rows.to_csv if ending == "csv" else rows.to_parquet
+        write(place, index=False)
     monkeypatch.setattr(plain_neighbours, "_ROWS_AT_ONCE", 7)  # most targets lie in two blocks
+    monkeypatch.setattr(plain_neighbours, "_BYTES_AT_ONCE", 1000)
     monkeypatch.setattr(star_store, "_IN_MEMORY", 100)  # a file, as for large tables
-    assert plain_neighbours.plain_stars(tmp_path / "sorted.parquet") is not None
-    assert plain_neighbours.plain_stars(tmp_path / "reversed.parquet") is None
-    plain, careful = read_neighbours(tmp_path / "sorted.parquet"), read_neighbours(tmp_path / "reversed.parquet")
+    assert [plain_neighbours.plain_stars(place) is not None for place in places] == [True, False]
+    plain, careful = map(read_neighbours, places)
     for tic in np.unique(frame["tic"]).tolist():
         assert plain.of(tic) == careful.of(tic) and len(plain.of(tic)) == 10
         assert plain.sha256_of(tic) == careful.sha256_of(tic)
     assert plain.of(3) is None and plain.sha256_of(3) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["+1", "-1", " 1", "1 ", "1E1", "0x10", "1_0", "nan", "inf", "", ".5", "5.", "1e-400", "1f", "00012", "1 0", '"1"'],
+)
+@pytest.mark.parametrize("column", HEADER.strip().split(","))
+def test_a_cell_of_a_plain_text_means_what_it_means_to_a_careful_reader(tmp_path, monkeypatch, column, written):
+    names = HEADER.strip().split(",")
+    cells = dict(zip(names, ["5", "s1", "10", "20", "9", "1", "2", "2016"], strict=True)) | {column: written}
+    path = tmp_path / "n.csv"
+    path.write_text(HEADER + "5,s0,10,20,9,1,2,2016\n" + ",".join(cells.values()) + "\n")
+    plain = plain_neighbours.plain_stars(path)
+    if plain is not None:
+        monkeypatch.setattr(neighbours, "plain_stars", lambda path: None)
+        careful = read_neighbours(path).stars
+        assert plain.tic.tolist() == careful.tic.tolist()
+        assert [plain.record(tic) for tic in plain.tic] == [careful.record(tic) for tic in careful.tic]
+
+
+@pytest.mark.parametrize("sign", ["# Gaia DR3\n", "\r\n", '"quoted"', "\\"])
+def test_a_text_with_comments_quotes_or_another_systems_lines_is_read_with_care(tmp_path, sign):
+    (tmp_path / "n.csv").write_text(HEADER + "5,s0,10,20,9,1,2,2016\n" + sign)
+    assert plain_neighbours.plain_stars(tmp_path / "n.csv") is None
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from batchvet.science.hosts import DEEPEST
 from batchvet.science.sky_likelihood import UNSEEN, WRONG
 from batchvet.science.star_likelihoods import StarLikelihoods
 
@@ -21,17 +22,22 @@ class MadeSector:
 
     price: float
     broad: float
+    alone: bool = False
 
     @property
     def evidence(self):
         return SimpleNamespace(timing_price=self.price, dip=SimpleNamespace(snr=10.0))
 
+    @property
+    def doubt(self):
+        otherwise = np.log(WRONG * (1 - UNSEEN[0]) * np.exp(self.broad) + UNSEEN[0])
+        return np.log((1 - WRONG) * (1 - UNSEEN[0])), otherwise
+
     def mixed(self, log_likelihood):
+        if self.alone:
+            return log_likelihood
         seen = np.log((1 - WRONG) * (1 - UNSEEN[0])) + log_likelihood
         return np.logaddexp(seen, np.log(WRONG * (1 - UNSEEN[0]) * np.exp(self.broad) + UNSEEN[0]))
-
-    def trust(self, log_likelihood, mixed):
-        return (1 - WRONG) * (1 - UNSEEN[0]) * np.exp(log_likelihood - mixed)
 
 
 def made_quadratics():
@@ -93,3 +99,34 @@ def test_depth_is_the_one_that_suits_the_star_best(star):
     assert depth == pytest.approx([0.2, 0.2], rel=0.1)
     values = [by_brute_force(made, star, trial) for trial in np.linspace(0.9, 1.1, 21) * depth[star]]
     assert log_likelihood[star] == pytest.approx(max(values), abs=0.02)
+
+
+@pytest.mark.parametrize("star", [0, 1])
+def test_a_lone_sector_is_believed_whatever_it_says(star):
+    made = made_quadratics()
+    one = {
+        name: getattr(made, name)[:, :1] for name in ("present", "score", "information", "shared", "offset", "light")
+    }
+    of_sector = {"nuisance": made.nuisance[:1], "shift": made.shift[:1]}
+    lone = replace(made, sectors=[MadeSector(0.8, 3.0, alone=True)], **one, **of_sector)
+    depth, log_likelihood = lone.best(FLOOR)
+    assert log_likelihood[star] == pytest.approx(by_brute_force(lone, star, depth[star]), abs=1e-3)
+
+
+def test_stars_whose_starts_are_the_same_are_followed_once_and_come_out_as_if_each_were_followed():
+    made = made_quadratics()
+    made.score[1] *= 30.0  # the second star would have to be deeper than total: all of its starts are total eclipses
+    own, power = made.of_depth()
+    each = np.where(made.present, own / power, np.nan)
+    pooled = own.sum(axis=1) / np.maximum(power.sum(axis=1), 1e-300)
+    starts = np.array([pooled, np.nanmedian(each, axis=1), np.where(made.present[:, 0], each[:, 0], pooled)])
+    assert len(set(starts[:, 0])) > 1 and (starts[:, 1] > DEEPEST).all()
+    expected = np.full(2, -np.inf)
+    for start in starts:
+        for star, depth in enumerate(start):
+            alone = made.of_stars(np.array([star]))
+            for _ in range(3):
+                value, believed = alone._shared(np.clip([depth], 0.0, DEEPEST), FLOOR)
+                expected[star] = max(expected[star], value[0])
+                depth = np.sum(believed * own[star]) / np.sum(believed * power[star])
+    assert made.best(FLOOR)[1] == pytest.approx(expected, rel=1e-12)
