@@ -204,9 +204,10 @@ def judge_injected(scene: Injected, index: int, prf: str) -> Outcome:
     found = []
     for stamp in scene.stamps.values():
         known = official_prf(stamp, str(target.prf_directory)) if prf == "official" else None
-        cadences = usable(stamp, DEFAULT)
         surroundings = Surroundings(tuple(companions), scene.neighbours)
-        located = measure(Observation(stamp, cadences, known), scene.candidate, surroundings, SETTINGS).localization
+        located = measure(
+            Observation(stamp, usable(stamp, DEFAULT), known), scene.candidate, surroundings, SETTINGS
+        ).localization
         if isinstance(located, NotLocalized) and located.fault is not None:
             raise RuntimeError(f"{target.name}, scene {index}, sector {stamp.sector}: {located.fault.text}")
         if isinstance(located, SectorLocalization):

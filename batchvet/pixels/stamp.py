@@ -73,8 +73,7 @@ class Stamp:
     @cached_property
     def mid_time(self) -> float:
         """Middle of the observed time span, BTJD days; NaN when no cadence has a time."""
-        finite = self.time[np.isfinite(self.time)]
-        return float(0.5 * (finite.min() + finite.max())) if finite.size else math.nan
+        return middle(self.time)
 
     @cached_property
     def epoch(self) -> float:
@@ -123,3 +122,9 @@ class Stamp:
             summary=None if self.summary is None else self.summary.select(cadences),
             pos_corr=None if self.pos_corr is None else self.pos_corr[cadences],
         )
+
+
+def middle(time: FloatArray) -> float:
+    """Middle of the span of some times; NaN where none is known."""
+    finite = time[np.isfinite(time)]
+    return float(0.5 * (finite.min() + finite.max())) if finite.size else math.nan

@@ -13,7 +13,6 @@ import numpy as np
 
 from batchvet.arrays import BoolArray, Float32Array, FloatArray
 from batchvet.catalog.candidate import Ephemeris
-from batchvet.pixels.series import series_of
 from batchvet.science.frames import Frames
 from batchvet.science.metric import Metric
 from batchvet.vocabulary import Flag, Status
@@ -176,7 +175,7 @@ def pixel_medians(frames: Frames, cadences: BoolArray) -> FloatArray:
     A partition of each pixel's float32 series instead of a sort; the mean of the two middle values is taken in
     float64, as numpy's nanmedian of float64 values does.
     """
-    series = series_of(frames.series, cadences)
+    series = frames.light_in(cadences)
     if series is frames.series:
         series = series.copy()
     if frames.all_finite:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,32 +26,55 @@ class Centroids:
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Cadences without an excluded quality flag, and what the checks of every candidate take of them."""
+    """Cadences without an excluded quality flag, and what the checks of every candidate take of them.
 
-    time: FloatArray  #: BTJD days, [cadence]
-    series: Float32Array  #: e-/s, contiguous, [row * col, cadence]
+    Their light stays where the file's other cadences are too, until a check wants all of it without these.
+    """
+
+    whole_time: FloatArray  #: BTJD days, of all cadences of the file
+    series: Float32Array  #: e-/s, contiguous, [row * col, cadence of the file]
+    chosen: BoolArray  #: those that count, of all cadences of the file
     shape: tuple[int, int]  #: rows, columns
 
     @classmethod
     def of(cls, time: FloatArray, flux: Float32Array) -> Frames:
-        """Of flux [cadence, row, col], e-/s, in either order of memory."""
-        return cls(time, by_pixel(flux).reshape(-1, len(flux)), (flux.shape[1], flux.shape[2]))
+        """Of flux [cadence, row, col], e-/s, in either order of memory, all of whose cadences count."""
+        series, every = by_pixel(flux).reshape(-1, len(flux)), np.ones(len(flux), dtype=bool)
+        return cls(time, series, every, (flux.shape[1], flux.shape[2]))
+
+    @cached_property
+    def time(self) -> FloatArray:
+        """BTJD days, [cadence]."""
+        return self.whole_time[self.chosen]
 
     def __len__(self) -> int:
         return len(self.time)
 
     def select(self, cadences: BoolArray) -> Frames:
         """Only those cadences, [cadence]; itself where these are all."""
-        if cadences.all():
-            return self
-        return Frames(self.time[cadences], series_of(self.series, cadences), self.shape)
+        return self if cadences.all() else replace(self, chosen=self._of_file(cadences))
+
+    @cached_property
+    def light(self) -> Float32Array:
+        """Light curves, e-/s, [row * col, cadence]."""
+        return series_of(self.series, self.chosen)
+
+    def light_in(self, cadences: BoolArray) -> Float32Array:
+        """The same of some of the cadences."""
+        return series_of(self.series, self._of_file(cadences))
+
+    def _of_file(self, cadences: BoolArray) -> BoolArray:
+        """Some of the cadences, as all cadences of the file have it."""
+        among_all = self.chosen.copy()
+        among_all[among_all] = cadences
+        return among_all
 
     @cached_property
     def _sum(self) -> Float32Array:
         """Sum of each frame: finite only if every pixel is, [cadence]."""
         with np.errstate(invalid="ignore", over="ignore"):
             total: Float32Array = np.ones(len(self.series), dtype=np.float32) @ self.series
-        return total
+        return total[self.chosen]
 
     @cached_property
     def all_finite(self) -> bool:
@@ -62,14 +85,14 @@ class Frames:
     def seen(self) -> BoolArray:
         """Which frames have a pixel that is a number, [cadence]."""
         finite = np.isfinite(self._sum)
-        doubtful = np.flatnonzero(~finite)
-        finite[doubtful] = np.isfinite(self.series[:, doubtful]).any(axis=0)
+        if not finite.all():
+            finite[~finite] = np.isfinite(self.light_in(~finite)).any(axis=0)
         return finite
 
     @cached_property
     def photometry(self) -> Photometry:
         """Light in V10's apertures."""
-        return photometry(self.series, self.shape)
+        return photometry(self.light, self.shape)
 
     @cached_property
     def centroids(self) -> Centroids:
@@ -81,7 +104,7 @@ class Frames:
         buffer = np.empty((len(self.series), min(_BLOCK, n_cadences)))
         brightest = np.empty(n_cadences, dtype=np.float32)
         for block in _blocks(n_cadences):
-            chosen = self.series[:, block]
+            chosen = self.light[:, block]
             pixels = buffer[:, : chosen.shape[1]]
             pixels[:] = chosen
             brightest[block] = np.fmax.reduce(chosen, axis=0, initial=-np.inf)

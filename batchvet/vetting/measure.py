@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from batchvet.arrays import BoolArray, FloatArray
 from batchvet.catalog.candidate import Candidate, Ephemeris
 from batchvet.errors import InsufficientData, PositionError, Problem, StampError
 from batchvet.pixels.prf_files import find_prf
-from batchvet.pixels.stamp import Stamp
+from batchvet.pixels.stamp import Stamp, middle
 from batchvet.science.aperture_dependence import aperture_dependence_of
 from batchvet.science.centroid_shift import centroid_shift_of
 from batchvet.science.depth_map import DepthMap, depth_map_of
@@ -56,13 +57,13 @@ class Observation:
     """One target in one sector, made ready for the checks of its candidates."""
 
     stamp: Stamp  #: all cadences
-    cadences: Stamp  #: those without an excluded quality flag
+    good: BoolArray  #: those without an excluded quality flag, [cadence]
     prf: Prf | None  #: the official one in the middle of the stamp; None: it is fitted to the stamp
 
     @cached_property
     def frames(self) -> Frames:
-        """The cadences as V08, V09 and V10 share them."""
-        return Frames(self.cadences.time, self.cadences.series, self.cadences.shape)
+        """The good cadences as V08, V09 and V10 share them."""
+        return Frames(self.stamp.time, self.stamp.series, self.good, self.stamp.shape)
 
     def pixels(self, bitmask: int) -> SectorPixels:
         """The pixels as the localisation of every candidate takes them. Raises InsufficientData."""
@@ -99,12 +100,12 @@ class Measured:
     @property
     def folded(self) -> FoldedLightCurve:
         """The light in the pipeline's aperture, folded, for people to look at."""
-        cadences = self.observation.cadences
+        stamp, good = self.observation.stamp, self.observation.good
         parts = self.localization.evidence.parts if isinstance(self.localization, SectorLocalization) else ()
         phase = next((part.phase for part in parts if part.part == Part.SECONDARY), 0.5)
-        aperture = (cadences.aperture & OPTIMAL_APERTURE).astype(bool)
-        ephemeris = self.candidate.ephemeris
-        return folded_light_curve(cadences.time, cadences.series, aperture, ephemeris, self.companions, phase)
+        aperture = (stamp.aperture & OPTIMAL_APERTURE).astype(bool)
+        time = np.where(good, stamp.time, np.nan)
+        return folded_light_curve(time, stamp.series, aperture, self.candidate.ephemeris, self.companions, phase)
 
     @property
     def in_transit(self) -> bool:
@@ -125,12 +126,12 @@ def observe(stamp: Stamp, settings: VetSettings) -> Observation:
     ConfigError
         There are PRF files for the stamp's CCD, but they cannot be used.
     """
-    cadences = usable(stamp, settings.quality_bitmask)
-    return Observation(stamp, cadences, official_prf(stamp, settings.prf_directory))
+    good = usable(stamp, settings.quality_bitmask)
+    return Observation(stamp, good, official_prf(stamp, settings.prf_directory))
 
 
-def usable(stamp: Stamp, quality_bitmask: int) -> Stamp:
-    """The stamp's cadences without an excluded flag. Raises StampError as :func:`observe`."""
+def usable(stamp: Stamp, quality_bitmask: int) -> BoolArray:
+    """The stamp's cadences without an excluded flag, [cadence]. Raises StampError as :func:`observe`."""
     good = stamp.good(quality_bitmask)
     if not good.any():
         raise StampError(
@@ -138,7 +139,7 @@ def usable(stamp: Stamp, quality_bitmask: int) -> Stamp:
             "relax quality_bitmask to use it nevertheless",
             kind=ErrorKind.ALL_FLAGGED,
         )
-    return stamp.select(good)
+    return good
 
 
 def official_prf(stamp: Stamp, directory: str | None) -> Prf | None:
@@ -158,23 +159,24 @@ def measure(
     A target that cannot be where it is said to be, or a fault of ours in the localisation, costs that alone: the other
     checks' results stand.
     """
-    cadences, ephemeris = observation.cadences, candidate.ephemeris
+    stamp, ephemeris = observation.stamp, candidate.ephemeris
     depth = depth_map_of(observation.frames, ephemeris)
     checks: dict[Check, CheckResult] = {"V09": depth} if "V09" in settings.checks else {}
     for name, check in OTHER_CHECKS.items():
         if name in settings.checks:
             checks[name] = check(observation.frames, ephemeris)
-    others, has_twin = others_of(candidate, surroundings.companions, cadences.mid_time)
+    time = observation.frames.time
+    others, has_twin = others_of(candidate, surroundings.companions, middle(time))
     localization: SectorLocalization | NotLocalized | None = None
     if "localization" in settings.checks:
         try:
-            check_place(candidate, observation.stamp)
+            check_place(candidate, stamp)
             localization = _localized(observation, candidate, others, surroundings, settings)
         except PositionError as error:
             localization = NotLocalized(fault=Problem.of(error))
         except Exception as error:
             localization = NotLocalized(fault=Problem.internal(error))
-    n_transits = _count_transits(cadences, candidate)
+    n_transits = _count_transits(time, candidate)
     return Measured(candidate, observation, depth, n_transits, checks, localization, others, has_twin)
 
 
@@ -207,11 +209,11 @@ def _localized(
         return NotLocalized((not_localized(error.kind),))
 
 
-def _count_transits(cadences: Stamp, candidate: Candidate) -> int:
-    """Transits with a cadence within half a duration of their middle."""
+def _count_transits(time: FloatArray, candidate: Candidate) -> int:
+    """Transits with a cadence (BTJD days) within half a duration of their middle."""
     ephemeris = candidate.ephemeris
-    distance = ephemeris.time_from_transit(cadences.time)
-    inside = cadences.time[np.abs(distance) < ephemeris.duration_days / 2]
+    distance = ephemeris.time_from_transit(time)
+    inside = time[np.abs(distance) < ephemeris.duration_days / 2]
     if ephemeris.is_single:
         return int(inside.size > 0)
     return len(np.unique(np.round((inside - ephemeris.t0_btjd) / ephemeris.period_days)))

@@ -71,12 +71,12 @@ def failed_row(candidate: Candidate, sector: int, problem: Problem, hashes: Mapp
 
 def sector_columns(measured: Measured) -> dict[str, Any]:
     """Columns of the table `sectors`, apart from identity and provenance."""
-    stamp, cadences = measured.observation.stamp, measured.observation.cadences
+    stamp = measured.observation.stamp
     columns: dict[str, Any] = {
         "camera": stamp.camera,
         "ccd": stamp.ccd,
         "cadence_s": stamp.cadence_s,
-        "n_cadences": len(cadences.time),
+        "n_cadences": len(measured.observation.frames),
         "n_in_transit": measured.depth.n_in_transit,
         "n_transits": measured.n_transits,
         "status": Status.OK,
