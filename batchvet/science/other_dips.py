@@ -7,7 +7,7 @@ which the noise is measured (method: noise). A secondary eclipse is found by fol
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -37,6 +37,14 @@ class DipSeries:
     variance: FloatArray  #: of the light over that of one cadence, [bin]
     noise: FloatArray  #: 1 sigma of one cadence, as dips of this length see it, [image]
     measured: BoolArray  #: whether there is light within and on both sides, [bin]
+    from_sums: csr_array  #: what makes `scaled` of running sums of the light, [bin, bin]
+
+    def again(self, curves: StarCurves) -> DipSeries:
+        """The same of other light in the same bins."""
+        scaled = self.from_sums @ _running_sums(curves)
+        scaled[~self.measured] = np.nan
+        noise = np.maximum(spread(scaled[self.measured]), curves.noise) if self.measured.any() else curves.noise
+        return replace(self, scaled=scaled, noise=noise)
 
 
 def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
@@ -51,10 +59,8 @@ def dip_series(curves: StarCurves, layout: WindowLayout) -> DipSeries:
     n = np.maximum(counted[edges[1::2]] - counted[edges[::2]], 1.0)
     variance = 0.25 / n[0] + 1.0 / n[1] + 0.25 / n[2]
     factors = np.array([[0.5], [-1.0], [0.5]]) / (n * np.sqrt(variance))
-    scaled = _from_sums(edges, factors, whole) @ _running_sums(curves)
-    scaled[~whole] = np.nan
-    noise = np.maximum(spread(scaled[whole]), curves.noise) if whole.any() else curves.noise
-    return DipSeries(time, scaled, variance, noise, whole)
+    nothing = DipSeries(time, curves.flux, variance, curves.noise, whole, _from_sums(edges, factors, whole))
+    return nothing.again(curves)
 
 
 def _running_sums(curves: StarCurves) -> FloatArray:

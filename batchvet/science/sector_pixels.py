@@ -121,14 +121,14 @@ class SectorPixels:
             Of the largest bin.
         """
         count = np.diff(starts, append=len(cadences))
-        place = starts[:, None] + np.arange(size)
-        filled = np.arange(size) < count[:, None]
-        taken = cadences[np.where(filled, place, 0)].ravel()  # the first, which adds nothing, where a bin is smaller
-        means, light = np.empty((self.live.size, len(starts))), np.empty(taken.size)
+        place = starts + np.arange(size)[:, None]
+        filled = np.arange(size)[:, None] < count
+        taken = cadences[np.where(filled, place, 0)]  # the first, which adds nothing, where a bin is smaller
+        means, light = np.empty((self.live.size, len(starts))), np.empty(taken.shape)
         for pixel, series in enumerate(self.series):  # one by one, as a pixel's light stays in the processor's cache
             light[:] = series.take(taken)
             light -= series[cadences[0]]
-            np.matmul(light.reshape(-1, size), np.ones(size), out=means[pixel])
+            np.add.reduce(light, axis=0, out=means[pixel])
         means /= count
         return means
 

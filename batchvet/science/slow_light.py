@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from batchvet.arrays import FloatArray, IndexArray
-from batchvet.science.other_dips import DipSeries, dip_series
+from batchvet.science.other_dips import DipSeries
 from batchvet.science.star_curves import StarCurves
 from batchvet.science.windows import WindowLayout
 
@@ -49,7 +49,7 @@ def without_slow_light(curves: StarCurves, series: DipSeries, layout: WindowLayo
     noise, seen = curves.noise[varies], series.noise[varies]
     best = _LEAST_GAIN / noise
     for steady, kept in _steady(own, layout):
-        found = dip_series(replace(own, flux=steady), layout)
+        found = series.again(replace(own, flux=steady))
         better = kept / found.noise > best
         flux, scaled = np.where(better, steady, flux), np.where(better, found.scaled, scaled)
         noise, seen = np.where(better, found.noise, noise), np.where(better, found.noise, seen)
