@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchvet.science.evidence import SectorEvidence
+if TYPE_CHECKING:
+    from batchvet.science.evidence import SectorEvidence
 
 Span = tuple[float, float]
 
