@@ -225,6 +225,7 @@ def judge_injected(scene: Injected, index: int, prf: str) -> Outcome:
         in_table=scene.kind != "no_dip" and host_id in ids,
         separation=float(np.hypot(*truth)),
         delta_mag=0.0 if scene.host is None else -2.5 * math.log10(scene.host.relative_flux),
+        depth=math.nan if scene.kind == "no_dip" else scene.depth,
         snr=scene.snr,
         delta_chi2=math.nan,
         ideal=math.nan,

@@ -44,6 +44,15 @@ def test_a_dip_on_the_target_takes_the_stated_fraction_of_its_own_recorded_light
     assert np.abs(taken[~(target.own_light(1) > 0)]).max() < 0.2 * taken.max()  # the invented stars' noise alone
 
 
+def test_what_was_put_in_is_vetted_and_held_against_the_truth(pixels, shared_data):
+    target = pixels.wasp126(shared_data)
+    index, scene = scene_of_kind(pixels, target, "on_target")
+    outcome = pixels.judge_injected(scene, index, "empirical")
+    assert outcome.host == outcome.verdict.best_host_id == str(target.tic)
+    assert outcome.depth == scene.depth and outcome.verdict.verdict == "ON_TARGET"
+    assert np.hypot(*outcome.error) < 3.0
+
+
 def test_a_dip_elsewhere_is_where_its_invented_star_is_on_the_sky(pixels, shared_data):
     target = pixels.wasp126(shared_data)
     for seed in range(3, 30):
