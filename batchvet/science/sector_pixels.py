@@ -22,6 +22,7 @@ POINTING_COL, POINTING_ROW = POINTING_TERMS.index("col"), POINTING_TERMS.index("
 _LEAST_PIXELS = 9  # a source and what surrounds it
 _LEAST_FINITE = 0.9  # a pixel that is NaN more often is left out; else the cadences where it is NaN are
 _MOST_STEPS = 8192  # from cadence to cadence, to see how the image moves: more tell nothing new
+_LEAST_IN_MEANS = 0.9  # of the usable cadences
 _SAMPLED_CADENCES = 256  # enough to see whether a pixel changes at all, and what the image looks like
 
 
@@ -65,7 +66,8 @@ class SectorPixels:
     def averaged(self, size: int, break_days: float) -> SectorPixels:
         """The same of longer cadences, means of `size` each; the pixels themselves for fewer than two.
 
-        Light, dip and pointing add up in what is fitted to a cadence, so it holds for their means as well.
+        Light, dip and pointing add up in what is fitted to a cadence, so it holds for their means as well. Where so
+        many cadences are missing that means would lose a tenth of the others, the pixels stay as they are.
 
         Parameters
         ----------
@@ -73,7 +75,7 @@ class SectorPixels:
         break_days : float
             From `WindowSettings`: no mean crosses a break.
         """
-        if size < 2:
+        if size < 2 or not self.timeline.usable.any():
             return self
         if (size, break_days) not in self._averaged:
             self._averaged.clear()
@@ -88,6 +90,8 @@ class SectorPixels:
     def _means(self, size: int, break_days: float) -> SectorPixels:
         chosen, starts = np.flatnonzero(self.timeline.usable), self.timeline.starts_of_means(size, break_days)
         timeline, count = self.timeline.averaged(starts, size, break_days), np.diff(starts, append=len(chosen))
+        if timeline.count(timeline.usable) < _LEAST_IN_MEANS * len(chosen):
+            return self
         light = self.binned(chosen, starts, int(count.max()))
         light += self.series[:, chosen[:1]]
         variance = self.error_variance * np.mean(1.0 / count[timeline.usable])

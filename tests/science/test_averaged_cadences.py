@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_stamps import BITMASK, DEPTH, EPHEMERIS, FLUX, dip_image, made_stamp, snr_of
 
+from batchvet.errors import InsufficientData
 from batchvet.science.difference_image import difference_image
 from batchvet.science.localization_settings import DifferenceSettings
 from batchvet.science.sector_pixels import SectorPixels
@@ -58,6 +59,23 @@ def test_each_is_the_mean_of_its_own_cadences():
 def test_cadences_that_are_not_short_stay_as_they_are():
     pixels = torn_pixels()
     assert pixels.averaged(1, BREAK_DAYS) is pixels and pixels.averaged(0, BREAK_DAYS) is pixels
+
+
+@pytest.mark.parametrize("share", [0.25, 0.4])
+def test_cadences_of_which_most_are_missing_are_fitted_one_by_one(share):
+    """Of such, hardly a mean would have half of its cadences, and the dip would be lost with them."""
+    stamp = made_stamp(cadence_s=60.0, seed=4)
+    thinned = stamp.select(np.random.default_rng(1).random(len(stamp.time)) < share)
+    assert image(thinned).flux == pytest.approx(image(thinned, EVERY).flux, abs=1e-9)
+    assert image(thinned).n_transits == image(stamp).n_transits
+
+
+def test_a_stamp_of_which_no_cadence_is_whole_says_so():
+    stamp = made_stamp(cadence_s=60.0, days=9.0)
+    stamp.flux[np.random.default_rng(2).random(stamp.flux.shape) < 0.08] = np.nan
+    for settings in (EVERY, DifferenceSettings()):
+        with pytest.raises(InsufficientData):
+            image(stamp, settings)
 
 
 @pytest.mark.parametrize("cadence_s", [20.0, 120.0])
